@@ -1,0 +1,1 @@
+"""What the program's things are: names, numbers and rules, with the standard library alone."""

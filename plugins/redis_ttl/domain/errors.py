@@ -1,0 +1,161 @@
+"""Every way in which the program gives up, as one tree.
+
+::
+
+    RedisTtlError
+    ├── BadInput                 the operator's words are wrong; trying again changes nothing
+    │   ├── InvalidPolicy        one policy file, with all of its mistakes
+    │   └── InvalidOption        one option of a command, a form or a URL
+    ├── ServerProblem            the server, or the way to it
+    │   ├── Unreachable          nobody answers there                          (tried again)
+    │   ├── ConnectionLost       it answered, then stopped                     (tried again)
+    │   ├── ServerLoading        it is reading its data set into memory        (tried again)
+    │   ├── AuthenticationFailed it doesn't know this user or password
+    │   ├── TlsMismatch          one side speaks TLS and the other doesn't, or the certificate doesn't hold
+    │   ├── MissingPermission    its ACL forbids a command or keys that we can't do without
+    │   ├── CommandUnavailable   it has no such command (a proxy, a restricted service)
+    │   ├── NoSuchDatabase       no database of that number
+    │   └── WrongRole            a replica where a primary was asked for, or the reverse
+    ├── ServerChanged            another process answers than the one whose cursors we hold
+    ├── IncompleteScan           keys that were there all along were not seen
+    └── StoreProblem             the document store can't be written or read
+
+Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
+what to do next. The module knows no library: adapters translate foreign exceptions into these, with ``from``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.policy_mistake import PolicyMistake
+
+
+class RedisTtlError(Exception):
+    """Something that a person must hear about, in words that say what to do.
+
+    ``what`` is a clause without a full stop; ``where`` names the place (host:port, file:line, option); ``found`` and
+    ``allowed`` are the measured and the accepted value where there are such; ``todo`` is the next step for the reader.
+    ``retryable`` says whether trying the very same thing again can help.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        found: str | None = None,
+        allowed: str | None = None,
+        todo: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.found = found
+        self.allowed = allowed
+        self.todo = todo
+        super().__init__(what, where, found, allowed, todo)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        if self.found is not None:
+            text += f"; found {self.found.rstrip('.')}"
+        if self.allowed is not None:
+            text += f"; expected {self.allowed}"
+        if self.todo is not None:
+            text += f". {self.todo}"
+        return text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions cross process boundaries in Airflow; keyword-only fields need this to be pickled.
+        return (_rebuild, (type(self), self.__dict__.copy()))
+
+
+class BadInput(RedisTtlError):
+    """The operator's words are wrong; trying again changes nothing."""
+
+
+class InvalidPolicy(BadInput):
+    """One policy file can't be used; ``mistakes`` are all that is wrong with it, in the order of the file."""
+
+    def __init__(self, file: str, mistakes: tuple[PolicyMistake, ...]) -> None:
+        self.file = file
+        self.mistakes = mistakes
+        count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__(f"{count} in this policy", where=file)
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.where}: {self.what}", *(str(mistake) for mistake in self.mistakes)])
+
+
+class InvalidOption(BadInput):
+    """One option of a command, a form or a URL can't be used."""
+
+
+class ServerProblem(RedisTtlError):
+    """The Redis server, or the way to it, is not as it must be."""
+
+
+class Unreachable(ServerProblem):
+    """Nobody answers at that address."""
+
+    retryable = True
+
+
+class ConnectionLost(ServerProblem):
+    """The server answered before, and stopped."""
+
+    retryable = True
+
+
+class ServerLoading(ServerProblem):
+    """The server is still reading its data set into memory."""
+
+    retryable = True
+
+
+class AuthenticationFailed(ServerProblem):
+    """The server doesn't accept this user name or password."""
+
+
+class TlsMismatch(ServerProblem):
+    """One side speaks TLS and the other doesn't, or a certificate doesn't hold."""
+
+
+class MissingPermission(ServerProblem):
+    """The server's ACL forbids a command, or keys, that the work can't do without."""
+
+
+class CommandUnavailable(ServerProblem):
+    """The server has no such command."""
+
+
+class NoSuchDatabase(ServerProblem):
+    """The server has no database of that number."""
+
+
+class WrongRole(ServerProblem):
+    """A replica where a primary was asked for, or the reverse."""
+
+
+class ServerChanged(RedisTtlError):
+    """Another server process answers than the one that the scan's cursors belong to."""
+
+    retryable = True
+
+
+class IncompleteScan(RedisTtlError):
+    """Keys that existed before and after the scan were not met by it."""
+
+
+class StoreProblem(RedisTtlError):
+    """The document store can't be written or read."""
+
+
+def _rebuild(kind: type[RedisTtlError], fields: dict[str, object]) -> RedisTtlError:
+    error = kind.__new__(kind)
+    error.__dict__.update(fields)
+    error.args = tuple(fields.get(name) for name in ("what", "where", "found", "allowed", "todo"))
+    return error

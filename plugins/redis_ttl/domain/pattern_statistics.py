@@ -1,0 +1,97 @@
+"""What an audit knows of one pattern. Says nothing of how it was counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from redis_ttl.domain.estimate import Estimate, Sample, estimate_total
+from redis_ttl.domain.key_name import key_text
+from redis_ttl.domain.ttl_histogram import TTL_CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Governance(StrEnum):
+    """Whether a policy speaks of a pattern's keys."""
+
+    RULE = "rule"
+    EXEMPT = "exempt"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class PatternStatistics:
+    """One row of the report: the keys of one database that fold to one pattern and are governed alike.
+
+    ``over_rule_keys`` have a TTL longer than the rule that governs them allows; ``ttl_histogram`` counts keys with a
+    TTL by :data:`TTL_CLASSES`; TTLs are in seconds as the scan met them; ``sizes`` are sampled bytes (MEMORY USAGE),
+    ``freqs`` sampled LFU counters, ``idles_s`` sampled idle seconds; ``types`` counts sampled keys by type.
+    """
+
+    db: int
+    pattern: str
+    governance: Governance
+    governed_by: str | None
+    keys: int
+    no_ttl_keys: int
+    ttl_histogram: tuple[int, ...]
+    over_rule_keys: int = 0
+    ttl_mean_s: float | None = None
+    ttl_min_s: int | None = None
+    ttl_max_s: int | None = None
+    sizes: Sample = field(default_factory=Sample)
+    freqs: Sample = field(default_factory=Sample)
+    idles_s: Sample = field(default_factory=Sample)
+    types: Mapping[str, int] = field(default_factory=dict)
+    examples: tuple[bytes, ...] = ()
+
+    @property
+    def no_ttl_ratio(self) -> float:
+        """The share of keys without TTL, 0 to 1."""
+        return self.no_ttl_keys / self.keys if self.keys else 0.0
+
+    @property
+    def rule(self) -> str | None:
+        """The pattern of the policy rule that governs these keys; ``None`` where none does or an exemption does."""
+        return self.governed_by if self.governance is Governance.RULE else None
+
+    @property
+    def size_bytes(self) -> Estimate | None:
+        """The bytes that all keys of the pattern hold, estimated from the sample; ``None`` without a sample."""
+        return estimate_total(self.sizes, self.keys)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for machines; keys as text, sizes in bytes, TTLs in seconds."""
+        size = self.size_bytes
+        return {
+            "db": self.db,
+            "pattern": self.pattern,
+            "rule": self.rule,
+            "governance": self.governance.value,
+            "governed_by": self.governed_by,
+            "keys": self.keys,
+            "no_ttl_keys": self.no_ttl_keys,
+            "no_ttl_ratio": round(self.no_ttl_ratio, 6),
+            "over_rule_keys": self.over_rule_keys,
+            "ttl_histogram": dict(zip(TTL_CLASSES, self.ttl_histogram, strict=True)),
+            "ttl_mean_s": None if self.ttl_mean_s is None else round(self.ttl_mean_s, 1),
+            "ttl_min_s": self.ttl_min_s,
+            "ttl_max_s": self.ttl_max_s,
+            "bytes": None if size is None else round(size.value),
+            "bytes_low": None if size is None or size.low is None else round(size.low),
+            "bytes_high": None if size is None or size.high is None else round(size.high),
+            "bytes_sampled_keys": self.sizes.count,
+            "types": dict(sorted(self.types.items())),
+            "freq_mean": _rounded(self.freqs.mean),
+            "freq_max": self.freqs.largest if self.freqs.count else None,
+            "idle_mean_s": _rounded(self.idles_s.mean),
+            "idle_max_s": self.idles_s.largest if self.idles_s.count else None,
+            "examples": [key_text(key) for key in self.examples],
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

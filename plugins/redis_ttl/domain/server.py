@@ -1,0 +1,167 @@
+"""What is known of one Redis server before any key is read: who it is, how full it is, and what this user may ask it.
+
+The module knows nothing of connections or of INFO's text; every figure that a server may leave out is None then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Flavour(StrEnum):
+    """The program that answers; they share a protocol, not the meaning of a cursor."""
+
+    REDIS = "redis"
+    VALKEY = "valkey"
+    KEYDB = "keydb"
+    DRAGONFLY = "dragonfly"
+    KVROCKS = "kvrocks"
+    GARNET = "garnet"
+    UNKNOWN = "unknown"
+
+
+class Role(StrEnum):
+    """Whether a server takes writes or follows another one."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+    UNKNOWN = "unknown"
+
+
+class Access(StrEnum):
+    """What the server says when this user sends a command."""
+
+    ALLOWED = "allowed"
+    FORBIDDEN = "forbidden"
+    UNKNOWN_COMMAND = "unknown command"
+
+
+class Command(StrEnum):
+    """The commands that an audit uses; the first four are what it can't do without."""
+
+    SCAN = "SCAN"
+    PTTL = "PTTL"
+    DBSIZE = "DBSIZE"
+    INFO = "INFO"
+    TYPE = "TYPE"
+    EXISTS = "EXISTS"
+    RANDOMKEY = "RANDOMKEY"
+    MEMORY_USAGE = "MEMORY USAGE"
+    OBJECT_FREQ = "OBJECT FREQ"
+    OBJECT_IDLETIME = "OBJECT IDLETIME"
+    CONFIG_GET = "CONFIG GET"
+    CLIENT_NO_TOUCH = "CLIENT NO-TOUCH"
+
+    @property
+    def acl_rule(self) -> str:
+        """What to add to a user's ACL to allow it, as in ``+memory|usage``."""
+        return "+" + self.value.lower().replace(" ", "|")
+
+
+REQUIRED_COMMANDS = (Command.SCAN, Command.PTTL, Command.DBSIZE, Command.INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseCounts:
+    """The server's own account of one database: keys in all, keys with a TTL, and their mean remaining time where it
+    is kept.
+    """
+
+    db: int
+    keys: int
+    expires: int
+    avg_ttl_ms: int | None = None
+
+    @property
+    def no_ttl_keys(self) -> int:
+        """Keys without a TTL by this account."""
+        return self.keys - self.expires
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """One replica as its primary sees it; ``lag_bytes`` is how far its stream is behind, None when the server doesn't
+    say.
+    """
+
+    address: str
+    state: str
+    lag_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProfile:
+    """One server process as it was at one moment.
+
+    ``address`` is "host:port"; ``run_id`` names the process and is empty where the server hides it;
+    ``memory_limit_bytes`` is None when the server has no limit or doesn't tell; ``databases`` holds those with keys
+    only.
+    """
+
+    address: str
+    flavour: Flavour
+    version: str
+    run_id: str
+    cluster_enabled: bool
+    role: Role
+    used_memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    eviction_policy: str | None = None
+    evicted_keys: int | None = None
+    expired_keys: int | None = None
+    uptime_s: int | None = None
+    cpu_s: float | None = None
+    primary_address: str | None = None
+    databases: tuple[DatabaseCounts, ...] = ()
+    replicas: tuple[ReplicaState, ...] = ()
+    can: Mapping[Command, Access] = field(default_factory=dict)
+
+    @property
+    def version_tuple(self) -> tuple[int, ...]:
+        """The version as numbers, for comparison; a part that isn't a number counts as 0."""
+        return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in self.version.split(".")[:3])
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """Used memory as a share of the limit; None where either is unknown or there is no limit."""
+        if self.used_memory_bytes is None or self.memory_limit_bytes is None:
+            return None
+        return self.used_memory_bytes / self.memory_limit_bytes
+
+    @property
+    def evicts_by_frequency(self) -> bool:
+        """Whether keys carry an access counter (an LFU policy) instead of an idle time; each is an error, or
+        nonsense, under the other policy.
+        """
+        return self.eviction_policy is not None and "lfu" in self.eviction_policy
+
+    def allows(self, command: Command) -> bool:
+        """Whether this user may send that command to this server."""
+        return self.can.get(command) is Access.ALLOWED
+
+    def counts_of(self, db: int) -> DatabaseCounts:
+        """The account of one database; all zero where the server lists none, as it does for an empty one."""
+        return next((counts for counts in self.databases if counts.db == db), DatabaseCounts(db, 0, 0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The profile as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ServerProfile:
+        """The reverse of `to_json`; also after a trip through JSON text."""
+        return cls(
+            **{
+                **value,
+                "flavour": Flavour(value["flavour"]),
+                "role": Role(value["role"]),
+                "databases": tuple(DatabaseCounts(**counts) for counts in value["databases"]),
+                "replicas": tuple(ReplicaState(**replica) for replica in value["replicas"]),
+                "can": {Command(command): Access(access) for command, access in value["can"].items()},
+            }
+        )

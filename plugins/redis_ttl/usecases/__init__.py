@@ -1,0 +1,1 @@
+"""What the program does, one verb a module, through the ports of :mod:`redis_ttl.usecases.ports`."""

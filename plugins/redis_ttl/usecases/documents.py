@@ -1,0 +1,57 @@
+"""Where the documents of an audit lie in the store, and their way in and out as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from redis_ttl.domain.audit import AuditPlan, Checkpoint
+
+if TYPE_CHECKING:
+    from redis_ttl.usecases.ports import Documents
+
+
+class AuditFolder:
+    """The folder ``<cluster>/audits/<audit_id>`` of one audit."""
+
+    def __init__(self, documents: Documents, cluster: str, audit_id: str) -> None:
+        self._documents = documents
+        self.path = f"{cluster}/audits/{audit_id}"
+
+    def write(self, name: str, data: bytes) -> str:
+        """Write a document of the audit; its path in the store."""
+        path = f"{self.path}/{name}"
+        self._documents.write(path, data)
+        return path
+
+    def write_json(self, name: str, data: Any) -> str:
+        """Write plain data as an indented JSON document; its path in the store."""
+        return self.write(name, json.dumps(data, ensure_ascii=False, indent=1).encode())
+
+    def has(self, name: str) -> bool:
+        """Whether the audit has that document."""
+        return self._documents.exists(f"{self.path}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """A document of the audit."""
+        return self._documents.read(f"{self.path}/{name}")
+
+    def read_json(self, name: str) -> Any:
+        """A JSON document of the audit."""
+        return json.loads(self.read(name))
+
+    def plan(self) -> AuditPlan:
+        """What the audit set out to scan."""
+        return AuditPlan.from_json(self.read_json("plan.json"))
+
+    def samples(self, node: str, db: int) -> list[bytes]:
+        """The keys that were drawn at random from one database before its scan."""
+        drawn = self.read_json("samples.json")
+        return [bytes.fromhex(key) for key in drawn.get(f"{node} {db}", [])]
+
+    def checkpoints(self, shard: int) -> list[Checkpoint]:
+        """What a shard saved in its latest generation, in order."""
+        names = [name for name in self._documents.names(f"{self.path}/shards/{shard}") if name.endswith(".json")]
+        saved = [Checkpoint.from_json(self.read_json(f"shards/{shard}/{name}")) for name in names]
+        latest = max((each.generation for each in saved), default=0)
+        return sorted((each for each in saved if each.generation == latest), key=lambda each: each.number)

@@ -1,0 +1,92 @@
+"""Looks at a deployment before anything is scanned: who answers, what may be asked of it, what there is to scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from redis_ttl.domain.server import Access, Command, ServerProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis_ttl.domain.audit import AuditOptions
+    from redis_ttl.usecases.ports import Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The nodes that will be scanned, as they were found, and what the operator should know before the scan."""
+
+    servers: tuple[ServerProfile, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the store."""
+        return {"servers": [server.to_json() for server in self.servers], "warnings": list(self.warnings)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Inspection:
+        """The inspection that :meth:`to_json` wrote."""
+        return cls(tuple(ServerProfile.from_json(server) for server in data["servers"]), tuple(data["warnings"]))
+
+
+def inspect_server(redis: Redis, options: AuditOptions) -> Inspection:
+    """Profile every node that the audit will scan.
+
+    Raises the errors of :mod:`redis_ttl.domain.errors` for a server that can't be reached, doesn't let us in, or lacks
+    a command that an audit can't do without; what merely narrows the report becomes a warning.
+    """
+    asked = options.databases
+    first = 0 if asked == "all" or not asked else asked[0]
+    servers = []
+    for address in redis.nodes(options):
+        with redis.connect(address, first) as node:
+            servers.append(node.profile())
+    return Inspection(tuple(servers), tuple(_warnings(servers, options)))
+
+
+def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
+    warnings = _narrowings(servers)
+    held = {count.db: 0 for server in servers for count in server.databases}
+    for server in servers:
+        for count in server.databases:
+            held[count.db] += count.keys
+    if options.databases != "all":
+        for db in options.databases:
+            if not held.get(db):
+                elsewhere = ", ".join(f"db{other} ({keys:,})" for other, keys in sorted(held.items()) if keys)
+                warnings.append(
+                    f"database {db} is empty; "
+                    + (f"keys are in {elsewhere}" if elsewhere else "so is every other database")
+                )
+    elif not any(held.values()):
+        warnings.append("every database is empty")
+    return warnings
+
+
+#: Commands that an audit can do without, and what the report lacks then.
+_NARROWS: Final = {
+    Command.TYPE: "types",
+    Command.MEMORY_USAGE: "bytes",
+    Command.OBJECT_FREQ: "access frequency",
+    Command.OBJECT_IDLETIME: "idle times",
+    Command.RANDOMKEY: "the check that no key was missed",
+    Command.EXISTS: "the check that no key was missed",
+}
+
+
+def _narrowings(servers: list[ServerProfile]) -> list[str]:
+    lost: dict[Command, Access] = {}
+    for server in servers:
+        for command in _NARROWS:
+            access = server.can.get(command, Access.ALLOWED)
+            unasked = Command.OBJECT_IDLETIME if server.evicts_by_frequency else Command.OBJECT_FREQ
+            if access is not Access.ALLOWED and command is not unasked:
+                lost[command] = access
+    return [
+        f"without {_NARROWS[command]}: {command.value} is forbidden to this user (allow it with ACL rule {command.acl_rule})"
+        if access is Access.FORBIDDEN
+        else f"without {_NARROWS[command]}: this server has no {command.value}"
+        for command, access in lost.items()
+    ]

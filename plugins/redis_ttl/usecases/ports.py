@@ -1,0 +1,139 @@
+"""What the use cases need from the outside, as small as they need it. Adapters fulfil these; tests may too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from redis_ttl.domain.audit import AuditOptions
+    from redis_ttl.domain.key_facts import KeyFacts
+    from redis_ttl.domain.pattern_statistics import PatternStatistics
+    from redis_ttl.domain.server import ServerProfile
+    from redis_ttl.domain.shards import Shard, SplitRule
+
+
+class Batch(Protocol):
+    """Some tens of thousands of keys with their TTLs, as columns that only adapters look into."""
+
+    @property
+    def frame(self) -> Any: ...
+    @property
+    def keys(self) -> int: ...
+    @property
+    def vanished(self) -> int: ...
+    @property
+    def next_cursor(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+
+
+class ShardReader(Protocol):
+    """Reads one shard, batch by batch, and asks about sampled keys along the way."""
+
+    def batches(self, cursor: int | None) -> Iterator[Batch]:
+        """The shard's keys from ``cursor`` (``None``: from its start) to its end."""
+
+    def ask(self, keys: Sequence[bytes]) -> None:
+        """Ask for type, size and FREQ of these keys together with the pages to come."""
+
+    def answers(self) -> list[KeyFacts]:
+        """What has been answered since the last call."""
+
+    def all_answers(self) -> list[KeyFacts]:
+        """Like :meth:`answers`, after waiting for every question that is still open."""
+
+    def seen_samples(self) -> list[bytes]:
+        """The sample keys met since the last call."""
+
+
+class Node(Protocol):
+    """One database of one server process, over one connection."""
+
+    @property
+    def address(self) -> str: ...
+    def profile(self) -> ServerProfile: ...
+    def run_id(self) -> str: ...
+    def split_refused(self, rule: SplitRule) -> str | None:
+        """Why this server's cursors can't be trusted for ``rule``; ``None`` when the self-check finds nothing."""
+
+    def random_keys(self, count: int) -> list[bytes]: ...
+    def existing(self, keys: Sequence[bytes]) -> list[bytes]: ...
+    def reader(
+        self, shard: Shard, *, load_share: int, samples: Iterable[bytes]
+    ) -> AbstractContextManager[ShardReader]: ...
+
+
+class Redis(Protocol):
+    """One deployment: finds its nodes and opens a connection to one of them."""
+
+    def nodes(self, options: AuditOptions) -> list[str]:
+        """The addresses to scan: every primary, or a replica of each where the options ask for replicas."""
+
+    def slots_of(self, address: str) -> Sequence[tuple[int, int]]:
+        """The slot ranges that a node owns, both ends included; all of them outside a cluster."""
+
+    def topology(self) -> str | None:
+        """A fingerprint of who owns which slots; ``None`` where there is nothing to own."""
+
+    def connect(self, address: str, db: int) -> AbstractContextManager[Node]: ...
+
+
+class Counted(Protocol):
+    """What a tally counted since the last drain, as documents."""
+
+    @property
+    def keys(self) -> int: ...
+    @property
+    def no_ttl_keys(self) -> int: ...
+    @property
+    def patterns(self) -> bytes: ...
+    @property
+    def fingerprints(self) -> bytes: ...
+
+
+class Tally(Protocol):
+    """Counts batches as they come."""
+
+    def add(self, frame: Any) -> None: ...
+    def take_sample(self) -> list[bytes]: ...
+    def add_facts(self, answers: Iterable[KeyFacts]) -> None: ...
+    def finish_batches(self) -> None: ...
+    def drain(self) -> Counted: ...
+
+
+class Merger(Protocol):
+    """Adds up the pattern documents of the shards, and folds once more over all of them."""
+
+    def add(self, patterns: bytes) -> None: ...
+    def result(self) -> tuple[list[PatternStatistics], bytes]:
+        """The rows of the report, and the document of all of them."""
+
+
+class Documents(Protocol):
+    """The store: documents are written once, whole, and never edited."""
+
+    def write(self, path: str, data: bytes) -> None: ...
+    def read(self, path: str) -> bytes: ...
+    def exists(self, path: str) -> bool: ...
+    def names(self, folder: str) -> list[str]: ...
+
+
+class Clock(Protocol):
+    """Wall time for documents, monotonic time for durations."""
+
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+
+    def monotonic(self) -> float: ...
+
+
+class Progress(Protocol):
+    """Hears how far a shard (by its number in the plan) has come, in keys and as a share of it; called after each
+    batch.
+    """
+
+    def __call__(self, number: int, *, keys: int, ratio: float) -> None: ...

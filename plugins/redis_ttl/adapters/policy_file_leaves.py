@@ -1,0 +1,296 @@
+"""What a single text in a policy file may be, and the value that it becomes. Knows nothing of the entries around it.
+
+Each type below reads one text: it returns the value, or says what it found, what it expected and often what to write
+instead. pydantic carries that as an error of type ``MISTAKE``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Final, Literal, NoReturn
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import PlainValidator
+from pydantic_core import PydanticCustomError
+
+from redis_ttl.domain.databases import parse_databases
+from redis_ttl.domain.duration import EXPECTED as DURATION
+from redis_ttl.domain.duration import format_duration, parse_duration
+from redis_ttl.domain.errors import BadInput
+from redis_ttl.domain.key_pattern import KeyPattern, shown
+from redis_ttl.domain.load import LoadKind, parse_load
+from redis_ttl.domain.policy import Language, Mode, Priority
+from redis_ttl.domain.shards import MOST_SHARDS
+
+MISTAKE: Final = "policy_mistake"
+"""The type of these errors; their context has ``found``, ``expected`` and ``advice``."""
+
+MAX_TTL_S: Final = 3650 * 86_400
+MAX_PARALLEL: Final = 64
+MAX_DATABASE: Final = 65_535
+DATABASES: Final = f"all, a number from 0 to {MAX_DATABASE}, or several as in 0,3"
+MAX_WORDS: Final = 500
+MAX_NAME: Final = 100
+"""Airflow's limit for a tag, which a team's name becomes."""
+
+
+def describe(value: object) -> str:
+    """What a document holds at some place, in a few words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return shown(value) if value.strip() else "an empty text"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str | None:
+    """A question with the name that the word most looks like, if it looks like one."""
+    by_folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return f"Did you mean `{by_folded[close[0]]}`?" if close else None
+
+
+def mistake(found: str, expected: str, advice: str | None) -> PydanticCustomError:
+    """An error for pydantic to carry."""
+    context = {"found": found, "expected": expected, "advice": advice}
+    return PydanticCustomError(MISTAKE, "found {found}; expected {expected}", context)
+
+
+def _leaf(read: Callable[[str], object], expected: str) -> PlainValidator:
+    """Reads one text. A reader's ``ValueError`` means that it isn't what was expected; its ``BadInput`` says more."""
+
+    def validate(value: object) -> object:
+        if not isinstance(value, str) or not value.strip():
+            in_flow = isinstance(value, list | dict)
+            raise mistake(describe(value), expected, "Quote a text that begins with { or [" if in_flow else None)
+        try:
+            return read(value)
+        except BadInput as error:
+            raise mistake(error.found or shown(value), error.allowed or expected, error.todo) from error
+        except ValueError as error:
+            raise mistake(shown(value), expected, None) from error
+
+    return PlainValidator(validate)
+
+
+def _refuse(found: str, expected: str | None, advice: str | None) -> NoReturn:
+    raise BadInput("not usable", found=found, allowed=expected, todo=advice)
+
+
+def _databases(value: str) -> tuple[int, ...] | Literal["all"]:
+    try:
+        databases = parse_databases(value, default=0, where="db")
+    except BadInput as error:
+        raise ValueError from error
+    if databases != "all" and max(databases) > MAX_DATABASE:
+        raise ValueError
+    return databases
+
+
+def _matching(regex: str) -> Callable[[str], str]:
+    compiled = re.compile(regex)
+
+    def read(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError
+        return value
+
+    return read
+
+
+def _choice(*names: str) -> PlainValidator:
+    def read(value: str) -> str:
+        if value not in names:
+            _refuse(shown(value), None, did_you_mean(value, names))
+        return value
+
+    return _leaf(read, f"{', '.join(names[:-1])} or {names[-1]}")
+
+
+def _whole_number(least: int, most: int, *words: str) -> PlainValidator:
+    def read(value: str) -> int | str:
+        if value in words:
+            return value
+        number = int(_matching("[0-9]{1,9}")(value))
+        if not least <= number <= most:
+            raise ValueError
+        return number
+
+    return _leaf(read, ", or ".join([*words, f"a whole number from {least} to {most}"]))
+
+
+def _words(meaning: str, at_most: int = MAX_WORDS) -> PlainValidator:
+    def read(value: str) -> str:
+        if len(value) > at_most:
+            _refuse(f"{len(value)} characters", f"{meaning} in at most {at_most} characters", None)
+        if not value.isprintable():
+            _refuse(shown(value), f"{meaning} on one line", None)
+        return value.strip()
+
+    return _leaf(read, meaning)
+
+
+_cluster_name = _matching(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}}")
+
+
+def _cluster(value: str) -> str:
+    try:
+        return _cluster_name(value)
+    except ValueError:
+        _refuse(shown(value), None, "It becomes part of DAG ids and the name of a folder")
+
+
+_connection_id = _matching(r"[A-Za-z0-9_.-]{1,200}")
+
+
+def _connection(value: str) -> str:
+    if "://" in value:
+        # Not shown: it may hold a password, and mistakes end up in logs.
+        _refuse("a URL", None, "Make an Airflow connection of it and write that id; passwords don't belong in a policy")
+    return _connection_id(value)
+
+
+def _ttl(value: str) -> int:
+    seconds = parse_duration(value)
+    if seconds > MAX_TTL_S:
+        advice = "Keys that may stay for longer want an exemption, not a TTL"
+        _refuse(shown(value), f"at most {format_duration(MAX_TTL_S)}", advice)
+    return seconds
+
+
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
+_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
+_ALL_PERCENT = 100
+
+
+def _percent(value: str) -> float:
+    match = _PERCENT.fullmatch(value)
+    if not match:
+        _refuse(shown(value), None, _percent_advice(value))
+    percent = float(match[1])
+    if percent > _ALL_PERCENT:
+        raise ValueError
+    return percent
+
+
+def _percent_advice(value: str) -> str | None:
+    if not _NUMBER.fullmatch(value) or float(value) > _ALL_PERCENT:
+        return None
+    is_fraction = "." in value and float(value) <= 1
+    percent = float(value) * (_ALL_PERCENT if is_fraction else 1)
+    return f"Write {percent:g}%"
+
+
+def _ratio(value: str) -> float:
+    return _percent(value) / _ALL_PERCENT
+
+
+def _ratio_above_zero(value: str) -> float:
+    ratio = _ratio(value)
+    if not ratio:
+        _refuse(shown(value), "a percentage above 0%", None)
+    return ratio
+
+
+def _usd(value: str) -> float:
+    if not _NUMBER.fullmatch(value) or not float(value):
+        advice = "Leave out currency signs and thousands separators" if set(value) & set("$,_ ") else None
+        _refuse(shown(value), None, advice)
+    return float(value)
+
+
+_iso_date = _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _date(value: str) -> dt.date:
+    return dt.date.fromisoformat(_iso_date(value))
+
+
+_slack_channel = _matching(r"#[^\s#@,<>:]{1,80}|[CG][A-Z0-9]{8,}")
+
+
+def _slack(value: str) -> str:
+    try:
+        return _slack_channel(value)
+    except ValueError:
+        _refuse(shown(value), None, None if value.startswith("#") else f'Write "#{value}", with the quotes')
+
+
+_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+_CRON_FIELDS = 5
+
+
+def _schedule(value: str) -> str | None:
+    if value == "none":
+        return None
+    if value in _PRESETS:
+        return value
+    if value.startswith("@"):
+        _refuse(shown(value), None, did_you_mean(value, _PRESETS))
+    fields = len(value.split())
+    if fields != _CRON_FIELDS:
+        _refuse(shown(value) if fields == 1 else f"{shown(value)}, which has {fields} fields", None, None)
+    # Late: it takes longer to import than a policy to read, and Airflow has it already where there are schedules.
+    from croniter import CroniterBadDateError, CroniterError, croniter  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    try:
+        croniter(value, dt.datetime(2024, 1, 1, tzinfo=dt.UTC)).get_next()
+    except CroniterBadDateError:
+        _refuse(shown(value), None, "No day ever matches it")
+    except (CroniterError, ValueError):
+        _refuse(shown(value), None, "A field is misspelt or out of range")
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, OSError, LookupError):
+        _refuse(shown(value), None, did_you_mean(value, sorted(available_timezones())))
+
+
+def _load(value: str) -> str:
+    try:
+        parse_load(value)
+    except BadInput:
+        _refuse(shown(value), None, did_you_mean(value, LoadKind))
+    return value
+
+
+_A_CLUSTER = f"a name of letters, digits, `-`, `_` and `.`, at most {MAX_NAME}, beginning with a letter or digit"
+_A_CONNECTION = "the id of an Airflow connection: letters, digits, `_`, `-` and `.`"
+_A_PERCENTAGE = "a percentage from 0% to 100%"
+_AN_ADDRESS = "one e-mail address, as in team@example.com"
+_ADDRESS = r"[^\s@<>(),;:\"\[\]\\]{1,64}@(?=.{1,253}$)(?:\w(?:[\w-]{0,61}\w)?\.)+[^\W\d_][\w-]{0,61}\w"
+_A_SCHEDULE = 'five cron fields as in "0 19 * * *", a preset such as @daily, or none'
+
+ClusterName = Annotated[str, _leaf(_cluster, _A_CLUSTER)]
+ConnectionId = Annotated[str, _leaf(_connection, _A_CONNECTION)]
+Team = Annotated[str, _words("the name of a team", MAX_NAME)]
+SlackChannel = Annotated[str, _leaf(_slack, 'a Slack channel, as in "#team"')]
+EmailAddress = Annotated[str, _leaf(_matching(_ADDRESS), _AN_ADDRESS)]
+LanguageName = Annotated[str, _choice(*Language)]
+Ratio = Annotated[float, _leaf(_ratio, _A_PERCENTAGE)]
+RatioAboveZero = Annotated[float, _leaf(_ratio_above_zero, _A_PERCENTAGE)]
+Percent = Annotated[float, _leaf(_percent, _A_PERCENTAGE)]
+UsDollars = Annotated[float, _leaf(_usd, "a number of US dollars above zero, as in 135")]
+Note = Annotated[str, _words("a few words")]
+Schedule = Annotated[str | None, _leaf(_schedule, _A_SCHEDULE)]
+TimeZone = Annotated[str, _leaf(_timezone, "an IANA time zone, as in Asia/Shanghai")]
+LoadText = Annotated[str, _leaf(_load, "gentle, fast, or keys per second as in 20000/s")]
+Shards = Annotated[int | Literal["auto"], _whole_number(1, MOST_SHARDS, "auto")]
+Parallel = Annotated[int, _whole_number(1, MAX_PARALLEL)]
+PoolName = Annotated[str, _words("the name of an Airflow pool", MAX_NAME)]
+Databases = Annotated[tuple[int, ...] | Literal["all"], _leaf(_databases, DATABASES)]
+Source = Annotated[Literal["primary", "replica"], _choice("primary", "replica")]
+PatternText = Annotated[KeyPattern, _leaf(KeyPattern, "a pattern such as user:{userId}")]
+Ttl = Annotated[int, _leaf(_ttl, DURATION)]
+ModeName = Annotated[str, _choice(*Mode)]
+PriorityName = Annotated[str, _choice(*Priority)]
+Date = Annotated[dt.date, _leaf(_date, "a date of the calendar as YYYY-MM-DD, as in 2026-02-20")]
+Person = Annotated[str, _words("the name of the person who agreed")]
+Reference = Annotated[str, _words("a ticket or a link")]
+Reason = Annotated[str, _words("why these keys are never touched")]

@@ -1,0 +1,73 @@
+"""One Redis deployment as the use cases see it: which servers it is made of, and which of them an audit scans."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from redis_ttl.adapters.redis_cluster import (
+    ClusterNode,
+    check_primary,
+    cluster_nodes,
+    fingerprint,
+    is_cluster,
+    locate,
+    replica_address,
+)
+from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.redis_node import RedisNode
+from redis_ttl.adapters.redis_profile import read_profile
+from redis_ttl.domain.server import Role
+from redis_ttl.domain.shards import SLOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from redis_ttl.adapters.redis_endpoint import Endpoint
+    from redis_ttl.domain.audit import AuditOptions
+    from redis_ttl.domain.load import Load
+
+
+class RedisDeployment:
+    """The deployment that an endpoint leads to: one server, a primary with replicas, or a cluster.
+
+    ``load`` is the limit for one server, which scans of it share. Everything raises the `ServerProblem` that fits.
+    """
+
+    def __init__(self, endpoint: Endpoint, load: Load) -> None:
+        self._endpoint = endpoint
+        self._load = load
+
+    def nodes(self, options: AuditOptions) -> list[str]:
+        """The addresses to scan: every primary, or a replica of each where the options ask for replicas."""
+        entry = locate(self._endpoint, options.source)
+        with RedisLink(entry) as link:
+            profile = read_profile(link)
+            if profile.cluster_enabled and entry.whole_cluster:
+                return [node.address_for(options.source) for node in cluster_nodes(link)]
+        if options.source == "primary":
+            check_primary(profile)
+            return [profile.address]
+        return [profile.address if profile.role is Role.REPLICA else replica_address(profile)]
+
+    def slots_of(self, address: str) -> Sequence[tuple[int, int]]:
+        """The slot ranges that the node, or the primary that it follows, owns; all of them outside a cluster."""
+        return next(
+            (node.slots for node in self._cluster() if address in (node.address, *node.replicas)), ((0, SLOTS - 1),)
+        )
+
+    def topology(self) -> str | None:
+        """A text that changes when a slot changes its primary; None outside a cluster."""
+        nodes = self._cluster()
+        return fingerprint(nodes) if nodes else None
+
+    @contextmanager
+    def connect(self, address: str, db: int) -> Iterator[RedisNode]:
+        """A connection to that database of that node."""
+        endpoint = self._endpoint.at(address).on(db)
+        with RedisLink(endpoint, replica_reads=True) as link:
+            yield RedisNode(link, self._load)
+
+    def _cluster(self) -> list[ClusterNode]:
+        with RedisLink(locate(self._endpoint, "primary").on(0)) as link:
+            return cluster_nodes(link) if is_cluster(link) else []

@@ -1,0 +1,284 @@
+"""Where a Redis server is and how to get in: from a URL (terminal) or from named fields (an Airflow connection).
+
+Opens nothing. A password is never part of a label, a repr or an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis_ttl.domain.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CertificateCheck = Literal["required", "optional", "none"]
+
+_DEFAULT_PORT = 6379
+_DEFAULT_SENTINEL_PORT = 26379
+_LAST_PORT = 65_535
+_LONGEST_TIMEOUT_S = 3600.0
+_SCHEMES = "redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+_PERCENT_ENCODE = "In a user name or password write # as %23, ? as %3F, / as %2F, @ as %40, and % as %25."
+_CERTIFICATE_CHECKS = ("required", "optional", "none")
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How the connection is encrypted.
+
+    The files are paths; ``ca_file`` None means the system's authorities.
+    """
+
+    check: CertificateCheck = "required"
+    check_hostname: bool = True
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One server to connect to, or the sentinels that know where it is.
+
+    With ``sentinels``, host and port say nothing until `redis_ttl.adapters.redis_cluster.locate` has asked one of
+    them for ``sentinel_master``. ``whole_cluster`` False means this node only, though it is part of a cluster.
+    """
+
+    host: str = "localhost"
+    port: int = _DEFAULT_PORT
+    unix_socket: str | None = None
+    db: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
+    sentinels: tuple[tuple[str, int], ...] = ()
+    sentinel_master: str | None = None
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+    whole_cluster: bool = True
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 30.0
+
+    @property
+    def address(self) -> str:
+        """``host:port``, or the path of the unix socket."""
+        if self.unix_socket:
+            return self.unix_socket
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def label(self) -> str:
+        """The endpoint as a person may see it: no user, no password."""
+        if self.sentinels:
+            return f"{self.sentinel_master} by sentinel {','.join(f'{host}:{port}' for host, port in self.sentinels)}"
+        return self.address
+
+    def at(self, address: str) -> Endpoint:
+        """The same way in, to another node, given as ``host:port`` or as the path of a unix socket."""
+        if address.startswith("/"):
+            return replace(self, unix_socket=address, sentinels=())
+        host, _, port = address.rpartition(":")
+        return replace(self, host=host.strip("[]"), port=int(port), unix_socket=None, sentinels=())
+
+    def on(self, db: int) -> Endpoint:
+        """The same server, another database."""
+        return replace(self, db=db)
+
+
+def endpoint_from_url(url: str, *, overrides: Mapping[str, Any] | None = None) -> Endpoint:
+    """The endpoint that a URL names; ``overrides`` are fields as in `endpoint_from_fields` and win over the URL.
+
+    ::
+
+    redis://[[user]:password@]host[:port][/db]            rediss://... with TLS
+    unix://[[user]:password@]/path/to.sock[?db=0]
+    redis+sentinel://[[user]:password@]host[:port][,host[:port]...]/name[/db]    rediss+sentinel://... with TLS
+
+    ``name`` is what the sentinels call the primary; user and password are the server's, the sentinels' own go into
+    the options. Every field of `endpoint_from_fields` may follow as an option, as in
+    ``?ssl_ca_certs=/etc/ca.pem&cluster=no``. Characters with a meaning in URLs are percent-encoded. Raises
+    `InvalidOption`, which repeats nothing that may be part of a password.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InvalidOption("not a URL", where="URL", allowed=_SCHEMES, todo=_PERCENT_ENCODE) from None
+    # A password that isn't encoded (#, ?, /) cuts the URL short: the rest would be taken for something else, and
+    # what is left of it may name another server.
+    is_path = parts.scheme == "unix" and not parts.netloc
+    after_place = parts.query if is_path else parts.path + ("" if "@" in parts.netloc else parts.query)
+    if parts.fragment or "@" in after_place:
+        what = "a #, ? or / stands where it can't mean what a URL means by it"
+        raise InvalidOption(what, where="URL", todo=_PERCENT_ENCODE)
+    credentials, _, place = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    fields: dict[str, Any] = {
+        "username": unquote(user) or None,
+        "password": unquote(password) or None,
+        "ssl": parts.scheme.startswith("rediss"),
+    }
+    path = unquote(parts.path).strip("/")
+    match parts.scheme:
+        case "redis" | "rediss":
+            host, port = _host_and_port(place, _DEFAULT_PORT, "URL")
+            fields |= {"host": host, "port": port, "db": path or None}
+        case "unix":
+            fields["unix_socket"] = unquote(place + parts.path)
+        case "redis+sentinel" | "rediss+sentinel":
+            master, _, db = path.partition("/")
+            fields |= {"sentinel": place, "sentinel_master": master or None, "db": db or None}
+        case _:
+            found = f"{parts.scheme}://" if parts.scheme and "://" in url else "no scheme"
+            raise InvalidOption("not a Redis URL", where="URL", found=found, allowed=_SCHEMES)
+    fields |= dict(parse_qsl(parts.query, keep_blank_values=True))
+    fields |= overrides or {}
+    return endpoint_from_fields(fields, where="URL")
+
+
+def endpoint_from_fields(fields: Mapping[str, Any], *, where: str = "connection") -> Endpoint:
+    """The endpoint that named fields describe.
+
+    Values may be text or already of their type; None and "" count as left out. The fields: ``host``, ``port``,
+    ``username`` (or ``login``), ``password``, ``db``, ``unix_socket``; ``ssl``, ``ssl_cert_reqs`` (required,
+    optional, none), ``ssl_check_hostname``, ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``, as Airflow's Redis
+    provider names them; ``sentinel`` (host:port, several with commas or as a list), ``sentinel_master``,
+    ``sentinel_username``, ``sentinel_password``; ``cluster`` (no: this node only), ``connect_timeout`` and
+    ``read_timeout`` (seconds). Raises `InvalidOption` that names the field.
+    """
+    given = _Fields(fields, where)
+    sentinels = given.addresses("sentinel", _DEFAULT_SENTINEL_PORT)
+    master = given.text("sentinel_master")
+    if sentinels and not master:
+        raise InvalidOption(
+            "sentinels are given without the name of the primary that they watch",
+            where=where,
+            todo="Add sentinel_master.",
+        )
+    if master and not sentinels:
+        raise InvalidOption(
+            "sentinel_master is given without a sentinel to ask",
+            where=where,
+            todo="Add sentinel as host:port[,host:port].",
+        )
+    tls_fields = [name for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if given.text(name)]
+    use_tls = given.flag("ssl", default=False)
+    if tls_fields and not use_tls:
+        raise InvalidOption(
+            f"{tls_fields[0]} is given, but TLS is off", where=where, todo="Use rediss:// or set ssl to true."
+        )
+    return Endpoint(
+        host=given.text("host") or "localhost",
+        port=given.number("port", default=_DEFAULT_PORT, least=1, most=_LAST_PORT),
+        unix_socket=given.text("unix_socket"),
+        db=given.number("db", default=0, least=0, most=2**31 - 1),
+        username=given.text("username") or given.text("login"),
+        password=given.text("password"),
+        tls=given.tls() if use_tls else None,
+        sentinels=sentinels,
+        sentinel_master=master,
+        sentinel_username=given.text("sentinel_username"),
+        sentinel_password=given.text("sentinel_password"),
+        whole_cluster=given.flag("cluster", default=True),
+        connect_timeout_s=given.seconds("connect_timeout", default=5.0),
+        read_timeout_s=given.seconds("read_timeout", default=30.0),
+    )
+
+
+_KNOWN_FIELDS = (
+    *("host", "port", "username", "login", "password", "db", "unix_socket"),
+    *("ssl", "ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"),
+    *("sentinel", "sentinel_master", "sentinel_username", "sentinel_password"),
+    *("cluster", "connect_timeout", "read_timeout"),
+)
+
+
+class _Fields:
+    """Reads typed values out of a mapping and says which field is wrong, and how."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values = {name: value for name, value in values.items() if value is not None and value != ""}
+        self._where = where
+        for name in self._values:
+            if name not in _KNOWN_FIELDS:
+                near = difflib.get_close_matches(name, _KNOWN_FIELDS, n=1)
+                raise InvalidOption(
+                    "unknown option",
+                    where=where,
+                    found=name,
+                    allowed=", ".join(_KNOWN_FIELDS),
+                    todo=f"Did you mean {near[0]}?" if near else None,
+                )
+
+    def text(self, name: str) -> str | None:
+        value = self._values.get(name)
+        return None if value is None else str(value)
+
+    def number(self, name: str, *, default: int, least: int, most: int) -> int:
+        value = self._values.get(name, default)
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            number = least - 1
+        if not least <= number <= most or isinstance(value, bool):
+            raise self._wrong(name, value, f"a whole number from {least} to {most}")
+        return number
+
+    def seconds(self, name: str, *, default: float) -> float:
+        value = self._values.get(name, default)
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = 0.0
+        if not 0 < seconds <= _LONGEST_TIMEOUT_S:
+            raise self._wrong(name, value, "a number of seconds above 0, up to 3600")
+        return seconds
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = str(self._values.get(name, default)).lower()
+        if value in _TRUE:
+            return True
+        if value in _FALSE:
+            return False
+        raise self._wrong(name, value, "true or false")
+
+    def addresses(self, name: str, default_port: int) -> tuple[tuple[str, int], ...]:
+        value = self._values.get(name, ())
+        if isinstance(value, str):
+            value = value.split(",")
+        if not isinstance(value, list | tuple):
+            raise self._wrong(name, value, "host:port, several separated by commas or as a list")
+        return tuple(_host_and_port(str(address).strip(), default_port, self._where) for address in value)
+
+    def tls(self) -> Tls:
+        check = str(self._values.get("ssl_cert_reqs", "required")).lower().removeprefix("cert_")
+        if check not in _CERTIFICATE_CHECKS:
+            raise self._wrong("ssl_cert_reqs", check, ", ".join(_CERTIFICATE_CHECKS))
+        return Tls(
+            check=cast("CertificateCheck", check),
+            check_hostname=self.flag("ssl_check_hostname", default=check == "required"),
+            ca_file=self.text("ssl_ca_certs"),
+            cert_file=self.text("ssl_certfile"),
+            key_file=self.text("ssl_keyfile"),
+        )
+
+    def _wrong(self, name: str, value: object, allowed: str) -> InvalidOption:
+        return InvalidOption(f"{name} can't be used", where=self._where, found=repr(value), allowed=allowed)
+
+
+def _host_and_port(place: str, default_port: int, where: str) -> tuple[str, int]:
+    if place.startswith("["):
+        host, _, rest = place[1:].partition("]")
+        port = rest.removeprefix(":")
+    else:
+        host, _, port = place.partition(":")
+    if port and not (port.isdecimal() and 1 <= int(port) <= _LAST_PORT):
+        raise InvalidOption(
+            "port can't be used", where=where, found=repr(port), allowed="a whole number from 1 to 65535"
+        )
+    return unquote(host) or "localhost", int(port) if port else default_port

@@ -1,0 +1,169 @@
+"""One blocking connection to one Redis server: bytes out, replies in, every failure in our own words.
+
+There is no client library between the socket and hiredis' parser because a scan reads two replies per key: what it
+costs per reply is what an audit costs. Commands that are sent once (`call`, `call_many`) and commands that are sent
+by the thousand (`send`, `receive_together`) share the socket.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import hiredis
+
+from redis_ttl.adapters.redis_errors import (
+    ErrorReply,
+    command_name,
+    connection_lost,
+    hung_up_on,
+    not_redis,
+    plain_to_tls,
+    refused_by_tls,
+    translate_reply,
+)
+from redis_ttl.adapters.redis_socket import open_socket, speaks_tls
+from redis_ttl.domain.errors import ConnectionLost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+    from redis_ttl.adapters.redis_endpoint import Endpoint
+
+Word = bytes | str | int
+# bytes, int, None, list of the same, or ErrorReply
+Reply = Any
+
+_CLIENT_NAME = "redis_ttl"
+# A page of a thousand keys and the replies about it fit in one or two reads.
+_RECEIVE_BYTES = 256 * 1024
+# What the parser answers when it needs more bytes for the next reply.
+_NOT_YET = object()
+
+
+def encode(*words: Word) -> bytes:
+    """One command in Redis' protocol."""
+    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
+class RedisLink:
+    """A connection that is logged in and stands on its database; closed by ``close`` or the end of a ``with`` block.
+
+    Opening raises `Unreachable`, `AuthenticationFailed`, `TlsMismatch`, `NoSuchDatabase` and `MissingPermission`;
+    using it raises `ConnectionLost` and what the server's error reply means. ``replica_reads`` asks a cluster's
+    replica to answer for its primary's slots.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, replica_reads: bool = False) -> None:
+        self.endpoint = endpoint
+        self.where = f"{endpoint.label} db{endpoint.db}" if endpoint.db else endpoint.label
+        self.was_closed = False
+        self._answered = False
+        self._socket = open_socket(endpoint, self.where)
+        self._parser = hiredis.Reader(replyError=ErrorReply, notEnoughData=_NOT_YET)
+        self._arrived: list[Reply] = []
+        try:
+            self._log_in(replica_reads=replica_reads)
+        except BaseException:
+            self.close()
+            raise
+
+    def call(self, *words: Word) -> Reply:
+        """The reply to one command; an error reply is raised in our words."""
+        reply = self.call_many([words])[0]
+        if isinstance(reply, ErrorReply):
+            raise self.translate(reply, words) from reply
+        return reply
+
+    def call_many(self, commands: Iterable[Sequence[Word]]) -> list[Reply]:
+        """The replies to several commands in one round trip, in their order; errors are `ErrorReply` among them."""
+        encoded = [encode(*words) for words in commands]
+        self.send(b"".join(encoded))
+        return self.receive_together(len(encoded))
+
+    def send(self, data: bytes) -> None:
+        """Send commands that are already encoded; `receive_together` collects their replies."""
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise self._broken_off(str(error)) from error
+
+    def receive_together(self, count: int) -> list[Reply]:
+        """The next ``count`` replies, as one list; error replies are elements of it. Later ones may be under way still."""
+        while len(self._arrived) < count:
+            self._receive()
+        replies, self._arrived = self._arrived[:count], self._arrived[count:]
+        return replies
+
+    def translate(self, reply: ErrorReply, words: Sequence[Word]) -> Exception:
+        """Our error for that error reply to that command."""
+        return translate_reply(reply, command=command_name(list(words)), where=self.where)
+
+    def close(self) -> None:
+        """Close the connection; nothing happens when it is closed already."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _log_in(self, *, replica_reads: bool) -> None:
+        endpoint = self.endpoint
+        if endpoint.password is not None or endpoint.username:
+            # A user without a password is a user all the same (nopass): better refused than taken for the default one.
+            self.call("AUTH", *([endpoint.username] if endpoint.username else []), endpoint.password or "")
+        first = self.call_many([("PING",)])[0]
+        # NOPERM: a user without +ping is a user all the same.
+        if isinstance(first, ErrorReply) and not first.forbids_command and not first.is_unknown_command:
+            raise self.translate(first, ("PING",)) from first
+        if endpoint.db:
+            self.call("SELECT", endpoint.db)
+        # Reading leaves no trace on a key's idle time or access counter even so; where the server knows it (7.2 and
+        # later), this makes sure. A server that doesn't know or allow one of these is fine.
+        courtesies: list[Sequence[Word]] = [("CLIENT", "SETNAME", _CLIENT_NAME), ("CLIENT", "NO-TOUCH", "ON")]
+        if replica_reads:
+            courtesies.append(("READONLY",))
+        try:
+            self.call_many(courtesies)
+        except ConnectionLost as error:
+            if self.was_closed:
+                raise hung_up_on("CLIENT", self.where) from error
+            raise
+
+    def _receive(self) -> None:
+        """Wait for what the server sends next, and take in the replies that are complete."""
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+            if not data:
+                raise self._broken_off("closed by the server")
+            if not self._answered:
+                self._check_first_bytes(data)
+            self._parser.feed(data)
+            # A loop of the interpreter's own: nothing of ours runs for a single reply.
+            self._arrived.extend(iter(self._parser.gets, _NOT_YET))
+        except TimeoutError as error:
+            raise connection_lost(self.where, f"no answer within {self.endpoint.read_timeout_s:g} s") from error
+        except OSError as error:
+            raise self._broken_off(str(error)) from error
+        except hiredis.ProtocolError as error:
+            raise not_redis(self.where, b"a broken reply") from error
+
+    def _check_first_bytes(self, data: bytes) -> None:
+        if data[:1] not in b"+-:$*":
+            raise not_redis(self.where, data)
+        self._answered = True
+
+    def _broken_off(self, found: str) -> Exception:
+        self.was_closed = True
+        if not self._answered:
+            # A TLS server hangs up on plain text without a word, and on a client whose certificate it misses.
+            if self.endpoint.tls is not None:
+                return refused_by_tls(self.where, found)
+            if speaks_tls(self.endpoint):
+                return plain_to_tls(self.where)
+        return connection_lost(self.where, found)

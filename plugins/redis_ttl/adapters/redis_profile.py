@@ -1,0 +1,181 @@
+"""Finds out who a Redis server is and what this user may ask it, by asking.
+
+INFO gives the figures, a harmless call to each command the permissions. Nothing is concluded from a version alone:
+managed services take commands away, ACLs forbid them, proxies lack them. A field that INFO leaves out becomes None.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
+from redis_ttl.domain.errors import ConnectionLost
+from redis_ttl.domain.server import (
+    REQUIRED_COMMANDS,
+    Access,
+    Command,
+    DatabaseCounts,
+    Flavour,
+    ReplicaState,
+    Role,
+    ServerProfile,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis_ttl.adapters.redis_link import RedisLink, Word
+
+
+def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfile:
+    """The server behind this connection as it is now.
+
+    ``address`` is what to call it, by default where we connected to. Raises `MissingPermission` or `CommandUnavailable`
+    for a command that an audit can't do without, and for a key pattern of the user's ACL that leaves out the first keys
+    met. Commands that merely widen the report are noted in ``can``.
+    """
+    access = _probe(link)
+    info = parse_info(link.call("INFO"))
+    # KeyDB tells itself apart only in sections that plain INFO leaves out.
+    everything = link.call_many([("INFO", "everything")])[0]
+    if not isinstance(everything, ErrorReply):
+        info = {**parse_info(everything), **info}
+    return profile_from_info(info, address=address or link.endpoint.address, access=access)
+
+
+def parse_info(text: bytes | str) -> dict[str, str]:
+    """INFO's fields by name; comments and lines without a colon are left out."""
+    lines = (text.decode("utf-8", "replace") if isinstance(text, bytes) else text).splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[Command, Access]) -> ServerProfile:
+    """The profile that INFO's fields describe; whatever they leave out is unknown."""
+    flavour, version = identify(info)
+    limit = _whole(info.get("maxmemory"))
+    primary_host, primary_port = info.get("master_host"), info.get("master_port")
+    cpu = [_fraction(info.get(f"used_cpu_{part}")) for part in ("sys", "user")]
+    return ServerProfile(
+        address=address,
+        flavour=flavour,
+        version=version,
+        run_id=info.get("run_id", ""),
+        cluster_enabled=info.get("cluster_enabled") == "1"
+        or "cluster" in (info.get("redis_mode"), info.get("server_mode")),
+        role={"master": Role.PRIMARY, "slave": Role.REPLICA}.get(info.get("role", ""), Role.UNKNOWN),
+        used_memory_bytes=_whole(info.get("used_memory")),
+        memory_limit_bytes=limit or None,
+        eviction_policy=info.get("maxmemory_policy"),
+        evicted_keys=_whole(info.get("evicted_keys")),
+        expired_keys=_whole(info.get("expired_keys")),
+        uptime_s=_whole(info.get("uptime_in_seconds")),
+        cpu_s=None if None in cpu else sum(part for part in cpu if part is not None),
+        primary_address=f"{primary_host}:{primary_port}" if primary_host and primary_port else None,
+        databases=_databases(info),
+        replicas=_replicas(info),
+        can=dict(access),
+    )
+
+
+def identify(info: Mapping[str, str]) -> tuple[Flavour, str]:
+    """The program and its version; ``redis_version`` alone tells nothing, since the others carry one too."""
+    for flavour in (Flavour.DRAGONFLY, Flavour.KVROCKS, Flavour.GARNET):
+        if version := info.get(f"{flavour.value}_version"):
+            return flavour, version
+    redis_version = info.get("redis_version", "")
+    if info.get("server_name") == "valkey" or "valkey_version" in info:
+        return Flavour.VALKEY, info.get("valkey_version", redis_version)
+    if "mvcc_depth" in info or info.get("executable", "").endswith("keydb-server"):
+        return Flavour.KEYDB, redis_version
+    if "server_name" in info or not redis_version:
+        return Flavour.UNKNOWN, redis_version
+    return Flavour.REDIS, redis_version
+
+
+def _probe(link: RedisLink) -> dict[Command, Access]:
+    absent = b"redis_ttl:absent:" + secrets.token_hex(8).encode()
+    probes: dict[Command, tuple[Word, ...]] = {
+        Command.INFO: ("INFO", "server"),
+        Command.DBSIZE: ("DBSIZE",),
+        Command.SCAN: ("SCAN", 0, "COUNT", 1),
+        Command.PTTL: ("PTTL", absent),
+        Command.TYPE: ("TYPE", absent),
+        Command.EXISTS: ("EXISTS", absent),
+        Command.RANDOMKEY: ("RANDOMKEY",),
+        Command.MEMORY_USAGE: ("MEMORY", "USAGE", absent),
+        Command.OBJECT_FREQ: ("OBJECT", "FREQ", absent),
+        Command.OBJECT_IDLETIME: ("OBJECT", "IDLETIME", absent),
+        Command.CONFIG_GET: ("CONFIG", "GET", "maxmemory"),
+        Command.CLIENT_NO_TOUCH: ("CLIENT", "NO-TOUCH", "ON"),
+    }
+    access: dict[Command, Access] = {}
+    scanned: list[bytes] = []
+    # One by one: a proxy such as twemproxy hangs up on a command that it doesn't know, and then we can say which.
+    for command, words in probes.items():
+        try:
+            reply = link.call_many([words])[0]
+        except ConnectionLost as error:
+            if command not in REQUIRED_COMMANDS or not link.was_closed:
+                raise
+            raise hung_up_on(command.value, link.where) from error
+        access[command] = _access(reply)
+        if isinstance(reply, ErrorReply):
+            if reply.text.startswith(("LOADING", "NOAUTH", "MASTERDOWN")) or (
+                command in REQUIRED_COMMANDS and access[command] is not Access.ALLOWED
+            ):
+                raise link.translate(reply, words) from reply
+        elif command is Command.SCAN:
+            scanned = reply[1]
+    _check_keys(link, scanned)
+    return access
+
+
+def _access(reply: object) -> Access:
+    if isinstance(reply, ErrorReply):
+        if reply.forbids_command:
+            return Access.FORBIDDEN
+        if reply.is_unknown_command:
+            return Access.UNKNOWN_COMMAND
+    return Access.ALLOWED
+
+
+def _check_keys(link: RedisLink, keys: list[bytes]) -> None:
+    for reply in link.call_many([("PTTL", key) for key in keys]) if keys else ():
+        if isinstance(reply, ErrorReply) and reply.forbids_key:
+            raise link.translate(reply, ("PTTL",)) from reply
+
+
+def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
+    databases = []
+    for name, value in info.items():
+        if name.startswith("db") and name[2:].isdecimal() and "keys=" in value:
+            counts = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+            keys, expires, avg_ttl_ms = (_whole(counts.get(field)) or 0 for field in ("keys", "expires", "avg_ttl"))
+            databases.append(DatabaseCounts(int(name[2:]), keys, expires, avg_ttl_ms or None))
+    return tuple(sorted(databases, key=lambda counts: counts.db))
+
+
+def _replicas(info: Mapping[str, str]) -> tuple[ReplicaState, ...]:
+    written = _whole(info.get("master_repl_offset"))
+    replicas = []
+    for name, value in info.items():
+        if name.startswith("slave") and name[5:].isdecimal():
+            fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+            read = _whole(fields.get("offset"))
+            lag = max(0, written - read) if written is not None and read is not None else None
+            replicas.append(
+                ReplicaState(f"{fields.get('ip', '')}:{fields.get('port', '')}", fields.get("state", "unknown"), lag)
+            )
+    return tuple(replicas)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.strip().isdecimal() else None
+
+
+def _fraction(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None

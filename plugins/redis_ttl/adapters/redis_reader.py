@@ -1,0 +1,286 @@
+"""Reads every key of one shard with its TTL, page by page, as columns; and the facts of a sample of keys on the way.
+
+Per round trip: the next SCAN, the PTTL of every key of the page before, and a few of the waiting questions. Redis' -1
+(no TTL) becomes null and -2 (gone) a count, here and nowhere else. Which keys matter, and what they mean, is not
+known here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
+from redis_ttl.adapters.redis_link import RedisLink, Reply, encode
+from redis_ttl.domain.key_facts import KeyFacts, Question
+from redis_ttl.domain.shards import Shard, SplitRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from redis_ttl.domain.load import Load
+
+# The next cursor, and the keys of the page.
+_ScanAnswer = tuple[int, list[bytes]]
+
+_NO_TTL = -1
+_GONE = -2
+# A bucket holds at most about 35 keys (Valkey: 7 a bucket, at most 5 times overfull), so this many keys per shard
+# mean at least one bucket per shard.
+_KEYS_PER_SHARD_FOR_NESTED_BUCKETS = 64
+
+_COMMANDS = {
+    Question.TYPE: ("TYPE",),
+    Question.SIZE: ("MEMORY", "USAGE"),
+    Question.FREQ: ("OBJECT", "FREQ"),
+    Question.IDLE: ("OBJECT", "IDLETIME"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBatch:
+    """Some pages of a shard.
+
+    ``frame`` has the columns ``key`` (Binary) and ``ttl_ms`` (Int64, null for a key without a TTL); ``vanished``
+    counts keys that were met and were gone by the time their TTL was asked for. Everything before ``next_cursor`` has
+    been handed out with this batch or an earlier one: a scan that broke off goes on from there, on the same server
+    process only. ``done`` marks the last batch of the shard.
+    """
+
+    frame: pl.DataFrame
+    vanished: int
+    next_cursor: int
+    done: bool
+    pages: int
+
+    @property
+    def keys(self) -> int:
+        """How many keys the batch has."""
+        return self.frame.height
+
+
+class ShardReader:
+    """Reads one shard over one connection, from its start or from where an earlier reader stopped.
+
+    ``questions`` are what `ask` asks about a key, ``samples`` keys whose turning up is noted. Used by one thread at a
+    time.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        shard: Shard,
+        load: Load,
+        *,
+        questions: Sequence[Question] = (),
+        samples: Iterable[bytes] = (),
+        batch_keys: int = 100_000,
+        batch_s: float = 2.0,
+    ) -> None:
+        self._link = link
+        self._shard = shard
+        self._batch_keys = batch_keys
+        self._batch_s = batch_s
+        self._pace = load.pace(round_trip_s=_round_trip_s(link))
+        self._questions = tuple(questions)
+        self._samples = frozenset(samples)
+        self._met: set[bytes] = set()
+        self._waiting: deque[bytes] = deque()
+        self._facts: list[KeyFacts] = []
+        # Replies to PTTL in the order of the keys, and how many of the last ones haven't been waited for.
+        self._ttls: list[int | ErrorReply] = []
+        self._under_way = 0
+
+    def batches(self, cursor: int | None = None) -> Iterator[KeyBatch]:
+        """Every key that is there from the shard's start to its end, at least once; at least one batch.
+
+        ``cursor`` is the ``next_cursor`` of an earlier batch to go on from; None begins at the shard's start. A key
+        comes twice only if the server's table shrinks meanwhile. Raises `ConnectionLost` (go on from the last batch's
+        ``next_cursor`` over a new connection, if the same process answers), `MissingPermission` and other
+        `ServerProblem`.
+        """
+        shard = self._shard
+        scan_from: int | None = shard.start_cursor if cursor is None else cursor
+        resume_at = scan_from or 0
+        largest_page = self._pace.page_keys
+        may_grow = True
+        keys: list[bytes] = []
+        page: list[bytes] = []
+        pages = 0
+        began_s = time.monotonic()
+        while scan_from is not None or page:
+            count = self._pace.page_keys if may_grow else min(largest_page, self._pace.page_keys)
+            answer = self._exchange(page, scan_from, count)
+            keys += page
+            pages += 1
+            page = []
+            if answer is not None and scan_from is not None:
+                resume_at = scan_from
+                next_cursor, found = answer
+                if not shard.overshoots(next_cursor):
+                    page = found
+                elif shard.rule is SplitRule.SLOTS:
+                    page = [key for key in found if shard.holds(key)]
+                elif count > 1:
+                    # Some of these keys are the next shard's. Read on from the same place in smaller steps, so as to
+                    # end exactly at the border.
+                    may_grow, largest_page = False, max(1, count // 4)
+                    continue
+                else:
+                    page = self._before_border(shard, found)
+                scan_from = None if shard.is_past(next_cursor) else next_cursor
+            if scan_from is None and not page:
+                break
+            # However slow the load, somebody waits for news of the scan, and a kill may cost only so much.
+            if keys and (len(keys) >= self._batch_keys or time.monotonic() - began_s >= self._batch_s):
+                yield self._batch(keys, resume_at, pages, done=False)
+                keys, pages, began_s = [], 0, time.monotonic()
+        yield self._batch(keys, 0, pages, done=True)
+
+    def ask(self, keys: Iterable[bytes]) -> None:
+        """Have the reader's questions asked about these keys, a few along with each of the pages to come."""
+        if self._questions:
+            self._waiting.extend(keys)
+
+    def answers(self) -> list[KeyFacts]:
+        """What was answered since the last call; a key that is gone by now has no answer."""
+        answers, self._facts = self._facts, []
+        return answers
+
+    def all_answers(self) -> list[KeyFacts]:
+        """Like `answers`, after asking everything that is still waiting."""
+        while self._waiting:
+            self._exchange([], None, self._pace.page_keys)
+        return self.answers()
+
+    def seen_samples(self) -> list[bytes]:
+        """The samples that were met since the last call."""
+        met, self._met = self._met, set()
+        return list(met)
+
+    def _exchange(self, page: Sequence[bytes], scan_from: int | None, count: int) -> _ScanAnswer | None:
+        """Ask for the TTLs of the page and scan on; the answer to the SCAN if there was one.
+
+        Where the pace allows it, the page's last TTLs stay under way: the server has something to do while we take in
+        the next page and ask for its TTLs.
+        """
+        # A page that was sized to block the server for a moment mustn't bring questions that block it for longer.
+        asked = self._take_waiting(max(4, count // 10, len(self._waiting) // 8 if self._pace.keeps_busy else 0))
+        now = len(page) // 3 if self._pace.keeps_busy and scan_from is not None else len(page)
+        request = [encode(*_COMMANDS[question], key) for key in asked for question in self._questions]
+        if scan_from is not None:
+            request.append(encode("SCAN", scan_from, "COUNT", count))
+        sent_s = time.monotonic()
+        self._link.send(b"".join([_pttls(page[:now]), *request]))
+        if now < len(page):
+            # By itself, so that the server doesn't take it in, and hold back its answers, before it has scanned on.
+            self._link.send(_pttls(page[now:]))
+        self._met |= self._samples.intersection(page)
+        self._settle()
+        replies = self._link.receive_together(now + len(request))
+        self._under_way = len(page) - now
+        now_s = time.monotonic()
+        answer = self._scan_answer(replies.pop()) if scan_from is not None else None
+        self._ttls += replies[:now]
+        self._collect(asked, replies[now:])
+        keys = max(len(page), len(answer[1]) if answer else 0)
+        pause_s = self._pace.pause_s(keys=keys, elapsed_s=now_s - sent_s, now_s=now_s)
+        if pause_s > 0:
+            time.sleep(pause_s)
+        return answer
+
+    def _settle(self) -> None:
+        """Wait for the TTLs that are under way: the connection is free for other commands then."""
+        self._ttls += self._link.receive_together(self._under_way)
+        self._under_way = 0
+
+    def _scan_answer(self, reply: Reply) -> _ScanAnswer:
+        if isinstance(reply, ErrorReply):
+            raise self._link.translate(reply, ("SCAN",)) from reply
+        return int(reply[0]), reply[1]
+
+    def _batch(self, keys: list[bytes], next_cursor: int, pages: int, *, done: bool) -> KeyBatch:
+        self._settle()
+        ttls, self._ttls = self._ttls, []
+        columns = {"key": pl.Series(keys, dtype=pl.Binary), "ttl_ms": self._ttl_column(ttls)}
+        frame = pl.DataFrame(columns).filter(pl.col("ttl_ms") != _GONE)
+        frame = frame.with_columns(pl.when(pl.col("ttl_ms") != _NO_TTL).then(pl.col("ttl_ms")))
+        return KeyBatch(frame, len(keys) - len(frame), next_cursor, done, pages)
+
+    def _ttl_column(self, ttls: list[int | ErrorReply]) -> pl.Series:
+        try:
+            return pl.Series(ttls, dtype=pl.Int64)
+        except (TypeError, ValueError, pl.exceptions.PolarsError):  # an error reply among them
+            return pl.Series([self._ttl_or_gone(ttl) for ttl in ttls], dtype=pl.Int64)
+
+    def _ttl_or_gone(self, reply: int | ErrorReply) -> int:
+        if isinstance(reply, ErrorReply):
+            if reply.text.startswith(ELSEWHERE):
+                return _GONE
+            raise self._link.translate(reply, ("PTTL",)) from reply
+        return reply
+
+    def _before_border(self, shard: Shard, found: list[bytes]) -> list[bytes]:
+        # A page of COUNT 1 ends with the first bucket that has keys. It ended past the border, so that bucket lies
+        # past it too, unless buckets are larger than shards; then its keys are kept, and some of them are met twice
+        # rather than never.
+        self._settle()
+        nested = int(self._link.call("DBSIZE")) >= _KEYS_PER_SHARD_FOR_NESTED_BUCKETS * shard.of
+        return [] if nested else found
+
+    def _take_waiting(self, most_commands: int) -> list[bytes]:
+        most_keys = min(len(self._waiting), max(1, most_commands // max(1, len(self._questions))))
+        return [self._waiting.popleft() for _ in range(most_keys)]
+
+    def _collect(self, asked: Sequence[bytes], replies: Sequence[Reply]) -> None:
+        width = len(self._questions)
+        for number, key in enumerate(asked):
+            facts = _facts(key, dict(zip(self._questions, replies[number * width : (number + 1) * width], strict=True)))
+            if facts is not None:
+                self._facts.append(facts)
+
+
+def _round_trip_s(link: RedisLink) -> float:
+    best_s = float("inf")
+    for _ in range(10):
+        started_s = time.monotonic()
+        # An error reply takes as long.
+        link.call_many([("PING",)])
+        best_s = min(best_s, time.monotonic() - started_s)
+    return best_s
+
+
+def _facts(key: bytes, replies: dict[Question, Reply]) -> KeyFacts | None:
+    known = {question: reply for question, reply in replies.items() if not isinstance(reply, ErrorReply)}
+    kind = known.get(Question.TYPE)
+    if kind == b"none":
+        return None
+    return KeyFacts(
+        key,
+        kind.decode() if kind is not None else None,
+        known.get(Question.SIZE),
+        known.get(Question.FREQ),
+        known.get(Question.IDLE),
+    )
+
+
+class _PttlHeads(dict[int, bytes]):
+    """What stands before a key of that length in a PTTL command."""
+
+    def __missing__(self, length: int) -> bytes:
+        self[length] = head = b"*2\r\n$4\r\nPTTL\r\n$%d\r\n" % length
+        return head
+
+
+_PTTL_HEADS = _PttlHeads()
+
+
+def _pttls(keys: Sequence[bytes]) -> bytes:
+    """One PTTL for each key, encoded without a line of ours running for each."""
+    heads = map(_PTTL_HEADS.__getitem__, map(len, keys))
+    return b"".join(chain.from_iterable(zip(heads, keys, repeat(b"\r\n"), strict=False)))

@@ -1,0 +1,278 @@
+"""Counts the keys of a scan as they arrive, by columns, beside the thread that reads them.
+
+One worker thread folds and counts while the next pages are being read (polars lets the interpreter go meanwhile). What
+it holds is bounded: the table of patterns by folding it once more when it outgrows :data:`PATTERNS_HELD`, everything
+else by being handed over at each :meth:`Tally.drain`. Knows columns and hashes; nothing of Redis, and nothing of where
+the figures go.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+from xxhash import xxh3_64_intdigest
+
+from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
+from redis_ttl.adapters.governance_columns import Governors
+from redis_ttl.adapters.learned_texts import LearnedTexts
+from redis_ttl.adapters.pattern_table import KEY_TYPES, conform, merge_tables, rename_patterns, to_parquet
+from redis_ttl.domain.fold_by_count import SHARD_LIMITS, fold_by_count
+from redis_ttl.domain.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from redis_ttl.domain.key_facts import KeyFacts
+    from redis_ttl.domain.policy import Policy
+
+#: Rows that the table of patterns may reach before text segments are folded by their number.
+PATTERNS_HELD: Final = 5_000
+#: A shard asks all of its first keys, up to so many, whatever share of them was wanted.
+LEAST_SAMPLED: Final = 200
+#: Batches that may wait for the counting thread before the reader has to.
+_BATCHES_WAITING: Final = 2
+
+_Group = tuple[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted since the last drain: the table of patterns, and the fingerprints of keys without TTL, each as
+    parquet.
+    """
+
+    keys: int
+    no_ttl_keys: int
+    patterns: bytes
+    fingerprints: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    table: pl.DataFrame
+    fingerprints: pl.DataFrame
+    sample: dict[bytes, _Group]
+
+
+class Tally:
+    """Statistics of one shard in the making.
+
+    ``sample_ratio`` is the share of keys (0 to 1) that are offered for questions (type, size, FREQ): every pattern of
+    a batch gives about as many, so that a rare one is known as well as a common one. A scan meets keys in the order of
+    their hash, hence the first few of a pattern are a random sample of it.
+    """
+
+    def __init__(self, db: int, policy: Policy | None, sample_ratio: float) -> None:
+        self._db = db
+        self._governors = Governors(policy)
+        self._sample_ratio = sample_ratio
+        self._texts = LearnedTexts()
+        self._worker = ThreadPoolExecutor(1, "tally", _give_way)
+        self._waiting: deque[Future[_Batch]] = deque()
+        self._tables: list[pl.DataFrame] = []
+        self._fingerprints: list[pl.DataFrame] = []
+        self._wanted: list[bytes] = []
+        self._asked: dict[bytes, _Group] = {}
+        self._facts: list[dict[str, Any]] = []
+        self._sampled = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Count one batch: columns ``key`` (binary) and ``ttl_ms`` (null where the key has none)."""
+        self._waiting.append(self._worker.submit(self._count, frame))
+        while self._waiting and (len(self._waiting) > _BATCHES_WAITING or self._waiting[0].done()):
+            self._collect()
+
+    def take_sample(self) -> list[bytes]:
+        """The keys whose facts are wanted and weren't asked for yet."""
+        wanted, self._wanted = self._wanted, []
+        return wanted
+
+    def add_facts(self, answers: Iterable[KeyFacts]) -> None:
+        """Count what the server answered about sampled keys; a key that vanished meanwhile has no facts."""
+        for facts in answers:
+            group = self._asked.pop(facts.key, None)
+            if group is not None:
+                self._facts.append(_fact_row(facts, group))
+
+    def finish_batches(self) -> None:
+        """Wait until every batch is counted, so that :meth:`take_sample` offers all that will ever be offered for
+        them.
+        """
+        while self._waiting:
+            self._collect()
+
+    def drain(self) -> Counted:
+        """Everything counted since the last drain; the tally starts from nothing again."""
+        self.finish_batches()
+        table = merge_tables([*self._tables, self._fact_table()])
+        prints = pl.concat(self._fingerprints) if self._fingerprints else _NO_FINGERPRINTS
+        # A sampled key that had vanished by the time it was asked about never gets an answer.
+        self._tables, self._fingerprints, self._facts, self._asked = [], [], [], {}
+        buffer = io.BytesIO()
+        self._governors.name(prints.with_columns(pl.lit(self._db, pl.Int32).alias("db"))).write_parquet(buffer)
+        return Counted(int(table["keys"].sum()), int(table["no_ttl_keys"].sum()), to_parquet(table), buffer.getvalue())
+
+    def _collect(self) -> None:
+        batch = self._waiting.popleft().result()
+        self._tables.append(batch.table)
+        self._fingerprints.append(batch.fingerprints)
+        self._asked.update(batch.sample)
+        self._wanted.extend(batch.sample)
+        if len(self._tables) > 1 and sum(table.height for table in self._tables) > PATTERNS_HELD:
+            self._compact()
+
+    def _compact(self) -> None:
+        table = merge_tables(self._tables)
+        if table.height > PATTERNS_HELD:
+            keys = table.group_by("pattern").agg(pl.col("keys").sum())
+            renamed = fold_by_count(dict(keys.iter_rows()), SHARD_LIMITS)
+            table = rename_patterns(table, renamed)
+            self._texts.learn(set(renamed.values()))
+            self._asked = {
+                key: (renamed.get(pattern, pattern), governor) for key, (pattern, governor) in self._asked.items()
+            }
+        self._tables = [table]
+
+    def _count(self, frame: pl.DataFrame) -> _Batch:
+        texts = key_texts(frame["key"])
+        ttl_s = (frame["ttl_ms"] + 999) // 1000
+        pattern = self._fold(texts)
+        governor = self._governors.judge(texts, pattern)
+        rows = frame.with_columns(
+            pattern=pattern,
+            governor=governor,
+            ttl_s=ttl_s,
+            over_rule=ttl_s > self._governors.longest_ttls_s(governor),
+            ttl_class=_BOUNDS.search_sorted(ttl_s, side="left"),
+        )
+        table = rows.group_by("pattern", "governor").agg(
+            pl.len().alias("keys"),
+            pl.col("ttl_s").null_count().alias("no_ttl_keys"),
+            pl.col("over_rule").sum().alias("over_rule_keys"),
+            *(
+                ((pl.col("ttl_class") == number) & pl.col("ttl_s").is_not_null()).sum().alias(f"ttl_{name}")
+                for number, name in enumerate(TTL_CLASSES)
+            ),
+            pl.col("ttl_s").cast(pl.Float64).sum().alias("ttl_sum_s"),
+            pl.col("ttl_s").min().alias("ttl_min_s"),
+            pl.col("ttl_s").max().alias("ttl_max_s"),
+            pl.col("key").head(2).alias("example_keys"),
+        )
+        table = table.with_columns(examples=_with_order(table["example_keys"])).drop("example_keys")
+        no_ttl = rows.filter(pl.col("ttl_ms").is_null()).select("key", "pattern", "governor")
+        hashes = _fingerprints(no_ttl["key"]).alias("key_hash")
+        return _Batch(
+            conform(self._governors.name(table).with_columns(db=pl.lit(self._db))),
+            # Categories: a number a key, where the text would keep the whole batch's texts alive until the next drain.
+            no_ttl.select(hashes, pl.col("pattern").cast(pl.Categorical), "governor"),
+            self._sample(rows),
+        )
+
+    def _fold(self, texts: pl.Series) -> pl.Series:
+        patterns = self._texts.fold(fold_shapes(texts).alias("pattern"))
+        if patterns.n_unique() > PATTERNS_HELD:
+            self._texts.learn_from(patterns)
+            patterns = self._texts.fold(patterns)
+        return patterns
+
+    def _sample(self, rows: pl.DataFrame) -> dict[bytes, _Group]:
+        if not self._sample_ratio:
+            return {}
+        # The first few keys are all asked: a small keyspace, or a small shard, is known as well as a large one.
+        budget = max(round(rows.height * self._sample_ratio), min(rows.height, LEAST_SAMPLED - self._sampled))
+        if budget >= rows.height:
+            asked = rows.select("pattern", "governor", "key")
+        elif budget > 0:
+            asked = self._spread(rows, budget)
+        else:
+            return {}
+        self._sampled += asked.height
+        return {key: (pattern, governor) for pattern, governor, key in asked.iter_rows()}
+
+    @staticmethod
+    def _spread(rows: pl.DataFrame, budget: int) -> pl.DataFrame:
+        # Patterns of one parent (all before the last separator) share what a parent gets, so that ten thousand user names under one
+        # parent don't take the place of a rare pattern elsewhere; within a parent each pattern's first key comes before any second one.
+        parent = pl.col("pattern").str.extract("^(.*[:/|])").fill_null(pl.col("pattern"))
+        parents = rows["pattern"].unique().to_frame().select(parent.n_unique()).item()
+        each = max(1, 2 * budget // parents)
+        return (
+            rows.group_by("pattern", "governor", maintain_order=True)
+            .agg(pl.col("key").head(each))
+            .with_columns(parent=parent, turn=pl.int_ranges(pl.col("key").list.len()))
+            .explode("key", "turn")
+            .sort("turn", maintain_order=True)
+            .with_columns(rank=pl.int_range(pl.len()).over("parent"))
+            .sort("rank", maintain_order=True)
+            .head(budget)
+            .select("pattern", "governor", "key")
+        )
+
+    def _fact_table(self) -> pl.DataFrame:
+        if not self._facts:
+            return conform(
+                pl.DataFrame(
+                    schema={"db": pl.Int32, "pattern": pl.String, "governance": pl.String, "governed_by": pl.String}
+                )
+            )
+        rows = self._governors.name(
+            pl.DataFrame(self._facts, schema_overrides={"governor": pl.Int32}, infer_schema_length=None)
+        )
+        return merge_tables([conform(rows.with_columns(db=pl.lit(self._db)))])
+
+
+def _give_way() -> None:
+    """Have the reading thread, and a server on the same machine, go before the counting."""
+    with suppress(OSError):  # where threads have no priority of their own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+_BOUNDS: Final = pl.Series(TTL_BOUNDS_S, dtype=pl.Int64)
+_NO_FINGERPRINTS: Final = pl.DataFrame(schema={"key_hash": pl.UInt64, "pattern": pl.Categorical, "governor": pl.Int32})
+
+
+def _with_order(lists: pl.Series) -> pl.Series:
+    """Example keys with their hash in front: "the smallest few" of a union is then the same in whatever order unions
+    are formed.
+    """
+    flat = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "key": lists}).explode("key", empty_as_null=False)
+    ordered = flat.select("row", _fingerprints(flat["key"]).alias("order"), "key")
+    return ordered.group_by("row", maintain_order=True).agg(pl.struct("order", "key").alias("examples"))["examples"]
+
+
+def _fingerprints(keys: pl.Series) -> pl.Series:
+    return pl.Series(list(map(xxh3_64_intdigest, keys.to_list())), dtype=pl.UInt64)
+
+
+def _fact_row(facts: KeyFacts, group: _Group) -> dict[str, Any]:
+    pattern, governor = group
+    row: dict[str, Any] = {"pattern": pattern, "governor": governor}
+    if facts.type is not None:
+        row[f"type_{facts.type if facts.type in KEY_TYPES else 'other'}"] = 1
+    for name, value in (("size", facts.size_bytes), ("freq", facts.freq), ("idle", facts.idle_s)):
+        if value is not None:
+            row |= {
+                f"{name}_n": 1,
+                f"{name}_sum": float(value),
+                f"{name}_squares": float(value) ** 2,
+                f"{name}_max": float(value),
+            }
+    return row

@@ -1,0 +1,1 @@
+"""Facts as text for people. Knows the domain's documents, and nothing of where they come from."""

@@ -1,0 +1,1 @@
+"""The face in a terminal: the same use cases without Airflow."""

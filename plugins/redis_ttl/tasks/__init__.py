@@ -1,0 +1,1 @@
+"""The face in Airflow, and the only ring that imports it."""

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from redis_ttl.adapters.redis_cluster import cluster_nodes, fingerprint, locate
+from redis_ttl.adapters.redis_deployment import RedisDeployment
+from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.redis_reader import ShardReader
+from redis_ttl.domain.audit import AuditOptions
+from redis_ttl.domain.errors import AuthenticationFailed, InvalidOption, Unreachable, WrongRole
+from redis_ttl.domain.load import Load
+from redis_ttl.domain.shards import SLOTS, SplitRule
+from tests.adapters.keyspaces import FAST, PagesWithInterruptions, link_to, set_keys, shards_of
+from tests.conftest import require
+from tests.servers import (
+    REDIS_7,
+    VALKEY,
+    Cluster,
+    Server,
+    free_port,
+    run_cluster,
+    run_sentinel,
+    run_server,
+    wait_for,
+)
+
+PRIMARY = AuditOptions()
+REPLICA = AuditOptions(source="replica")
+
+
+def deployment(url: str, load: Load = FAST) -> RedisDeployment:
+    """The deployment behind that URL."""
+    return RedisDeployment(endpoint_from_url(url), load)
+
+
+def address(server: Server) -> str:
+    """Where the server listens."""
+    return f"{server.host}:{server.port}"
+
+
+@pytest.fixture
+def replica(valkey: Server) -> Iterator[Server]:
+    """A replica of the Valkey server."""
+    with run_server(VALKEY, replica_of=valkey) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def replicated_cluster() -> Iterator[Cluster]:
+    """Three primaries with a replica each."""
+    with run_cluster(require(VALKEY), with_replicas=True) as cluster:
+        yield cluster
+
+
+def test_a_single_server_is_its_own_deployment(any_server: Server) -> None:
+    """One server is one node with all slots and no topology, by TCP and by unix socket."""
+    found = deployment(any_server.url)
+    assert found.nodes(PRIMARY) == [address(any_server)]
+    assert found.slots_of(address(any_server)) == ((0, SLOTS - 1),)
+    assert found.topology() is None
+    assert deployment(f"unix://{any_server.unix_socket}").nodes(PRIMARY) == [str(any_server.unix_socket)]
+
+
+def test_a_replica_is_scanned_where_one_is_asked_for(valkey: Server, replica: Server) -> None:
+    """Asked for a replica, its address is found through the primary, or taken as given."""
+    assert deployment(valkey.url).nodes(REPLICA) == [address(replica)]
+    assert deployment(replica.url).nodes(REPLICA) == [address(replica)]
+    set_keys(valkey, (f"key:{number}" for number in range(1000)))
+    with valkey.client() as client:
+        client.wait(1, 5000)
+    with deployment(valkey.url).connect(address(replica), 0) as node:
+        shard = shards_of(replica, 1)[0]
+        with node.reader(shard, load_share=1, samples=[]) as reader:
+            assert sum(batch.keys for batch in reader.batches()) == 1000
+
+
+def test_a_replica_is_no_primary(replica: Server, valkey: Server) -> None:
+    """A replica where a primary was meant is an error that names the primary."""
+    with pytest.raises(WrongRole) as caught:
+        deployment(replica.url).nodes(PRIMARY)
+    assert address(valkey) in str(caught.value)
+
+
+def test_a_primary_without_replicas(any_server: Server) -> None:
+    """Asked for a replica where there is none, nothing else is scanned instead."""
+    with pytest.raises(WrongRole, match="no replica"):
+        deployment(any_server.url).nodes(REPLICA)
+
+
+def test_a_cluster_is_all_its_primaries(any_cluster: Cluster) -> None:
+    """Through any node of a cluster all primaries are found, in the order of their slots."""
+    for server in any_cluster.primaries:
+        found = deployment(server.url)
+        assert found.nodes(PRIMARY) == [address(primary) for primary in any_cluster.primaries]
+        assert [found.slots_of(node) for node in found.nodes(PRIMARY)] == [
+            ((0, 5460),),
+            ((5461, 10_921),),
+            ((10_922, SLOTS - 1),),
+        ]
+
+
+def test_one_node_of_a_cluster(any_cluster: Cluster) -> None:
+    """With cluster=no, only the node that was named is scanned."""
+    server = any_cluster.primaries[1]
+    assert deployment(server.url + "?cluster=no").nodes(PRIMARY) == [address(server)]
+
+
+def test_a_cluster_without_replicas(any_cluster: Cluster) -> None:
+    """A cluster without replicas can't be scanned from replicas."""
+    with pytest.raises(WrongRole, match="no replica"):
+        deployment(any_cluster.url).nodes(REPLICA)
+
+
+def test_a_cluster_is_scanned_from_its_replicas(replicated_cluster: Cluster) -> None:
+    """Asked for replicas, one of each primary is read, and together they hold every key."""
+    keys = {f"key:{number}".encode() for number in range(30_000)}
+    for server in replicated_cluster.primaries:
+        set_keys(server, keys)  # each node refuses what belongs to the others
+        with server.client() as client:
+            client.wait(1, 5000)
+    found = deployment(replicated_cluster.url)
+    with link_to(replicated_cluster.primaries[0]) as link:
+        # A cluster lists a replica once gossip says that it has received something.
+        wait_for(lambda: all(node.replicas for node in cluster_nodes(link)), "the replicas to be listed")
+    nodes = found.nodes(REPLICA)
+    assert sorted(nodes) == sorted(map(address, replicated_cluster.replicas))
+    met: list[bytes] = []
+    for node_address in nodes:
+        with found.connect(node_address, 0) as node:
+            profile = node.profile()
+            server = next(server for server in replicated_cluster.replicas if address(server) == node_address)
+            slots = found.slots_of(node_address)
+            assert slots != ((0, SLOTS - 1),)
+            shard = shards_of(server, 1, slots)[0]
+            assert profile.run_id == shard.run_id
+            with node.reader(shard, load_share=1, samples=[]) as reader:
+                for batch in reader.batches():
+                    met += batch.frame["key"].to_list()
+                    assert batch.vanished == 0
+    assert len(met) == len(keys)
+    assert set(met) == keys
+
+
+def test_the_topology_changes_with_a_slot(replicated_cluster: Cluster) -> None:
+    """The fingerprint of a cluster is the same twice, and another one after a slot has moved."""
+    source, target = replicated_cluster.primaries[:2]
+    found = deployment(source.url)
+    before = found.topology()
+    assert before == found.topology()
+    with source.client() as left, target.client() as right:
+        left_id, right_id = (client.execute_command("CLUSTER", "MYID") for client in (left, right))
+        # Slot 5 holds nothing but what hashes there; move its keys away first, so that it may change hands.
+        for key in left.execute_command("CLUSTER", "GETKEYSINSLOT", 5, 1000):
+            left.delete(key)
+        right.execute_command("CLUSTER", "SETSLOT", 5, "IMPORTING", left_id)
+        left.execute_command("CLUSTER", "SETSLOT", 5, "MIGRATING", right_id)
+        for client in (right, left):
+            client.execute_command("CLUSTER", "SETSLOT", 5, "NODE", right_id)
+    wait_for(lambda: found.topology() != before, "the slot to have moved")
+    with link_to(source) as link:
+        nodes = cluster_nodes(link)
+    assert nodes[0].slots == ((0, 4), (6, 5460))
+    assert nodes[1].slots == ((5, 5), (5461, 10_921))
+    assert fingerprint(nodes) == found.topology()
+
+
+def test_keys_of_a_slot_that_is_moving(valkey_cluster: Cluster) -> None:
+    """Keys that leave for another node between SCAN and PTTL count as vanished, and nothing fails."""
+    source, target = valkey_cluster.primaries[:2]
+    set_keys(source, (f"{{key:{number}}}" for number in range(3000)))
+    with source.client() as left, target.client() as right, link_to(source) as link:
+        left_id, right_id = (client.execute_command("CLUSTER", "MYID") for client in (left, right))
+        slots = [slot for slot in range(5461) if left.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)][:50]
+
+        def move_them(page: int) -> None:
+            for slot in slots if page == 0 else ():
+                right.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", left_id)
+                left.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", right_id)
+                for key in left.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+                    left.execute_command("MIGRATE", target.host, target.port, key, 0, 5000)
+
+        held = int(link.call("DBSIZE"))
+        load: Any = PagesWithInterruptions(move_them)
+        try:
+            batches = list(ShardReader(link, shards_of(source, 1)[0], load).batches())
+            left_over = int(link.call("DBSIZE"))
+            assert 0 < left_over < held
+            assert sum(batch.vanished for batch in batches) == held - left_over
+            assert sum(batch.keys for batch in batches) == left_over
+        finally:
+            for slot in slots:
+                left.execute_command("CLUSTER", "SETSLOT", slot, "NODE", left_id)
+                right.execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
+
+
+@pytest.mark.parametrize("kind", [VALKEY, REDIS_7], ids=lambda kind: kind.name)
+def test_sentinels_know_the_way(kind: object) -> None:
+    """A sentinel names the primary and a replica that is up; one that is down is passed over for the next."""
+    with (
+        run_server(require(kind), password="secret") as primary,  # type: ignore[arg-type]
+        run_server(kind, password="secret", replica_of=primary) as replica,  # type: ignore[arg-type]
+        run_sentinel(kind, primary, name="shop") as sentinel,  # type: ignore[arg-type]
+    ):
+        url = f"redis+sentinel://:secret@127.0.0.1:{free_port()},{address(sentinel)}/shop"
+        assert deployment(url).nodes(PRIMARY) == [address(primary)]
+        endpoint = endpoint_from_url(url)
+
+        def replica_is_known() -> bool:
+            try:
+                return locate(endpoint, "replica").address == address(replica)
+            except WrongRole:
+                return False
+
+        wait_for(replica_is_known, "the sentinel to know the replica")
+        assert deployment(url).nodes(REPLICA) == [address(replica)]
+        with deployment(url).connect(address(primary), 0) as node:
+            assert node.address == address(primary)
+
+
+def test_sentinels_that_do_not_know_the_name(valkey: Server) -> None:
+    """A name that the sentinel doesn't watch is the operator's mistake, and is shown."""
+    with run_sentinel(VALKEY, valkey) as sentinel:
+        url = f"redis+sentinel://{address(sentinel)}/shop"
+        with pytest.raises(InvalidOption, match="shop"):
+            deployment(url).nodes(PRIMARY)
+
+
+def test_sentinels_that_want_a_password(valkey: Server) -> None:
+    """The sentinel's password is its own, not the server's."""
+    with run_sentinel(VALKEY, valkey, name="shop", password="secret") as sentinel:
+        url = f"redis+sentinel://{address(sentinel)}/shop"
+        with pytest.raises(AuthenticationFailed):
+            deployment(url).nodes(PRIMARY)
+        assert deployment(f"{url}?sentinel_password=secret").nodes(PRIMARY) == [address(valkey)]
+
+
+def test_no_sentinel_answers() -> None:
+    """When no sentinel can be reached, each that was tried is named."""
+    ports = [free_port(), free_port()]
+    places = ",".join(f"127.0.0.1:{port}" for port in ports)
+    with pytest.raises(Unreachable) as caught:
+        deployment(f"redis+sentinel://{places}/shop").nodes(PRIMARY)
+    assert all(str(port) in str(caught.value) for port in ports)
+
+
+def test_a_node_answers_for_its_database(any_server: Server) -> None:
+    """A node draws, finds and checks keys in the database that it was opened on."""
+    set_keys(any_server, (f"key:{number}" for number in range(20_000)), db=2)
+    found = deployment(any_server.url)
+    with found.connect(address(any_server), 2) as node, RedisLink(endpoint_from_url(any_server.url)) as link:
+        assert node.address == address(any_server)
+        assert node.profile().run_id == node.run_id()
+        drawn = node.random_keys(10)
+        assert 0 < len(drawn) <= 10
+        assert node.existing([*drawn, b"gone"]) == drawn
+        assert node.split_refused(SplitRule.BITS) is None
+        assert link.call("DBSIZE") == 0
+    with found.connect(address(any_server), 0) as node:
+        assert node.random_keys(10) == []

@@ -1,0 +1,65 @@
+"""A document is whole or not there, and is never replaced."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from redis_ttl.adapters.store import Store
+from redis_ttl.domain.errors import StoreProblem
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """A document comes back as it was, and its folder lists it."""
+    store = Store(tmp_path)
+    store.write("a/b/one.json", b"\x00data")
+    assert store.read("a/b/one.json") == b"\x00data"
+    assert store.exists("a/b/one.json")
+    assert store.names("a/b") == ["one.json"]
+    assert store.names("nowhere") == []
+
+
+def test_a_document_is_never_replaced(tmp_path: Path) -> None:
+    """A second writer of one name is refused and the first one's data stay."""
+    store = Store(tmp_path)
+    store.write("one", b"first")
+    with pytest.raises(StoreProblem, match="there already"):
+        store.write("one", b"second")
+    assert store.read("one") == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["one"], "no draft is left behind"
+
+
+def test_of_many_writers_at_once_exactly_one_wins(tmp_path: Path) -> None:
+    """Two tasks that believe to own one shard can't both save the same checkpoint."""
+    store = Store(tmp_path)
+    won: list[int] = []
+
+    def write(number: int) -> None:
+        try:
+            store.write("contested", b"%d" % number * 10_000)
+        except StoreProblem:
+            return
+        won.append(number)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(10)
+    assert len(won) == 1
+    assert store.read("contested") == b"%d" % won[0] * 10_000
+
+
+def test_a_missing_document_says_where_and_why(tmp_path: Path) -> None:
+    """Reading what isn't there names the place and the likely reason."""
+    with pytest.raises(StoreProblem, match=r"nowhere\.json.*No such file.*same store"):
+        Store(tmp_path).read("nowhere.json")
+
+
+def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    """A root that is a file, not a folder, is reported with its path and what to see to."""
+    (tmp_path / "root").write_text("a file")
+    with pytest.raises(StoreProblem, match=r"root.*can't be written.*REDIS_TTL_STORE"):
+        Store(tmp_path / "root").write("a/b", b"data")

@@ -1,0 +1,135 @@
+"""Fixtures that every test may use: real servers, each started once for the whole run and emptied before every test
+that asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import (
+    REDIS_7,
+    REDIS_62,
+    VALKEY,
+    Certificates,
+    Cluster,
+    Server,
+    ServerKind,
+    make_certificates,
+    run_cluster,
+    run_server,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KINDS = {kind.name: kind for kind in (VALKEY, REDIS_7, REDIS_62)}
+
+
+def require(kind: ServerKind) -> ServerKind:
+    """That kind of server, or: skip the test on a developer's machine, fail it in CI, where all must be installed.
+
+    Redis 6.2 has no wheel for Python 3.13, so that its absence there is no failure.
+    """
+    if kind.find() is None:
+        message = f"{kind.name} is not installed: {kind.install_hint}"
+        if os.environ.get("CI") == "true" and not (kind is REDIS_62 and sys.version_info >= (3, 13)):
+            pytest.fail(message)
+        pytest.skip(message)
+    return kind
+
+
+@pytest.fixture(scope="session")
+def session_servers() -> Iterator[dict[str, Server]]:
+    """The servers of the whole run by the name of their kind; use the fixtures below, which start them when needed."""
+    servers: dict[str, Server] = {}
+    try:
+        yield servers
+    finally:
+        for server in servers.values():
+            server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def valkey(session_servers: dict[str, Server]) -> Server:
+    """An empty Valkey 9, the server that is always there."""
+    return _empty(session_servers, VALKEY)
+
+
+@pytest.fixture
+def redis7(session_servers: dict[str, Server]) -> Server:
+    """An empty Redis 7.0."""
+    return _empty(session_servers, REDIS_7)
+
+
+@pytest.fixture
+def redis62(session_servers: dict[str, Server]) -> Server:
+    """An empty Redis 6.2, which lacks EXPIRE NX and CLIENT NO-TOUCH."""
+    return _empty(session_servers, REDIS_62)
+
+
+@pytest.fixture(params=list(_KINDS))
+def any_server(request: pytest.FixtureRequest, session_servers: dict[str, Server]) -> Server:
+    """Each kind of server in turn, empty."""
+    return _empty(session_servers, _KINDS[request.param])
+
+
+@pytest.fixture(scope="session")
+def _valkey_cluster() -> Iterator[Cluster]:
+    with run_cluster(require(VALKEY)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def _redis7_cluster() -> Iterator[Cluster]:
+    with run_cluster(require(REDIS_7)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def valkey_cluster(_valkey_cluster: Cluster) -> Cluster:
+    """An empty cluster of three Valkey 9 primaries, whose cursors carry slots."""
+    _valkey_cluster.flush()
+    return _valkey_cluster
+
+
+@pytest.fixture
+def redis7_cluster(_redis7_cluster: Cluster) -> Cluster:
+    """An empty cluster of three Redis 7.0 primaries, whose cursors carry none."""
+    _redis7_cluster.flush()
+    return _redis7_cluster
+
+
+@pytest.fixture(params=["valkey_cluster", "redis7_cluster"])
+def any_cluster(request: pytest.FixtureRequest) -> Cluster:
+    """Each kind of three-primary cluster in turn, empty."""
+    cluster: Cluster = request.getfixturevalue(request.param)
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A private authority with a server and a client certificate."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def tls_redis7(certificates: Certificates) -> Iterator[Server]:
+    """A Redis 7.0 that speaks TLS only."""
+    with run_server(require(REDIS_7), certificates=certificates) as server:
+        yield server
+
+
+def _empty(servers: dict[str, Server], kind: ServerKind) -> Server:
+    server = servers.get(kind.name)
+    if server is None or server.process is None:
+        server = Server(require(kind)).start()
+        servers[kind.name] = server
+    with server.client() as client:
+        client.flushall()
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 0)
+    return server

@@ -1,0 +1,71 @@
+"""Who decides about a key, and what makes two policies the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import subprocess
+import sys
+
+from redis_ttl.domain.key_pattern import KeyPattern
+from redis_ttl.domain.policy import Exemption, Mode, Owner, Policy, Rule, SignOff
+
+RULE = Rule(KeyPattern("user:{id}:cart"), 86_400)
+WIDER_RULE = Rule(KeyPattern("user:{id}:{what}"), 604_800)
+EXEMPTION = Exemption(KeyPattern("user:{id}:profile"), "read at start-up")
+POLICY = Policy("shop", "redis_shop", Owner("shop-team"), rules=(RULE, WIDER_RULE), exemptions=(EXEMPTION,))
+
+
+def test_the_first_matching_rule_wins() -> None:
+    """A key that two rules match is governed by the one that is written first."""
+    assert POLICY.governs("user:7:cart") is RULE
+    assert POLICY.governs("user:7:wishlist") is WIDER_RULE
+
+
+def test_exemptions_come_before_every_rule() -> None:
+    """An exempt key is exempt although a rule matches it too."""
+    assert POLICY.governs("user:7:profile") is EXEMPTION
+
+
+def test_a_key_that_nothing_matches_is_nobodys() -> None:
+    """Default deny: no rule, no decision."""
+    assert POLICY.governs("order:7") is None
+
+
+def test_the_hash_is_of_what_the_policy_says() -> None:
+    """Any change of content changes the hash; an equal policy built anew has the same."""
+    hashes = {
+        policy.hash
+        for policy in (
+            POLICY,
+            dataclasses.replace(POLICY, rules=(WIDER_RULE, RULE)),
+            dataclasses.replace(POLICY, exemptions=()),
+            dataclasses.replace(POLICY, rules=(dataclasses.replace(RULE, ttl_s=86_401), WIDER_RULE)),
+            dataclasses.replace(POLICY, rules=(dataclasses.replace(RULE, mode=Mode.CAP), WIDER_RULE)),
+            dataclasses.replace(
+                POLICY, rules=(dataclasses.replace(RULE, sign_off=SignOff("Ann", dt.date(2026, 2, 20))), WIDER_RULE)
+            ),
+        )
+    }
+    assert len(hashes) == 6
+    again = dataclasses.replace(POLICY, rules=(Rule(KeyPattern("user:{id}:cart"), 86_400), WIDER_RULE))
+    assert again.hash == POLICY.hash
+
+
+def test_the_hash_is_the_same_in_every_process() -> None:
+    """It depends on no order that Python draws anew at each start."""
+    code = (
+        "from redis_ttl.domain.policy import *; from redis_ttl.domain.key_pattern import KeyPattern\n"
+        "print(Policy('c', 'r', Owner('t'), rules=(Rule(KeyPattern('a:{x}'), 60),)).hash)"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": "plugins"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1

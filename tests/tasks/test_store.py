@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
+
+from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.tasks.store import open_store, refuse_unshared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    "executors",
+    [
+        "LocalExecutor",
+        "airflow.executors.local_executor.LocalExecutor",
+        "LocalExecutor,CeleryExecutor",
+        "LocalExecutor;one=LocalExecutor",
+    ],
+)
+def test_a_local_folder_is_right_where_tasks_stay_on_one_machine(executors: str) -> None:
+    """The default executor decides, because no task of ours asks for another one."""
+    refuse_unshared("file:///var/redis_ttl", executors)
+
+
+@pytest.mark.parametrize(
+    "executors",
+    [
+        "CeleryExecutor",
+        "KubernetesExecutor",
+        "CeleryExecutor,LocalExecutor",
+        "airflow.providers.amazon.aws.executors.ecs.ecs_executor.AwsEcsExecutor",
+        "LocalExecutor;one=CeleryExecutor",
+    ],
+)
+def test_a_local_folder_is_refused_where_tasks_run_elsewhere(executors: str) -> None:
+    """The error names the variable, the folder, the executor, and what to use instead."""
+    with pytest.raises(InvalidOption) as caught:
+        refuse_unshared("file:///var/redis_ttl", executors)
+    text = str(caught.value)
+    for words in ("REDIS_TTL_STORE", "file:///var/redis_ttl", "Executor", "s3://"):
+        assert words in text
+
+
+@pytest.mark.parametrize("prefix", ["file://", ""])
+def test_documents_go_where_the_variable_says(prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document written through the store lies in the folder that REDIS_TTL_STORE names."""
+    monkeypatch.setenv("REDIS_TTL_STORE", f"{prefix}{tmp_path}/store")
+    open_store().write("one/audits/a/audit.json", b"{}")
+    assert (tmp_path / "store" / "one" / "audits" / "a" / "audit.json").read_bytes() == b"{}"
+
+
+def test_the_default_is_a_folder_under_airflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the variable, documents lie in redis_ttl/ under AIRFLOW_HOME."""
+    monkeypatch.delenv("REDIS_TTL_STORE", raising=False)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    open_store().write("one/a", b"x")
+    assert (tmp_path / "redis_ttl" / "one" / "a").read_bytes() == b"x"
+
+
+def test_object_storage_needs_no_local_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that isn't a local folder is accepted with every executor, and keeps documents."""
+    attach("memory", fs=MemoryFileSystem())
+    monkeypatch.setenv("REDIS_TTL_STORE", "memory://bucket/redis_ttl")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    store = open_store()
+    store.write("one/a", b"x")
+    assert (store.read("one/a"), store.names("one")) == (b"x", ["a"])
+
+
+def test_storage_without_its_provider_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheme that no installed provider knows is an error at once, and names what to install."""
+    monkeypatch.setenv("REDIS_TTL_STORE", "s3://bucket/redis_ttl")
+    with pytest.raises(InvalidOption, match="s3fs"):
+        open_store()

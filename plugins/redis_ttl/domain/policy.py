@@ -110,6 +110,86 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Caps:
+    """How many keys may be changed at most, by number and as a share of all keys that the audit met; None is no limit.
+
+    A plan that exceeds one of them is refused before anything is written.
+    """
+
+    keys: int | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CanarySettings:
+    """The first few keys of each rule, and how long they are watched before the others follow."""
+
+    ratio: float = 0.01
+    keys: int = 100
+    """At least so many of each rule, where it has as many."""
+    watch_s: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """Above what writing pauses, and is given up when it stays so for ``patience_s``."""
+
+    memory_ratio: float | None = None
+    """Used memory as a share of maxmemory; None is the policy's critical threshold."""
+    evicted_keys_per_s: float = 0.0
+    """More evictions than this: with a ``volatile-*`` policy, keys that have just got a TTL are among the victims."""
+    latency_factor: float = 5.0
+    """Our own round trip, against what it was at the start; round trips below 2 ms never pause."""
+    replica_lag_bytes: int = 64 * 1024 * 1024
+    replica_lag_s: int = 10
+    expire_cap_hits_per_s: float = 1.0
+    """``expired_time_cap_reached_count``: the server can't remove expired keys as fast as they expire."""
+    patience_s: int = 300
+    """For how long a pause may last, by the same reason, before the run is aborted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemediationSettings:
+    """What a remediation may do, who may approve it, and when it must stop."""
+
+    audit_age_s: int = 24 * 3600
+    """A plan is made of an audit that is younger than this."""
+    rate: str = "20000/s"
+    """Keys changed a second on each server, in the words of ``redis_ttl.domain.rate.parse_rate``."""
+    load: str = "gentle"
+    """How the keyspace is read meanwhile, in the words of ``redis_ttl.domain.load.parse_load``."""
+    run_caps: Caps = Caps(5_000_000, 0.5)
+    rule_caps: Caps = Caps(3_000_000, 0.4)
+    """For each rule that has no caps of its own."""
+    tolerance_ratio: float = 0.10
+    """By how much a rule may match more keys than were planned before the run is refused."""
+    approvals: int = 1
+    """How many different people must approve."""
+    approvers: tuple[str, ...] = ()
+    """The Airflow user names that may approve; empty means whoever Airflow lets answer."""
+    approval_timeout_s: int = 24 * 3600
+    """How long a plan waits for its approval; no answer means no."""
+    approval_valid_s: int = 24 * 3600
+    """How long after its approval a plan may still write."""
+    undo_window_s: int = 24 * 3600
+    """No key may expire sooner than this after the approval: for so long everything can be taken back."""
+    canary: CanarySettings = CanarySettings()
+    guards: GuardSettings = GuardSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Cold:
+    """A rule that takes cold keys only: those that weren't used for so long, or so rarely.
+
+    Under an LFU eviction policy a server knows how often a key is used (``freq_at_most``, OBJECT FREQ), otherwise when it was used last
+    (``idle_s``, OBJECT IDLETIME).
+    """
+
+    idle_s: int | None = None
+    freq_at_most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SignOff:
     """The owner's agreement to a rule. Without one a rule is reported and never applied."""
 
@@ -130,6 +210,10 @@ class Rule:
     jitter_ratio: float = DEFAULT_JITTER_RATIO
     """By how much a TTL may be lengthened, as a share of it, so that keys don't expire all at once."""
     sign_off: SignOff | None = None
+    cold: Cold | None = None
+    """Leave keys alone that are in use; None takes all."""
+    caps: Caps | None = None
+    """None takes the policy's ``remediation.rule_caps``."""
 
     @property
     def longest_ttl_s(self) -> int:
@@ -159,6 +243,7 @@ class Policy:
     no_ttl: NoTtlThreshold = NoTtlThreshold()
     scaling_cost: ScalingCost | None = None
     audit: AuditSettings = AuditSettings()
+    remediation: RemediationSettings = RemediationSettings()
     rules: tuple[Rule, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
 

@@ -1,0 +1,228 @@
+"""What a remediation would do, as one document that people read, approve and hold the writer to.
+
+A plan is made of one audit and the policy of that moment (:mod:`redis_ttl.domain.planning`). Its digest covers every
+word of it, so an approval of the digest is an approval of exactly this.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from redis_ttl.domain.policy import Cold, Mode, SignOff
+from redis_ttl.domain.shards import Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLAN_SCHEMA: Final = "redis_ttl.plan/1"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """A server whose keys the plan is about, in a way that survives a restart and a failover, and nothing else.
+
+    ``lineage`` is the replication id (INFO's ``master_replid``). A replica that takes over keeps it as its
+    ``master_replid2``, as does a server that restarts from its own RDB file: the data set is the same one. Empty where
+    the server hides it; then ``run_id`` must be equal.
+    """
+
+    address: str
+    run_id: str
+    lineage: str
+
+    def is_continued_by(self, *, run_id: str, lineage: str, former_lineage: str) -> bool:
+        """Whether a server that says this of itself holds the data set that the plan is about."""
+        if self.lineage:
+            return self.lineage in (lineage, former_lineage)
+        return bool(self.run_id) and self.run_id == run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Keys of a rule's pattern that the plan leaves alone, and why."""
+
+    why: str
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRule:
+    """What would become of one rule's keys.
+
+    ``number`` is the rule's place in the policy, from 0. ``refusal`` says why the plan leaves the rule out (no sign-off,
+    or not chosen); then nothing of it is written. ``set_keys`` have no TTL; ``cap_keys`` have one that is longer than
+    the rule allows (mode ``cap`` only). Every one of them expires between ``ttl_s`` and ``ttl_s + window_s`` seconds
+    after the approval. ``limit_keys`` is what the writer may change at most: the planned keys and the policy's tolerance.
+    ``size_bytes`` and its 95% interval are estimated from the audit's sample; None without one.
+    """
+
+    number: int
+    pattern: str
+    mode: Mode
+    ttl_s: int
+    window_s: int
+    priority: str
+    set_keys: int
+    cap_keys: int
+    limit_keys: int
+    refusal: str | None = None
+    sign_off: SignOff | None = None
+    cold: Cold | None = None
+    skipped: tuple[Skipped, ...] = ()
+    size_bytes: int | None = None
+    size_low_bytes: int | None = None
+    size_high_bytes: int | None = None
+    examples: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def change_keys(self) -> int:
+        """How many keys would get an expiry."""
+        return 0 if self.refusal else self.set_keys + self.cap_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Memory and expiries to come, for all nodes together. Bytes; ``None`` where a server doesn't tell or has no limit.
+
+    ``peak_bytes`` is ``used_bytes``, the TTLs' own memory and, where this run makes a server's table of expiries
+    double, that; ``after_bytes`` is the level when the last key of the plan has gone. ``expiries_per_s`` is the worst
+    second.
+    """
+
+    used_bytes: int
+    limit_bytes: int | None
+    ttl_bytes: int
+    table_bytes: int
+    after_bytes: int | None
+    expiries_per_s: float
+    first_expiry_s: int | None
+    last_expiry_s: int | None
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory in use while keys are given their TTLs."""
+        return self.used_bytes + self.ttl_bytes + self.table_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One remediation that was thought through, for one run of one DAG.
+
+    ``run`` names the DAG run that it was made in: another run can't use it. ``nodes`` are in the order of the audit's
+    servers, ``shards`` the parts in which the keyspace will be read, with the addresses of ``nodes``.
+    """
+
+    plan_id: str
+    cluster: str
+    run: str
+    created_at: str
+    audit_id: str
+    audit_finished_at: str
+    policy_hash: str
+    keys: int
+    no_ttl_keys: int
+    nodes: tuple[NodeIdentity, ...]
+    shards: tuple[Shard, ...]
+    rules: tuple[PlannedRule, ...]
+    forecast: Forecast
+    rate: str
+    load: str
+    eviction_policy: str | None = None
+    warnings: tuple[str, ...] = ()
+    exempt: tuple[Skipped, ...] = ()
+    ungoverned_keys: int = 0
+
+    @property
+    def change_keys(self) -> int:
+        """How many keys would get an expiry, over all rules."""
+        return sum(rule.change_keys for rule in self.rules)
+
+    @property
+    def included(self) -> tuple[PlannedRule, ...]:
+        """The rules that something would be written for."""
+        return tuple(rule for rule in self.rules if rule.refusal is None)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256, in hex, of the plan's canonical JSON: keys sorted, no spaces, UTF-8."""
+        text = json.dumps(self._content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain data, with its digest."""
+        return {**self._content(), "digest": self.digest}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan that :meth:`to_json` wrote. Its digest is computed anew: one in ``data`` is not believed."""
+        kept = {name: value for name, value in data.items() if name not in ("schema", "digest")}
+        return cls(
+            **{
+                **kept,
+                "nodes": tuple(NodeIdentity(**node) for node in data["nodes"]),
+                "shards": tuple(Shard.from_json(shard) for shard in data["shards"]),
+                "rules": tuple(_rule(rule) for rule in data["rules"]),
+                "forecast": Forecast(**data["forecast"]),
+                "warnings": tuple(data["warnings"]),
+                "exempt": tuple(Skipped(**each) for each in data["exempt"]),
+            }
+        )
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "schema": PLAN_SCHEMA,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "nodes": [asdict(node) for node in self.nodes],
+            "shards": [shard.to_json() for shard in self.shards],
+            "rules": [_plain_rule(rule) for rule in self.rules],
+            "forecast": asdict(self.forecast),
+            "warnings": list(self.warnings),
+            "exempt": [asdict(each) for each in self.exempt],
+        }
+
+
+_PLAIN: Final = (
+    "plan_id",
+    "cluster",
+    "run",
+    "created_at",
+    "audit_id",
+    "audit_finished_at",
+    "policy_hash",
+    "keys",
+    "no_ttl_keys",
+    "rate",
+    "load",
+    "eviction_policy",
+    "ungoverned_keys",
+)
+
+
+def _plain_rule(rule: PlannedRule) -> dict[str, Any]:
+    plain = asdict(rule) | {"mode": rule.mode.value}
+    if rule.sign_off is not None:
+        plain["sign_off"] |= {"on": rule.sign_off.on.isoformat()}
+    # Lists, as JSON has them: the content that is hashed is the content that is read back.
+    return plain | {name: list(plain[name]) for name in ("skipped", "examples", "warnings")}
+
+
+def _rule(data: Mapping[str, Any]) -> PlannedRule:
+    sign_off = data["sign_off"]
+    return PlannedRule(
+        **{
+            **data,
+            "mode": Mode(data["mode"]),
+            "sign_off": None
+            if sign_off is None
+            else SignOff(**{**sign_off, "on": dt.date.fromisoformat(sign_off["on"])}),
+            "cold": None if data["cold"] is None else Cold(**data["cold"]),
+            "skipped": tuple(Skipped(**each) for each in data["skipped"]),
+            "examples": tuple(data["examples"]),
+            "warnings": tuple(data["warnings"]),
+        }
+    )

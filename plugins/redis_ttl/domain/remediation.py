@@ -1,0 +1,121 @@
+"""The account of a remediation: what became of each key of each rule, counted. Accounts of shards and attempts add up."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+APPLY_SCHEMA: Final = "redis_ttl.apply/1"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAccount:
+    """What one part of a run did to one rule's keys.
+
+    ``met`` keys match the rule and no exemption; each of them is in exactly one of the other figures. ``set`` and
+    ``capped`` got our instant now. ``already_ours`` had it, from an earlier attempt or the canary. ``had_ttl`` have a
+    TTL of their own that the rule leaves alone. ``raced`` were changed by the application between our reading and our
+    writing, so the server refused. ``vanished`` were gone by then. ``hot`` are in use, and the rule takes cold keys
+    only. ``left`` would be changed, and weren't: not the canary's share, or the run was stopped.
+    """
+
+    met: int = 0
+    set: int = 0
+    capped: int = 0
+    already_ours: int = 0
+    had_ttl: int = 0
+    raced: int = 0
+    vanished: int = 0
+    hot: int = 0
+    left: int = 0
+
+    def __add__(self, other: RuleAccount) -> RuleAccount:
+        return RuleAccount(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+    @property
+    def changed(self) -> int:
+        """How many keys got our instant now."""
+        return self.set + self.capped
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """Writing stood still for a while, or ended, by this reason."""
+
+    at: str
+    reason: str
+    lasted_s: float
+    ended: bool = False
+    """Whether it ended the part's work."""
+
+
+class Outcome(StrEnum):
+    """How a part's work ended."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    """By an operator."""
+    ABORTED = "aborted"
+    """By a guard."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What one attempt at one part (``canary`` or ``shard-<n>``) of a plan came to.
+
+    ``accounts`` by the rule's number in the plan. ``scanned`` counts all keys met, governed or not.
+    """
+
+    plan_id: str
+    part: str
+    attempt: str
+    outcome: Outcome
+    began_at: str
+    ended_at: str
+    scanned: int
+    accounts: Mapping[int, RuleAccount]
+    journal_objects: int
+    journal_bytes: int
+    interruptions: tuple[Interruption, ...] = ()
+    reason: str | None = None
+
+    @property
+    def changed(self) -> int:
+        """How many keys got our instant."""
+        return sum(account.changed for account in self.accounts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the store."""
+        return {
+            "schema": APPLY_SCHEMA,
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "outcome": self.outcome.value,
+            "accounts": {str(rule): asdict(account) for rule, account in sorted(self.accounts.items())},
+            "interruptions": [asdict(each) for each in self.interruptions],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PartResult:
+        """The result that :meth:`to_json` wrote."""
+        kept = {name: value for name, value in data.items() if name != "schema"}
+        return cls(
+            **{
+                **kept,
+                "outcome": Outcome(data["outcome"]),
+                "accounts": {int(rule): RuleAccount(**account) for rule, account in data["accounts"].items()},
+                "interruptions": tuple(Interruption(**each) for each in data["interruptions"]),
+            }
+        )
+
+
+def add_accounts(accounts: Iterable[Mapping[int, RuleAccount]]) -> dict[int, RuleAccount]:
+    """The sums by rule."""
+    sums: dict[int, RuleAccount] = {}
+    for each in accounts:
+        for rule, account in each.items():
+            sums[rule] = sums.get(rule, RuleAccount()) + account
+    return sums

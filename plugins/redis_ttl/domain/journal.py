@@ -12,9 +12,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-#: The columns of a journal object. ``rule`` is the rule's number in the plan; ``was_ms`` is the instant at which the key
-#: would have expired, null where it had no TTL; ``set_ms`` the instant that we set. Instants are ms since 1970.
-JOURNAL_COLUMNS: Final = ("key", "rule", "was_ms", "set_ms")
+#: The columns of a journal object. ``db`` is the number of the key's database, ``rule`` the rule's number in the plan;
+#: ``was_ms`` is the instant at which the key would have expired, null where it had no TTL; ``set_ms`` the instant that
+#: we set. Instants are ms since 1970. In the journal of a rollback the two are what we found and what we put back, null
+#: where that is no TTL.
+JOURNAL_COLUMNS: Final = ("key", "db", "rule", "was_ms", "set_ms")
 
 _NAME: Final = re.compile(r"(?P<attempt>\d{8}T\d{9}Z-[0-9a-f]{6})_(?P<part>[a-z]+(?:-\d+)?)_(?P<number>\d{6})\.parquet")
 

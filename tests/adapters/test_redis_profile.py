@@ -208,3 +208,31 @@ def test_an_info_that_says_nothing() -> None:
     assert [replica.lag_bytes for replica in profile.replicas] == [None, None]
     assert not profile.cluster_enabled
     assert not profile.allows(Command.SCAN)
+
+
+def test_a_data_set_keeps_its_lineage(any_server: Server) -> None:
+    """A replica is of its primary's lineage, and names it as its former one after it has taken over."""
+    set_keys(any_server, ["a"])
+    with run_server(any_server.kind, replica_of=any_server) as replica:
+        primary_s = profile_of(any_server).lineage
+        followed = profile_of(replica).lineage
+        with replica.client() as client:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        promoted = profile_of(replica)
+    assert primary_s == followed
+    assert len(primary_s) == 40
+    assert promoted.lineage != primary_s
+    assert promoted.former_lineage == primary_s
+
+
+def test_a_data_set_without_a_past(any_server: Server) -> None:
+    """A server that never followed another one has no former lineage: the zeros that it shows are none."""
+    with run_server(any_server.kind) as server:
+        assert profile_of(server).former_lineage == ""
+
+
+def test_a_profile_of_an_older_version_still_loads(valkey: Server) -> None:
+    """A document without the replication ids loads as a server that hides them."""
+    document = profile_of(valkey).to_json()
+    del document["lineage"], document["former_lineage"]
+    assert ServerProfile.from_json(document).lineage == ""

@@ -74,6 +74,8 @@ def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[
         primary_address=f"{primary_host}:{primary_port}" if primary_host and primary_port else None,
         databases=_databases(info),
         replicas=_replicas(info),
+        lineage=_replication_id(info.get("master_replid")),
+        former_lineage=_replication_id(info.get("master_replid2")),
         can=dict(access),
     )
 
@@ -168,6 +170,11 @@ def _replicas(info: Mapping[str, str]) -> tuple[ReplicaState, ...]:
                 ReplicaState(f"{fields.get('ip', '')}:{fields.get('port', '')}", fields.get("state", "unknown"), lag)
             )
     return tuple(replicas)
+
+
+def _replication_id(text: str | None) -> str:
+    """An id of a data set; the one of all zeros, which stands for none, is none."""
+    return text.strip() if text is not None and text.strip("0 ") else ""
 
 
 def _whole(text: str | None) -> int | None:

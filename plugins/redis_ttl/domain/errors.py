@@ -5,7 +5,8 @@
     RedisTtlError
     ├── BadInput                 the operator's words are wrong; trying again changes nothing
     │   ├── InvalidPolicy        one policy file, with all of its mistakes
-    │   └── InvalidOption        one option of a command, a form or a URL
+    │   ├── InvalidOption        one option of a command, a form or a URL
+    │   └── UnsafePlan           a remediation that must not happen as it is: too much, too full, too soon, too old
     ├── ServerProblem            the server, or the way to it
     │   ├── Unreachable          nobody answers there                          (tried again)
     │   ├── ConnectionLost       it answered, then stopped                     (tried again)
@@ -18,6 +19,9 @@
     │   └── WrongRole            a replica where a primary was asked for, or the reverse
     ├── ServerChanged            another process answers than the one whose cursors we hold
     ├── IncompleteScan           keys that were there all along were not seen
+    ├── OtherServer              not the data set that the plan was made of
+    ├── Aborted                  a guard or an operator ended the work
+    ├── TooManyMatches           a rule matches more keys than its plan allows
     └── StoreProblem             the document store can't be written or read
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
@@ -94,6 +98,13 @@ class InvalidOption(BadInput):
     """One option of a command, a form or a URL can't be used."""
 
 
+class UnsafePlan(BadInput):
+    """A remediation that must not happen as it is: too many keys, too little room, too soon an expiry, too old an audit.
+
+    ``found`` is what was measured, ``allowed`` the limit, ``todo`` the way out.
+    """
+
+
 class ServerProblem(RedisTtlError):
     """The Redis server, or the way to it, is not as it must be."""
 
@@ -148,6 +159,18 @@ class ServerChanged(RedisTtlError):
 
 class IncompleteScan(RedisTtlError):
     """Keys that existed before and after the scan were not met by it."""
+
+
+class OtherServer(RedisTtlError):
+    """No server that can be reached holds the data set that the plan was made of."""
+
+
+class Aborted(RedisTtlError):
+    """A guard or an operator ended the work; what was done until then is in the journal."""
+
+
+class TooManyMatches(RedisTtlError):
+    """A rule matches more keys than its plan allows; nothing was written."""
 
 
 class StoreProblem(RedisTtlError):

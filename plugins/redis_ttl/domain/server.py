@@ -100,7 +100,9 @@ class ServerProfile:
 
     ``address`` is "host:port"; ``run_id`` names the process and is empty where the server hides it;
     ``memory_limit_bytes`` is None when the server has no limit or doesn't tell; ``databases`` holds those with keys
-    only.
+    only. ``lineage`` and ``former_lineage`` are the replication ids of the data set (INFO's ``master_replid`` and
+    ``master_replid2``), which a replica has in common with its primary and keeps when it takes over; empty where the
+    server hides them or has none.
     """
 
     address: str
@@ -119,6 +121,8 @@ class ServerProfile:
     primary_address: str | None = None
     databases: tuple[DatabaseCounts, ...] = ()
     replicas: tuple[ReplicaState, ...] = ()
+    lineage: str = ""
+    former_lineage: str = ""
     can: Mapping[Command, Access] = field(default_factory=dict)
 
     @property

@@ -67,7 +67,9 @@ class Outcome(StrEnum):
 class PartResult:
     """What one attempt at one part (``canary`` or ``shard-<n>``) of a plan came to.
 
-    ``accounts`` by the rule's number in the plan. ``scanned`` counts all keys met, governed or not.
+    ``accounts`` by the rule's number in the plan. ``scanned`` counts all keys met, governed or not. ``run_id`` is the
+    server process whose keys were read; ``whole`` says that the part read its whole database instead of one shard of
+    it, because shards that different processes answered don't add up to all keys.
     """
 
     plan_id: str
@@ -82,6 +84,8 @@ class PartResult:
     journal_bytes: int
     interruptions: tuple[Interruption, ...] = ()
     reason: str | None = None
+    run_id: str = ""
+    whole: bool = False
 
     @property
     def changed(self) -> int:

@@ -146,7 +146,7 @@ def test_what_is_asked_depends_on_the_eviction_policy(any_server: Server, policy
     """Access counters are asked for under LFU policies, idle times under all others, where each has a meaning."""
     with any_server.client() as client:
         client.config_set("maxmemory-policy", policy)
-    assert questions_for(profile_of(any_server)) == (Question.TYPE, Question.SIZE, question)
+    assert questions_for(profile_of(any_server)) == (Question.TYPE, Question.SIZE, question, Question.ENCODING)
 
 
 def answer_like_a_proxy(words: list[bytes], *, hang_up: bool) -> bytes | None:

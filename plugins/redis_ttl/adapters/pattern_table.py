@@ -31,6 +31,8 @@ _COUNTS: Final[tuple[str, ...]] = (
     "over_rule_keys",
     *(f"ttl_{name}" for name in TTL_CLASSES),
     *(f"type_{name}" for name in KEY_TYPES),
+    "hot_keys",
+    "counter_keys",
 )
 _SAMPLES: Final[tuple[str, ...]] = ("size", "freq", "idle")
 _SUMS: Final[tuple[str, ...]] = (
@@ -108,8 +110,8 @@ def to_parquet(table: pl.DataFrame) -> bytes:
 
 
 def from_parquet(data: bytes) -> pl.DataFrame:
-    """The table that :func:`to_parquet` wrote."""
-    return pl.read_parquet(io.BytesIO(data))
+    """The table that :func:`to_parquet` wrote, by this version or an older one with fewer columns."""
+    return conform(pl.read_parquet(io.BytesIO(data)))
 
 
 def _regroup(table: pl.DataFrame) -> pl.DataFrame:
@@ -147,5 +149,7 @@ def _statistics(row: Mapping[str, object]) -> PatternStatistics:
         freqs=sample("freq"),
         idles_s=sample("idle"),
         types={name: count for name in KEY_TYPES if (count := number(f"type_{name}"))},
+        hot_keys=number("hot_keys"),
+        counter_keys=number("counter_keys"),
         examples=tuple(example["key"] for example in examples),  # type: ignore[attr-defined]
     )

@@ -108,6 +108,7 @@ def _probe(link: RedisLink) -> dict[Command, Access]:
         Command.MEMORY_USAGE: ("MEMORY", "USAGE", absent),
         Command.OBJECT_FREQ: ("OBJECT", "FREQ", absent),
         Command.OBJECT_IDLETIME: ("OBJECT", "IDLETIME", absent),
+        Command.OBJECT_ENCODING: ("OBJECT", "ENCODING", absent),
         Command.CONFIG_GET: ("CONFIG", "GET", "maxmemory"),
         Command.CLIENT_NO_TOUCH: ("CLIENT", "NO-TOUCH", "ON"),
     }

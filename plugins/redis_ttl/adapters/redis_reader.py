@@ -39,6 +39,7 @@ _COMMANDS = {
     Question.SIZE: ("MEMORY", "USAGE"),
     Question.FREQ: ("OBJECT", "FREQ"),
     Question.IDLE: ("OBJECT", "IDLETIME"),
+    Question.ENCODING: ("OBJECT", "ENCODING"),
 }
 
 
@@ -258,6 +259,7 @@ def _round_trip_s(link: RedisLink) -> float:
 def _facts(key: bytes, replies: dict[Question, Reply]) -> KeyFacts | None:
     known = {question: reply for question, reply in replies.items() if not isinstance(reply, ErrorReply)}
     kind = known.get(Question.TYPE)
+    encoding = known.get(Question.ENCODING)
     if kind == b"none":
         return None
     return KeyFacts(
@@ -266,6 +268,7 @@ def _facts(key: bytes, replies: dict[Question, Reply]) -> KeyFacts | None:
         known.get(Question.SIZE),
         known.get(Question.FREQ),
         known.get(Question.IDLE),
+        encoding.decode() if encoding is not None else None,
     )
 
 

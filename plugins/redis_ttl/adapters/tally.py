@@ -267,6 +267,7 @@ def _fact_row(facts: KeyFacts, group: _Group) -> dict[str, Any]:
     row: dict[str, Any] = {"pattern": pattern, "governor": governor}
     if facts.type is not None:
         row[f"type_{facts.type if facts.type in KEY_TYPES else 'other'}"] = 1
+    row |= {"hot_keys": int(facts.is_hot), "counter_keys": int(facts.is_counter)}
     for name, value in (("size", facts.size_bytes), ("freq", facts.freq), ("idle", facts.idle_s)):
         if value is not None:
             row |= {

@@ -85,11 +85,20 @@ class RuleInForce:
     mode: str
     priority: str
     signed_off: bool
+    longest_ttl_s: int | None = None
+    """What its keys' TTLs were held against; None in audits of an older version."""
 
     @classmethod
     def of(cls, rule: Rule) -> RuleInForce:
         """What an audit keeps of a rule."""
-        return cls(rule.pattern.text, rule.ttl_s, rule.mode.value, rule.priority.value, rule.sign_off is not None)
+        return cls(
+            rule.pattern.text,
+            rule.ttl_s,
+            rule.mode.value,
+            rule.priority.value,
+            rule.sign_off is not None,
+            rule.longest_ttl_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,8 @@ class AuditPlan:
     splits: tuple[Split, ...]
     shards: tuple[Shard, ...]
     rules: tuple[RuleInForce, ...] = ()
+    exemptions: tuple[str, ...] | None = None
+    """The patterns of the policy's exemptions in their order; None in audits of an older version."""
     topology: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -121,6 +132,7 @@ class AuditPlan:
             "splits": [_fields(split) for split in self.splits],
             "shards": [shard.to_json() for shard in self.shards],
             "rules": [_fields(rule) for rule in self.rules],
+            "exemptions": None if self.exemptions is None else list(self.exemptions),
             "topology": self.topology,
             "warnings": list(self.warnings),
         }
@@ -138,6 +150,7 @@ class AuditPlan:
             splits=tuple(Split(**split) for split in data["splits"]),
             shards=tuple(Shard.from_json(shard) for shard in data["shards"]),
             rules=tuple(RuleInForce(**rule) for rule in data["rules"]),
+            exemptions=None if data.get("exemptions") is None else tuple(data["exemptions"]),
             topology=data["topology"],
             warnings=tuple(data["warnings"]),
         )

@@ -6,8 +6,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from redis_ttl.domain.server import Command, ServerProfile
+
+#: The access counter that a key is born with (LFU_INIT_VAL in Redis' and Valkey's ``evict.c``); above it, it was used.
+UNUSED_FREQ: Final = 5
+#: A key that was used within so many seconds is in use.
+IN_USE_S: Final = 86_400
 
 
 class Question(StrEnum):
@@ -17,6 +23,7 @@ class Question(StrEnum):
     SIZE = "size"
     FREQ = "freq"
     IDLE = "idle"
+    ENCODING = "encoding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,7 @@ class KeyFacts:
 
     ``size_bytes`` is the server's own estimate of key, value and overhead (MEMORY USAGE with its default sampling of
     nested values); ``freq`` the logarithmic access counter, 0 to 255, of LFU policies; ``idle_s`` a lower bound of
-    the key's age.
+    the key's age; ``encoding`` how the value is stored (``int``, ``embstr``, ``listpack``, ...).
     """
 
     key: bytes
@@ -33,6 +40,19 @@ class KeyFacts:
     size_bytes: int | None = None
     freq: int | None = None
     idle_s: int | None = None
+    encoding: str | None = None
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether the key is known to be in use: its counter has risen since it was born, or its last use is recent."""
+        if self.freq is not None:
+            return self.freq > UNUSED_FREQ
+        return self.idle_s is not None and self.idle_s < IN_USE_S
+
+    @property
+    def is_counter(self) -> bool:
+        """Whether the key is a string that holds a whole number, as INCR leaves it."""
+        return self.type == "string" and self.encoding == "int"
 
 
 def questions_for(profile: ServerProfile) -> tuple[Question, ...]:
@@ -44,4 +64,6 @@ def questions_for(profile: ServerProfile) -> tuple[Question, ...]:
         questions.append(Question.FREQ)
     if not profile.evicts_by_frequency and profile.allows(Command.OBJECT_IDLETIME):
         questions.append(Question.IDLE)
+    if profile.allows(Command.TYPE) and profile.allows(Command.OBJECT_ENCODING):
+        questions.append(Question.ENCODING)
     return tuple(questions)

@@ -28,7 +28,9 @@ class PatternStatistics:
 
     ``over_rule_keys`` have a TTL longer than the rule that governs them allows; ``ttl_histogram`` counts keys with a
     TTL by :data:`TTL_CLASSES`; TTLs are in seconds as the scan met them; ``sizes`` are sampled bytes (MEMORY USAGE),
-    ``freqs`` sampled LFU counters, ``idles_s`` sampled idle seconds; ``types`` counts sampled keys by type.
+    ``freqs`` sampled LFU counters, ``idles_s`` sampled idle seconds; ``types`` counts sampled keys by type. Of the
+    sampled keys, ``hot_keys`` are in use (:attr:`redis_ttl.domain.key_facts.KeyFacts.is_hot`) and ``counter_keys`` are
+    strings that hold a whole number.
     """
 
     db: int
@@ -46,6 +48,8 @@ class PatternStatistics:
     freqs: Sample = field(default_factory=Sample)
     idles_s: Sample = field(default_factory=Sample)
     types: Mapping[str, int] = field(default_factory=dict)
+    hot_keys: int = 0
+    counter_keys: int = 0
     examples: tuple[bytes, ...] = ()
 
     @property
@@ -62,6 +66,22 @@ class PatternStatistics:
     def size_bytes(self) -> Estimate | None:
         """The bytes that all keys of the pattern hold, estimated from the sample; ``None`` without a sample."""
         return estimate_total(self.sizes, self.keys)
+
+    @property
+    def hot_ratio(self) -> float | None:
+        """The share of sampled keys that are in use, 0 to 1; ``None`` where use wasn't asked or can't be told."""
+        asked = self.freqs.count + self.idles_s.count
+        return self.hot_keys / asked if asked else None
+
+    @property
+    def updated_in_place(self) -> dict[str, float]:
+        """The kinds of values among the sampled keys that are written without being replaced, which leaves the TTL as it is,
+        with their shares: the collections, and ``counter``.
+        """
+        sampled = sum(self.types.values())
+        kinds = {name: keys for name, keys in self.types.items() if name not in ("string", "other")}
+        kinds |= {"counter": self.counter_keys} if self.counter_keys else {}
+        return {name: keys / sampled for name, keys in kinds.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for machines; keys as text, sizes in bytes, TTLs in seconds."""
@@ -89,6 +109,8 @@ class PatternStatistics:
             "freq_max": self.freqs.largest if self.freqs.count else None,
             "idle_mean_s": _rounded(self.idles_s.mean),
             "idle_max_s": self.idles_s.largest if self.idles_s.count else None,
+            "hot_ratio": None if self.hot_ratio is None else round(self.hot_ratio, 6),
+            "counter_sampled_keys": self.counter_keys,
             "examples": [key_text(key) for key in self.examples],
         }
 

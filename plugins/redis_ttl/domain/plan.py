@@ -50,6 +50,15 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedDatabase:
+    """How many of a rule's keys one database has."""
+
+    db: int
+    set_keys: int
+    cap_keys: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedRule:
     """What would become of one rule's keys.
 
@@ -57,7 +66,8 @@ class PlannedRule:
     or not chosen); then nothing of it is written. ``set_keys`` have no TTL; ``cap_keys`` have one that is longer than
     the rule allows (mode ``cap`` only). Every one of them expires between ``ttl_s`` and ``ttl_s + window_s`` seconds
     after the approval. ``limit_keys`` is what the writer may change at most: the planned keys and the policy's tolerance.
-    ``size_bytes`` and its 95% interval are estimated from the audit's sample; None without one.
+    ``size_bytes`` and its 95% interval are estimated from the audit's sample; None without one. ``hot_ratio`` is the share of
+    the sampled keys that are in use; None where that can't be told.
     """
 
     number: int
@@ -78,6 +88,8 @@ class PlannedRule:
     size_high_bytes: int | None = None
     examples: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    hot_ratio: float | None = None
+    databases: tuple[PlannedDatabase, ...] = ()
 
     @property
     def change_keys(self) -> int:
@@ -91,7 +103,8 @@ class Forecast:
 
     ``peak_bytes`` is ``used_bytes``, the TTLs' own memory and, where this run makes a server's table of expiries
     double, that; ``after_bytes`` is the level when the last key of the plan has gone. ``expiries_per_s`` is the worst
-    second.
+    second. ``peak_ratio`` is the peak of the fullest server as a share of its limit, and ``allowed_ratio`` what it may
+    come to.
     """
 
     used_bytes: int
@@ -102,6 +115,8 @@ class Forecast:
     expiries_per_s: float
     first_expiry_s: int | None
     last_expiry_s: int | None
+    peak_ratio: float | None = None
+    allowed_ratio: float | None = None
 
     @property
     def peak_bytes(self) -> int:
@@ -114,7 +129,8 @@ class Plan:
     """One remediation that was thought through, for one run of one DAG.
 
     ``run`` names the DAG run that it was made in: another run can't use it. ``nodes`` are in the order of the audit's
-    servers, ``shards`` the parts in which the keyspace will be read, with the addresses of ``nodes``.
+    servers, ``shards`` the parts in which the keyspace will be read, with the addresses of ``nodes``. ``limit_keys`` is what
+    the run may change at most, over all rules; None in plans that say nothing of it.
     """
 
     plan_id: str
@@ -136,6 +152,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     exempt: tuple[Skipped, ...] = ()
     ungoverned_keys: int = 0
+    limit_keys: int | None = None
 
     @property
     def change_keys(self) -> int:
@@ -200,6 +217,7 @@ _PLAIN: Final = (
     "load",
     "eviction_policy",
     "ungoverned_keys",
+    "limit_keys",
 )
 
 
@@ -208,7 +226,7 @@ def _plain_rule(rule: PlannedRule) -> dict[str, Any]:
     if rule.sign_off is not None:
         plain["sign_off"] |= {"on": rule.sign_off.on.isoformat()}
     # Lists, as JSON has them: the content that is hashed is the content that is read back.
-    return plain | {name: list(plain[name]) for name in ("skipped", "examples", "warnings")}
+    return plain | {name: list(plain[name]) for name in ("skipped", "examples", "warnings", "databases")}
 
 
 def _rule(data: Mapping[str, Any]) -> PlannedRule:
@@ -224,5 +242,6 @@ def _rule(data: Mapping[str, Any]) -> PlannedRule:
             "skipped": tuple(Skipped(**each) for each in data["skipped"]),
             "examples": tuple(data["examples"]),
             "warnings": tuple(data["warnings"]),
+            "databases": tuple(PlannedDatabase(**each) for each in data["databases"]),
         }
     )

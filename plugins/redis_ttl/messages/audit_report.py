@@ -146,11 +146,12 @@ def types_text(pattern: PatternStatistics) -> str:
 
 
 def use_text(pattern: PatternStatistics) -> str:
-    """How much the sampled keys are used: the mean LFU counter (0 to 255), or the mean time since their last use."""
+    """How much the sampled keys are used: the share in use, and the mean LFU counter (0 to 255) or time since the last use."""
+    hot = "" if pattern.hot_ratio is None else f"{ratio(pattern.hot_ratio)} in use, "
     if (frequency := pattern.freqs.mean) is not None:
-        return f"freq {frequency:.0f}, at most {pattern.freqs.largest:.0f}"
+        return f"{hot}freq {frequency:.0f}, at most {pattern.freqs.largest:.0f}"
     if (idle_s := pattern.idles_s.mean) is not None:
-        return f"idle {duration(idle_s)}, at most {duration(pattern.idles_s.largest)}"
+        return f"{hot}idle {duration(idle_s)}, at most {duration(pattern.idles_s.largest)}"
     return "unknown"
 
 

@@ -71,6 +71,7 @@ _NARROWS: Final = {
     Command.MEMORY_USAGE: "bytes",
     Command.OBJECT_FREQ: "access frequency",
     Command.OBJECT_IDLETIME: "idle times",
+    Command.OBJECT_ENCODING: "counters",
     Command.RANDOMKEY: "the check that no key was missed",
     Command.EXISTS: "the check that no key was missed",
 }

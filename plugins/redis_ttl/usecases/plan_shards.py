@@ -67,6 +67,7 @@ def plan_shards(
         options=options,
         policy_hash=None if policy is None else policy.hash,
         rules=() if policy is None else tuple(RuleInForce.of(rule) for rule in policy.rules),
+        exemptions=() if policy is None else tuple(exemption.pattern.text for exemption in policy.exemptions),
         servers=inspection.servers,
         splits=tuple(splits),
         shards=tuple(shards),

@@ -1,0 +1,60 @@
+"""Makes the plan of one remediation: looks at the servers as they are now, and thinks the rest through
+(:mod:`redis_ttl.domain.planning`). Writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redis_ttl.domain.audit import AuditOptions
+from redis_ttl.domain.load import parse_load
+from redis_ttl.domain.planning import PlanRequest, check_age, check_rules, make_plan
+from redis_ttl.domain.rate import parse_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from redis_ttl.domain.audit import Audit
+    from redis_ttl.domain.plan import Plan
+    from redis_ttl.domain.policy import Policy
+    from redis_ttl.usecases.ports import Redis
+
+
+def build_plan(
+    redis: Redis,
+    audit: Audit,
+    policy: Policy,
+    *,
+    plan_id: str,
+    run: str,
+    now: datetime,
+    rules: Sequence[str] | None = None,
+    rate: str | None = None,
+    load: str | None = None,
+) -> Plan:
+    """The plan for this audit and this policy, in the run named ``run`` ("terminal" outside of Airflow).
+
+    ``rules`` are the patterns of the rules to take, None takes all; ``rate`` and ``load`` are the policy's unless
+    given. Raises `UnsafePlan` for what must not happen, `BadInput` when there is nothing to do, `InvalidOption` for an
+    option that can't be used, and what a server that can't be asked raises.
+    """
+    request = PlanRequest(
+        plan_id=plan_id,
+        run=run,
+        now=now,
+        rate=rate or policy.remediation.rate,
+        load=load or policy.remediation.load,
+        rules=None if rules is None else tuple(rules),
+    )
+    parse_rate(request.rate)
+    parse_load(request.load)
+    # Before anybody is asked anything: no answer could make up for these.
+    check_age(audit, policy, now)
+    check_rules(audit, policy)
+    database = audit.plan.shards[0].db if audit.plan.shards else 0
+    servers = []
+    for address in redis.nodes(AuditOptions(source="primary")):
+        with redis.connect(address, database) as node:
+            servers.append(node.profile())
+    return make_plan(audit, policy, servers, request)

@@ -8,15 +8,32 @@ without them.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Never
+
+from redis_ttl.domain.errors import NotApproved
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from redis_ttl.domain.plan import Plan
 
 REQUEST_SCHEMA: Final = "redis_ttl.approval_request/1"
 DECISION_SCHEMA: Final = "redis_ttl.decision/1"
+
+#: The tasks that ask for an approval: a policy with ``approvals: 2`` has both, otherwise there is the first only.
+GATES: Final = ("approve_plan", "approve_plan_again")
+
+#: The ``request_id`` of a decision that was made where nothing had been asked: it can't count.
+NOT_ASKED: Final = "none"
+
+_NOBODY: Final = frozenset({"", "anonymous", "airflow"})
+#: Machines' clocks differ a little; a decision that lies further in the future than this wasn't made yet.
+_CLOCKS_DIFFER_MS: Final = 60_000
+_ASK_AGAIN: Final = "Clear {gate} with its downstream tasks: the plan is shown again, and can be approved or rejected."
+_NEW_PLAN: Final = "Trigger the remediation again, for a new plan."
 
 
 class Verdict(StrEnum):
@@ -101,3 +118,189 @@ class Approval:
     approved_at_ms: int
     valid_until_ms: int
     decisions: tuple[Decision, ...]
+
+
+def gates_of(approvals: int) -> tuple[str, ...]:
+    """The gates of a policy that asks for so many approvals, which is one or two."""
+    if not 1 <= approvals <= len(GATES):
+        raise ValueError(f"{approvals} approvals; there are {len(GATES)} gates")
+    return GATES[:approvals]
+
+
+def is_nameable(user: str | None) -> bool:
+    """Whether that name stands for somebody.
+
+    Airflow writes ``Anonymous`` (or ``anonymous``) where nobody logs in, and ``airflow`` for what it did itself.
+    """
+    return user is not None and user.strip().casefold() not in _NOBODY
+
+
+def may_approve(user: str | None, approvers: Collection[str]) -> bool:
+    """Whether that user's word counts: somebody with a name, and on the list where there is one."""
+    return is_nameable(user) and (not approvers or user in approvers)
+
+
+def latest_request(requests: Iterable[ApprovalRequest], gate: str) -> ApprovalRequest | None:
+    """What the gate asked last; None when it never asked."""
+    return max(
+        (each for each in requests if each.gate == gate),
+        key=lambda each: (instant_ms(each.requested_at), each.attempt),
+        default=None,
+    )
+
+
+def instant_ms(moment: str) -> int:
+    """Milliseconds since 1970 of a moment in ISO 8601 with its offset.
+
+    >>> instant_ms("2026-02-20T10:00:00.5+00:00")
+    1771581600500
+    """
+    parsed = dt.datetime.fromisoformat(moment)
+    if parsed.tzinfo is None:
+        raise ValueError(f"{moment} doesn't say its offset from UTC")
+    return (parsed - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
+
+
+def judge(
+    plan: Plan,
+    requests: Sequence[ApprovalRequest],
+    decisions: Sequence[Decision],
+    *,
+    gates: Sequence[str],
+    approvers: Collection[str],
+    policy_hash: str,
+    now_ms: int,
+    valid_s: int,
+) -> Approval:
+    """The approval that these documents add up to; :class:`NotApproved`, with what is missing, for everything else.
+
+    Each of ``gates`` must have asked for exactly this plan; what it asked last must have been approved, later, by somebody who may
+    (``approvers``; empty: anybody with a name), and not been decided otherwise by anybody; different gates by different people. The policy
+    must be the one that the plan was made of, and the last of these approvals not older than ``valid_s``.
+    """
+    if plan.policy_hash != policy_hash:
+        _refuse(
+            plan,
+            "the policy was changed after the plan was made",
+            found=f"policy {policy_hash[:12]}",
+            allowed=plan.policy_hash[:12],
+            todo=_NEW_PLAN,
+        )
+    if not gates:
+        _refuse(plan, "nothing says who must approve it", todo="Look at remediation.approvals in the policy.")
+    approved = [_approved(plan, gate, requests, decisions, approvers) for gate in gates]
+    names = tuple(str(each.by) for each in approved)
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            _refuse(
+                plan,
+                "the same person approved it twice",
+                found=f"{name} at {gates[names.index(name)]} and {gates[place]}",
+                allowed=f"{len(gates)} different people",
+                todo=f"Clear {gates[place]} with its downstream tasks, and let somebody else approve.",
+            )
+    approved_at_ms = max(instant_ms(each.at) for each in approved)
+    valid_until_ms = approved_at_ms + valid_s * 1000
+    if approved_at_ms > now_ms + _CLOCKS_DIFFER_MS:
+        _refuse(
+            plan,
+            "its approval lies in the future",
+            found=_text(approved_at_ms),
+            allowed=f"before {_text(now_ms)}",
+            todo=f"Set the clocks of Airflow's machines right. {_ASK_AGAIN.format(gate=gates[0])}",
+        )
+    if now_ms > valid_until_ms:
+        _refuse(
+            plan,
+            "its approval has expired",
+            found=f"approved {_text(approved_at_ms)}, now {_text(now_ms)}",
+            allowed=f"until {_text(valid_until_ms)}",
+            todo="The keys have changed since. " + _NEW_PLAN,
+        )
+    return Approval(plan.plan_id, plan.digest, names, approved_at_ms, valid_until_ms, tuple(approved))
+
+
+def _approved(
+    plan: Plan,
+    gate: str,
+    requests: Sequence[ApprovalRequest],
+    decisions: Sequence[Decision],
+    approvers: Collection[str],
+) -> Decision:
+    """The earliest approval of what the gate asked last, when nothing speaks against it."""
+    again = _ASK_AGAIN.format(gate=gate)
+    asked = latest_request(requests, gate)
+    if asked is None:
+        made = [each for each in decisions if each.gate == gate and each.request_id == NOT_ASKED]
+        why = made[-1].why if made else None
+        _refuse(plan, why or f"{gate} has never shown it to anybody", todo=again)
+    if (asked.plan_id, asked.digest) != (plan.plan_id, plan.digest):
+        _refuse(
+            plan,
+            f"{gate} showed another plan",
+            found=f"{asked.plan_id}, digest {asked.digest[:12]}",
+            allowed=f"digest {plan.digest[:12]}",
+            todo=again,
+        )
+    made = [each for each in decisions if each.request_id == asked.request_id]
+    for each in made:
+        _refuse_unless_approval(plan, asked, each, approvers, again)
+    if not made:
+        _refuse(
+            plan,
+            f"nobody has decided at {gate}",
+            todo="Approve or reject it there. If that task has ended without a decision, clear it with its downstream tasks.",
+        )
+    return min(made, key=lambda each: instant_ms(each.at))
+
+
+def _refuse_unless_approval(
+    plan: Plan, asked: ApprovalRequest, made: Decision, approvers: Collection[str], again: str
+) -> None:
+    if made.verdict is not Verdict.APPROVED:
+        by = f" by {made.by}" if made.by else ""
+        _refuse(
+            plan,
+            f"{made.verdict.value} at {asked.gate}{by}: {made.why or made.comment or 'no reason given'}",
+            todo=again,
+        )
+    if (made.plan_id, made.digest, made.gate) != (plan.plan_id, plan.digest, asked.gate):
+        _refuse(
+            plan,
+            f"what was approved at {asked.gate} is another plan",
+            found=f"{made.plan_id}, digest {made.digest[:12]}, at {made.gate}",
+            allowed=f"digest {plan.digest[:12]}",
+            todo=again,
+        )
+    if not is_nameable(made.by):
+        _refuse(
+            plan,
+            f"nobody knows who approved it at {asked.gate}",
+            found=repr(made.by),
+            allowed="a user's name",
+            todo=f"Let somebody approve who is logged in by name. {again}",
+        )
+    if not may_approve(made.by, approvers):
+        _refuse(
+            plan,
+            f"who approved it at {asked.gate} may not",
+            found=str(made.by),
+            allowed=" or ".join(sorted(approvers)),
+            todo=again,
+        )
+    if instant_ms(made.at) < instant_ms(asked.requested_at):
+        _refuse(
+            plan,
+            f"it was approved before {asked.gate} showed it",
+            found=made.at,
+            allowed=f"after {asked.requested_at}",
+            todo=again,
+        )
+
+
+def _refuse(plan: Plan, why: str, *, todo: str, found: str | None = None, allowed: str | None = None) -> Never:
+    raise NotApproved(f"not approved: {why}", where=f"plan {plan.plan_id}", found=found, allowed=allowed, todo=todo)
+
+
+def _text(instant: int) -> str:
+    return dt.datetime.fromtimestamp(instant / 1000, dt.UTC).isoformat(timespec="seconds")

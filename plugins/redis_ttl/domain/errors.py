@@ -22,6 +22,7 @@
     ├── OtherServer              not the data set that the plan was made of
     ├── Aborted                  a guard or an operator ended the work
     ├── TooManyMatches           a rule matches more keys than its plan allows
+    ├── NotApproved              nobody who may has agreed to this plan, or not in time
     └── StoreProblem             the document store can't be written or read
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
@@ -171,6 +172,10 @@ class Aborted(RedisTtlError):
 
 class TooManyMatches(RedisTtlError):
     """A rule matches more keys than its plan allows; nothing was written."""
+
+
+class NotApproved(RedisTtlError):
+    """Nothing may be written: the approval that it needs isn't there, or isn't one."""
 
 
 class StoreProblem(RedisTtlError):

@@ -1,0 +1,262 @@
+"""The judgement of approval documents: what adds up to an approval, and everything that doesn't."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_ttl.domain.approval import (
+    GATES,
+    NOT_ASKED,
+    Approval,
+    ApprovalRequest,
+    Channel,
+    Decision,
+    Verdict,
+    gates_of,
+    instant_ms,
+    is_nameable,
+    judge,
+)
+from redis_ttl.domain.errors import NotApproved
+from redis_ttl.domain.plan import Forecast, Plan
+
+PLAN = Plan(
+    plan_id="20260220T100000Z-abcdef",
+    cluster="market",
+    run="redis_ttl.market.remediate/manual__1",
+    created_at="2026-02-20T10:00:00+00:00",
+    audit_id="20260220T090000Z-abcdef",
+    audit_finished_at="2026-02-20T09:00:00+00:00",
+    policy_hash="a" * 64,
+    keys=100,
+    no_ttl_keys=50,
+    nodes=(),
+    shards=(),
+    rules=(),
+    forecast=Forecast(1, None, 0, 0, None, 0.0, None, None),
+    rate="20000/s",
+    load="gentle",
+)
+ASKED = "2026-02-20T10:01:00+00:00"
+ANSWERED = "2026-02-20T10:02:00+00:00"
+NOW_MS = instant_ms("2026-02-20T10:03:00+00:00")
+DAY_S = 24 * 3600
+
+
+def request(gate: str = GATES[0], number: str = "1", at: str = ASKED, **changed: Any) -> ApprovalRequest:
+    """A gate that showed the plan."""
+    made = ApprovalRequest(f"{gate}-{number}", PLAN.plan_id, PLAN.digest, gate, int(number), at)
+    return dataclasses.replace(made, **changed)
+
+
+def decision(asked: ApprovalRequest, by: str | None = "bob", at: str = ANSWERED, **changed: Any) -> Decision:
+    """An approval of what that request showed."""
+    made = Decision(
+        asked.request_id, PLAN.plan_id, PLAN.digest, asked.gate, Verdict.APPROVED, Channel.FORM, by, at, None, None
+    )
+    return dataclasses.replace(made, **changed)
+
+
+def verdict_of(requests: list[ApprovalRequest], decisions: list[Decision], **changed: Any) -> Approval:
+    """What the documents add up to, for a policy that names bob and erin and asks for one of them."""
+    asked: dict[str, Any] = {
+        "gates": GATES[:1],
+        "approvers": ("bob", "erin"),
+        "policy_hash": PLAN.policy_hash,
+        "now_ms": NOW_MS,
+        "valid_s": DAY_S,
+    }
+    return judge(PLAN, requests, decisions, **asked | changed)
+
+
+def test_a_named_approver_s_word_on_this_plan_is_an_approval() -> None:
+    """It names the approver, and counts from the moment of the decision."""
+    asked = request()
+    approval = verdict_of([asked], [decision(asked)])
+    assert approval.by == ("bob",)
+    assert approval.approved_at_ms == instant_ms(ANSWERED)
+    assert approval.valid_until_ms == instant_ms(ANSWERED) + DAY_S * 1000
+    assert (approval.plan_id, approval.digest) == (PLAN.plan_id, PLAN.digest)
+
+
+FIRST, AGAIN = request(), request(GATES[1])
+LATER = request(number="2", at="2026-02-20T10:02:30+00:00")
+
+REFUSED: dict[str, tuple[list[ApprovalRequest], list[Decision], dict[str, Any], str]] = {
+    "nothing at all": ([], [], {}, "never shown"),
+    "no decision": ([FIRST], [], {}, "nobody has decided"),
+    "marked before it was shown": (
+        [],
+        [decision(FIRST, request_id=NOT_ASKED, verdict=Verdict.INVALID, why="marked too early")],
+        {},
+        "marked too early",
+    ),
+    "rejected": (
+        [FIRST],
+        [decision(FIRST, verdict=Verdict.REJECTED, comment="not now")],
+        {},
+        "rejected at approve_plan by bob: not now",
+    ),
+    "approved, then rejected": (
+        [FIRST],
+        [decision(FIRST), decision(FIRST, "erin", verdict=Verdict.REJECTED)],
+        {},
+        "rejected",
+    ),
+    "rejected, then approved": (
+        [FIRST],
+        [decision(FIRST, "erin", verdict=Verdict.REJECTED), decision(FIRST)],
+        {},
+        "rejected",
+    ),
+    "invalid": ([FIRST], [decision(FIRST, verdict=Verdict.INVALID, why="by nobody")], {}, "by nobody"),
+    "timed out": ([FIRST], [decision(FIRST, None, verdict=Verdict.TIMED_OUT)], {}, "timed out"),
+    "asked again since": ([FIRST, LATER], [decision(FIRST)], {}, "nobody has decided"),
+    "another digest asked": ([request(digest="b" * 64)], [decision(FIRST)], {}, "showed another plan"),
+    "another plan asked": ([request(plan_id="20260220T100000Z-000000")], [decision(FIRST)], {}, "showed another plan"),
+    "another digest approved": ([FIRST], [decision(FIRST, digest="b" * 64)], {}, "another plan"),
+    "approved at another gate": ([FIRST], [decision(FIRST, gate=GATES[1])], {}, "another plan"),
+    "not an approver": ([FIRST], [decision(FIRST, "dave")], {}, "bob or erin"),
+    "Bob is not bob": ([FIRST], [decision(FIRST, "Bob")], {}, "may not"),
+    "anonymous": ([FIRST], [decision(FIRST, "Anonymous")], {"approvers": ()}, "nobody knows"),
+    "anonymous, allowed by the policy": (
+        [FIRST],
+        [decision(FIRST, "Anonymous")],
+        {"approvers": ("Anonymous",)},
+        "nobody knows",
+    ),
+    "nobody": ([FIRST], [decision(FIRST, None)], {"approvers": ()}, "nobody knows"),
+    "airflow itself": ([FIRST], [decision(FIRST, "airflow")], {"approvers": ()}, "nobody knows"),
+    "before it was shown": (
+        [FIRST],
+        [decision(FIRST, at="2026-02-20T10:00:59+00:00")],
+        {},
+        "before approve_plan showed it",
+    ),
+    "in the future": ([FIRST], [decision(FIRST, at="2026-02-20T10:04:01+00:00")], {}, "future"),
+    "expired": ([FIRST], [decision(FIRST)], {"now_ms": instant_ms(ANSWERED) + DAY_S * 1000 + 1}, "expired"),
+    "another policy": ([FIRST], [decision(FIRST)], {"policy_hash": "c" * 64}, "policy was changed"),
+    "no gates": ([FIRST], [decision(FIRST)], {"gates": ()}, "nothing says"),
+    "one of two": ([FIRST], [decision(FIRST)], {"gates": GATES}, "approve_plan_again has never shown"),
+    "twice the same person": ([FIRST, AGAIN], [decision(FIRST), decision(AGAIN)], {"gates": GATES}, "same person"),
+    "the second rejects": (
+        [FIRST, AGAIN],
+        [decision(FIRST), decision(AGAIN, "erin", verdict=Verdict.REJECTED)],
+        {"gates": GATES},
+        "rejected at approve_plan_again",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_everything_else_is_no(case: str) -> None:
+    """Whatever is missing or wrong refuses, names the plan and the reason, and says what to do; trying again can't help."""
+    requests, decisions, changed, words = REFUSED[case]
+    with pytest.raises(NotApproved) as caught:
+        verdict_of(requests, decisions, **changed)
+    assert words in str(caught.value)
+    assert f"plan {PLAN.plan_id}: not approved" in str(caught.value)
+    assert caught.value.todo
+    assert not caught.value.retryable
+
+
+def test_two_different_people_approve_from_the_later_on() -> None:
+    """With two gates the approval counts from the second decision, and names both."""
+    later = "2026-02-20T10:02:30+00:00"
+    approval = verdict_of([FIRST, AGAIN], [decision(AGAIN, "erin", later), decision(FIRST)], gates=GATES)
+    assert approval.by == ("bob", "erin")
+    assert approval.approved_at_ms == instant_ms(later)
+
+
+def test_asking_again_forgives() -> None:
+    """What was decided about an earlier request counts no more."""
+    decided = [decision(FIRST, verdict=Verdict.REJECTED), decision(LATER, "erin", "2026-02-20T10:02:45+00:00")]
+    assert verdict_of([FIRST, LATER], decided).by == ("erin",)
+
+
+def test_without_a_list_anybody_with_a_name_may() -> None:
+    """An empty list of approvers leaves it to Airflow who may answer."""
+    assert verdict_of([FIRST], [decision(FIRST, "dave")], approvers=()).by == ("dave",)
+
+
+@pytest.mark.parametrize(
+    "user", [None, "", " ", "anonymous", "Anonymous", "ANONYMOUS", " anonymous ", "airflow", "Airflow"]
+)
+def test_nobody_has_no_name(user: str | None) -> None:
+    """The names that Airflow writes for nobody and for itself are nobody's."""
+    assert not is_nameable(user)
+
+
+def test_one_or_two_gates() -> None:
+    """There are gates for one approval or two, and a third isn't quietly left out."""
+    assert (gates_of(1), gates_of(2)) == (GATES[:1], GATES)
+    for wrong in (0, 3, -1):
+        with pytest.raises(ValueError, match="approvals"):
+            gates_of(wrong)
+
+
+MOMENTS = st.sampled_from([ASKED, ANSWERED, "2026-02-20T10:00:00+00:00", "2026-02-20T10:30:00+00:00"])
+REQUESTS = st.lists(
+    st.builds(
+        request,
+        gate=st.sampled_from(GATES),
+        number=st.sampled_from("123"),
+        at=MOMENTS,
+        digest=st.sampled_from([PLAN.digest, PLAN.digest, "b" * 64]),
+    ),
+    max_size=4,
+)
+
+
+@given(data=st.data(), requests=REQUESTS, approvals=st.sampled_from([1, 2]))
+def test_an_approval_has_a_good_decision_on_the_latest_request_of_each_gate(
+    data: st.DataObject, requests: list[ApprovalRequest], approvals: int
+) -> None:
+    """Whatever documents there are: if they are an approval, then each gate's latest request is for this digest and every decision
+    on it is an approval by an allowed person with a name; the people differ.
+    """
+    decisions = data.draw(
+        st.lists(
+            st.builds(
+                decision,
+                st.sampled_from(requests),
+                by=st.sampled_from(["bob", "erin", "dave", "Anonymous", None, ""]),
+                at=MOMENTS,
+                verdict=st.sampled_from([Verdict.APPROVED, Verdict.APPROVED, *Verdict]),
+                digest=st.sampled_from([PLAN.digest, PLAN.digest, "b" * 64]),
+            ),
+            max_size=5,
+        )
+        if requests
+        else st.just([])
+    )
+    try:
+        approval = verdict_of(requests, decisions, gates=gates_of(approvals))
+    except NotApproved:
+        return
+    assert len(set(approval.by)) == approvals
+    assert set(approval.by) <= {"bob", "erin"}
+    for gate in gates_of(approvals):
+        shown = [each for each in requests if each.gate == gate]
+        latest = max(shown, key=lambda each: (each.requested_at, each.attempt))
+        made = [each for each in decisions if each.request_id == latest.request_id]
+        assert latest.digest == PLAN.digest
+        assert made
+        assert all((each.verdict, each.digest) == (Verdict.APPROVED, PLAN.digest) for each in made)
+        assert all(latest.requested_at <= each.at for each in made)
+    assert approval.approved_at_ms <= NOW_MS + 60_000
+
+
+@given(requests=REQUESTS)
+def test_more_noes_never_make_a_yes(requests: list[ApprovalRequest]) -> None:
+    """One rejection of each request refuses, whatever else was approved."""
+    decisions = [
+        each for asked in requests for each in (decision(asked), decision(asked, "erin", verdict=Verdict.REJECTED))
+    ]
+    with pytest.raises(NotApproved):
+        verdict_of(requests, decisions)

@@ -25,7 +25,11 @@ from redis_ttl.domain.errors import BadInput, InvalidPolicy
 from redis_ttl.domain.key_pattern import KeyPattern
 from redis_ttl.domain.policy import (
     AuditSettings,
+    CanarySettings,
+    Caps,
+    Cold,
     Exemption,
+    GuardSettings,
     Language,
     MemoryThresholds,
     Mode,
@@ -33,6 +37,7 @@ from redis_ttl.domain.policy import (
     Owner,
     Policy,
     Priority,
+    RemediationSettings,
     Rule,
     ScalingCost,
     SignOff,
@@ -296,6 +301,7 @@ def test_every_key_is_documented() -> None:
 
     text = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
     entries = ("owner", "memory", "no_ttl", "scaling_cost", "audit", "rules", "exempt", "sign_off")
+    entries += ("remediation", "canary", "guards", "cold")
     for key in [*known_keys(("x",)), *(key for entry in entries for key in known_keys((entry, "x")))]:
         assert re.search(rf"`([a-z_]*\.)?{key}[`.]", text), key
 
@@ -365,3 +371,48 @@ def test_a_link_that_leads_nowhere_is_a_mistake(tmp_path: Path) -> None:
     """A policy file that can't be read is told about, not passed over: its cluster would vanish without a word."""
     (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere.yaml")
     assert len(load_policies(tmp_path).problems) == 1
+
+
+def test_what_a_remediation_may_do() -> None:
+    """Every key of ``remediation`` becomes the setting that it names, in seconds, fractions and bytes."""
+    text = """remediation:
+  audit_age: 6h
+  rate: 5000/s
+  load: fast
+  max_keys: 1_000_000
+  rule_max_percent: 20%
+  tolerance: 5%
+  approvals: 2
+  approvers: [ann, bob]
+  approval_timeout: 2h
+  approval_valid: 8h
+  undo_window: 3d
+  canary: {percent: 2%, keys: 50, watch: none}
+  guards: {memory: 92%, evicted_keys: 1.5/s, latency: 3x, replica_lag_bytes: 16MB, replica_lag: 4s,
+           expire_cap_hits: 0/s, patience: 1m}
+rules:
+  - {pattern: "a:{x}", ttl: 30d, cold: {idle: 7d, freq: 5}, max_keys: 10}
+  - {pattern: "b:{x}", ttl: 30d}
+"""
+    policy = parse_policy(MINIMAL.format(cluster="shop") + text, "f")
+    assert policy.remediation == RemediationSettings(
+        audit_age_s=6 * 3600,
+        rate="5000/s",
+        load="fast",
+        run_caps=Caps(1_000_000, 0.5),
+        rule_caps=Caps(3_000_000, 0.2),
+        tolerance_ratio=0.05,
+        approvals=2,
+        approvers=("ann", "bob"),
+        approval_timeout_s=2 * 3600,
+        approval_valid_s=8 * 3600,
+        undo_window_s=3 * 86_400,
+        canary=CanarySettings(0.02, 50, 0),
+        guards=GuardSettings(0.92, 1.5, 3.0, 16 * 1024 * 1024, 4, 0.0, 60),
+    )
+    assert [(rule.cold, rule.caps) for rule in policy.rules] == [(Cold(7 * 86_400, 5), Caps(10, 0.2)), (None, None)]
+
+
+def test_a_policy_that_says_nothing_of_remediation() -> None:
+    """The defaults of the domain are those of the file."""
+    assert parse_policy(MINIMAL.format(cluster="shop"), "f").remediation == RemediationSettings()

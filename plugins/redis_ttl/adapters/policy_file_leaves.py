@@ -23,6 +23,7 @@ from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.key_pattern import KeyPattern, shown
 from redis_ttl.domain.load import LoadKind, parse_load
 from redis_ttl.domain.policy import Language, Mode, Priority
+from redis_ttl.domain.rate import parse_rate
 from redis_ttl.domain.shards import MOST_SHARDS
 
 MISTAKE: Final = "policy_mistake"
@@ -32,6 +33,11 @@ MAX_TTL_S: Final = 3650 * 86_400
 MAX_PARALLEL: Final = 64
 MAX_DATABASE: Final = 65_535
 DATABASES: Final = f"all, a number from 0 to {MAX_DATABASE}, or several as in 0,3"
+MAX_KEYS: Final = 1_000_000_000
+MAX_APPROVALS: Final = 2
+MAX_FREQ: Final = 255
+"""What an LFU counter can come to."""
+MAX_FACTOR: Final = 1000.0
 MAX_WORDS: Final = 500
 MAX_NAME: Final = 100
 """Airflow's limit for a tag, which a team's name becomes."""
@@ -260,6 +266,73 @@ def _load(value: str) -> str:
     return value
 
 
+def _rate(value: str) -> str:
+    try:
+        parse_rate(value)
+    except BadInput:
+        _refuse(shown(value), None, f"Write {value}/s" if value.isascii() and value.isdecimal() else None)
+    return value
+
+
+def _span(value: str) -> int:
+    if value in ("none", "0s"):
+        return 0
+    try:
+        return parse_duration(value)
+    except BadInput as error:
+        _refuse(error.found or shown(value), f"{error.allowed}, or none", error.todo)
+
+
+_GROUPED = re.compile(r"[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]{1,10}")
+
+
+def _keys(value: str) -> int:
+    if not _GROUPED.fullmatch(value):
+        raise ValueError
+    keys = int(value.replace(",", "").replace("_", ""))
+    if not 1 <= keys <= MAX_KEYS:
+        raise ValueError
+    return keys
+
+
+_SIZE = re.compile(r"([0-9]{1,9}) ?(B|KB|MB|GB|KiB|MiB|GiB)")
+_SIZE_UNITS = {"B": 0, "K": 1, "M": 2, "G": 3}
+
+
+def _size(value: str) -> int:
+    match = _SIZE.fullmatch(value)
+    if not match:
+        advice = "A bare number doesn't say its unit" if value.isdecimal() else None
+        _refuse(shown(value), None, advice)
+    return int(match[1]) << 10 * _SIZE_UNITS[match[2][0]]
+
+
+_PER_SECOND = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)/s")
+
+
+def _per_second(value: str) -> float:
+    match = _PER_SECOND.fullmatch(value)
+    if not match:
+        advice = f"Write {value}/s" if _NUMBER.fullmatch(value) else None
+        _refuse(shown(value), None, advice)
+    return float(match[1])
+
+
+_TIMES = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)x")
+
+
+def _factor(value: str) -> float:
+    match = _TIMES.fullmatch(value)
+    if not match:
+        _refuse(shown(value), None, f"Write {value}x" if _NUMBER.fullmatch(value) else None)
+    if not 1 < float(match[1]) <= MAX_FACTOR:
+        raise ValueError
+    return float(match[1])
+
+
+_user_name = _matching(r"[^\s,;:/\\]{1,200}")
+
+
 _A_CLUSTER = f"a name of letters, digits, `-`, `_` and `.`, at most {MAX_NAME}, beginning with a letter or digit"
 _A_CONNECTION = "the id of an Airflow connection: letters, digits, `_`, `-` and `.`"
 _A_PERCENTAGE = "a percentage from 0% to 100%"
@@ -286,6 +359,16 @@ Parallel = Annotated[int, _whole_number(1, MAX_PARALLEL)]
 PoolName = Annotated[str, _words("the name of an Airflow pool", MAX_NAME)]
 Databases = Annotated[tuple[int, ...] | Literal["all"], _leaf(_databases, DATABASES)]
 Source = Annotated[Literal["primary", "replica"], _choice("primary", "replica")]
+RateText = Annotated[str, _leaf(_rate, "keys changed per second as in 20000/s, or unlimited")]
+Duration = Annotated[int, _leaf(_ttl, DURATION)]
+Span = Annotated[int, _leaf(_span, f"{DURATION}, or none")]
+KeyCount = Annotated[int, _leaf(_keys, f"a number of keys from 1 to {MAX_KEYS:,}")]
+Approvals = Annotated[int, _whole_number(1, MAX_APPROVALS)]
+Freq = Annotated[int, _whole_number(0, MAX_FREQ)]
+UserName = Annotated[str, _leaf(_user_name, "the name of an Airflow user")]
+SizeBytes = Annotated[int, _leaf(_size, "a size with a unit: B, KB, MB or GB, as in 64MB")]
+PerSecond = Annotated[float, _leaf(_per_second, "how many a second, as in 0/s or 1.5/s")]
+Factor = Annotated[float, _leaf(_factor, f"how many times, more than 1x and at most {MAX_FACTOR:g}x, as in 5x")]
 PatternText = Annotated[KeyPattern, _leaf(KeyPattern, "a pattern such as user:{userId}")]
 Ttl = Annotated[int, _leaf(_ttl, DURATION)]
 ModeName = Annotated[str, _choice(*Mode)]

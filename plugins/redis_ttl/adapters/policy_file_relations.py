@@ -12,7 +12,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from redis_ttl.adapters.policy_file_shape import MemoryEntry
+from redis_ttl.adapters.policy_file_shape import MemoryEntry, RemediationEntry
+from redis_ttl.domain.duration import format_duration
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.key_pattern import KeyPattern
 
@@ -22,6 +23,9 @@ Location = tuple[str | int, ...]
 
 MAX_ENTRIES: Final = 500
 """Rules, and exemptions, that a policy may have."""
+
+
+_COLD_ADVICE: Final = "idle: 7d is asked under LRU and other policies, freq: 5 under LFU ones"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ def relation_mistakes(document: dict[str, object]) -> Iterator[RelationMistake]:
     yield from _too_many(document)
     yield from _hidden_entries(document)
     yield from _thresholds(document)
+    yield from _approvers(document)
+    yield from _watch(document)
+    yield from _empty_cold(document)
 
 
 def _too_many(document: dict[str, object]) -> Iterator[RelationMistake]:
@@ -100,6 +107,58 @@ def _patterns(document: dict[str, object], key: str) -> list[tuple[Location, Key
             except BadInput:
                 continue
     return patterns
+
+
+def _approvers(document: dict[str, object]) -> Iterator[RelationMistake]:
+    remediation = document.get("remediation")
+    if not isinstance(remediation, dict):
+        return
+    approvers, approvals = remediation.get("approvers"), remediation.get("approvals")
+    if not isinstance(approvers, list) or not approvers or not all(isinstance(name, str) for name in approvers):
+        return
+    names: dict[str, int] = {}
+    for index, name in enumerate(approvers):
+        location = ("remediation", "approvers", index)
+        if name in names:
+            other = ("remediation", "approvers", names[name])
+            yield RelationMistake(location, f"`{name}` a second time", "each name once", other, "Drop one of them")
+        names.setdefault(name, index)
+    if isinstance(approvals, str) and approvals.isdecimal() and int(approvals) > len(names):
+        yield RelationMistake(
+            ("remediation", "approvals"),
+            f"{approvals} approvals and {len(names)} approver{'' if len(names) == 1 else 's'}",
+            "at least as many approvers as approvals",
+            ("remediation", "approvers"),
+            "Approvals come from different people: name more of them, or ask for fewer",
+        )
+
+
+def _watch(document: dict[str, object]) -> Iterator[RelationMistake]:
+    try:
+        remediation = RemediationEntry.model_validate(document.get("remediation", {}))
+    except ValidationError:
+        return
+    if remediation.canary.watch >= remediation.approval_valid:
+        in_canary = "watch" in remediation.canary.model_fields_set
+        yield RelationMistake(
+            ("remediation", "canary", "watch") if in_canary else ("remediation", "approval_valid"),
+            f"a canary that is watched for {format_duration(remediation.canary.watch)}, "
+            f"and an approval that ends after {format_duration(remediation.approval_valid)}",
+            "an approval that outlasts the canary",
+            ("remediation", "approval_valid")
+            if in_canary and "approval_valid" in remediation.model_fields_set
+            else None,
+            "The other keys follow after the canary, and nothing is written without a valid approval",
+        )
+
+
+def _empty_cold(document: dict[str, object]) -> Iterator[RelationMistake]:
+    rules = document.get("rules")
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        if isinstance(rule, dict) and rule.get("cold") == {}:
+            yield RelationMistake(
+                ("rules", index, "cold"), "neither `idle` nor `freq`", "`idle`, `freq` or both", None, _COLD_ADVICE
+            )
 
 
 def _thresholds(document: dict[str, object]) -> Iterator[RelationMistake]:

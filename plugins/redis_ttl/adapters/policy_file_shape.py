@@ -11,11 +11,16 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from redis_ttl.adapters.policy_file_leaves import (
+    Approvals,
     ClusterName,
     ConnectionId,
     Databases,
     Date,
+    Duration,
     EmailAddress,
+    Factor,
+    Freq,
+    KeyCount,
     LanguageName,
     LoadText,
     ModeName,
@@ -23,21 +28,26 @@ from redis_ttl.adapters.policy_file_leaves import (
     Parallel,
     PatternText,
     Percent,
+    PerSecond,
     Person,
     PoolName,
     PriorityName,
+    RateText,
     Ratio,
     RatioAboveZero,
     Reason,
     Reference,
     Schedule,
     Shards,
+    SizeBytes,
     SlackChannel,
     Source,
+    Span,
     Team,
     TimeZone,
     Ttl,
     UsDollars,
+    UserName,
     mistake,
 )
 from redis_ttl.domain.policy import (
@@ -45,7 +55,11 @@ from redis_ttl.domain.policy import (
     DEFAULT_MODE,
     DEFAULT_PRIORITY,
     AuditSettings,
+    CanarySettings,
+    Caps,
+    Cold,
     Exemption,
+    GuardSettings,
     Language,
     MemoryThresholds,
     Mode,
@@ -53,6 +67,7 @@ from redis_ttl.domain.policy import (
     Owner,
     Policy,
     Priority,
+    RemediationSettings,
     Rule,
     ScalingCost,
     SignOff,
@@ -60,6 +75,9 @@ from redis_ttl.domain.policy import (
 
 _MEMORY = MemoryThresholds()
 _AUDIT = AuditSettings()
+_REMEDIATION = RemediationSettings()
+_CANARY = CanarySettings()
+_GUARDS = GuardSettings()
 
 
 class _Entry(BaseModel):
@@ -137,6 +155,96 @@ class AuditEntry(_Entry):
         )
 
 
+class CanaryEntry(_Entry):
+    """``canary`` of ``remediation``."""
+
+    percent: RatioAboveZero = _CANARY.ratio
+    keys: KeyCount = _CANARY.keys
+    watch: Span = _CANARY.watch_s
+
+    def value(self) -> CanarySettings:
+        """The settings that the entry means."""
+        return CanarySettings(self.percent, self.keys, self.watch)
+
+
+class GuardsEntry(_Entry):
+    """``guards`` of ``remediation``."""
+
+    memory: RatioAboveZero | None = None
+    evicted_keys: PerSecond = _GUARDS.evicted_keys_per_s
+    latency: Factor = _GUARDS.latency_factor
+    replica_lag_bytes: SizeBytes = _GUARDS.replica_lag_bytes
+    replica_lag: Duration = _GUARDS.replica_lag_s
+    expire_cap_hits: PerSecond = _GUARDS.expire_cap_hits_per_s
+    patience: Span = _GUARDS.patience_s
+
+    def value(self) -> GuardSettings:
+        """The settings that the entry means."""
+        return GuardSettings(
+            memory_ratio=self.memory,
+            evicted_keys_per_s=self.evicted_keys,
+            latency_factor=self.latency,
+            replica_lag_bytes=self.replica_lag_bytes,
+            replica_lag_s=self.replica_lag,
+            expire_cap_hits_per_s=self.expire_cap_hits,
+            patience_s=self.patience,
+        )
+
+
+class RemediationEntry(_Entry):
+    """``remediation``."""
+
+    audit_age: Duration = _REMEDIATION.audit_age_s
+    rate: RateText = _REMEDIATION.rate
+    load: LoadText = _REMEDIATION.load
+    max_keys: KeyCount | None = None
+    max_percent: RatioAboveZero | None = None
+    rule_max_keys: KeyCount | None = None
+    rule_max_percent: RatioAboveZero | None = None
+    tolerance: Ratio = _REMEDIATION.tolerance_ratio
+    approvals: Approvals = _REMEDIATION.approvals
+    approvers: tuple[UserName, ...] = ()
+    approval_timeout: Duration = _REMEDIATION.approval_timeout_s
+    approval_valid: Duration = _REMEDIATION.approval_valid_s
+    undo_window: Duration = _REMEDIATION.undo_window_s
+    canary: CanaryEntry = CanaryEntry()
+    guards: GuardsEntry = GuardsEntry()
+
+    def value(self) -> RemediationSettings:
+        """The settings that the entry means."""
+        return RemediationSettings(
+            audit_age_s=self.audit_age,
+            rate=self.rate,
+            load=self.load,
+            run_caps=_caps(self.max_keys, self.max_percent, _REMEDIATION.run_caps),
+            rule_caps=_caps(self.rule_max_keys, self.rule_max_percent, _REMEDIATION.rule_caps),
+            tolerance_ratio=self.tolerance,
+            approvals=self.approvals,
+            approvers=self.approvers,
+            approval_timeout_s=self.approval_timeout,
+            approval_valid_s=self.approval_valid,
+            undo_window_s=self.undo_window,
+            canary=self.canary.value(),
+            guards=self.guards.value(),
+        )
+
+
+def _caps(keys: int | None, ratio: float | None, default: Caps) -> Caps:
+    """What is written, and the default for what isn't: nobody lifts one cap by naming the other."""
+    return Caps(keys or default.keys, ratio or default.ratio)
+
+
+class ColdEntry(_Entry):
+    """``cold`` of a rule."""
+
+    idle: Duration | None = None
+    freq: Freq | None = None
+
+    def value(self) -> Cold:
+        """What the entry means."""
+        return Cold(self.idle, self.freq)
+
+
 class SignOffEntry(_Entry):
     """``sign_off`` of a rule."""
 
@@ -154,9 +262,12 @@ class RuleEntry(_Entry):
     priority: PriorityName = DEFAULT_PRIORITY.value
     jitter: Ratio = DEFAULT_JITTER_RATIO
     sign_off: SignOffEntry | None = None
+    cold: ColdEntry | None = None
+    max_keys: KeyCount | None = None
+    max_percent: RatioAboveZero | None = None
 
-    def value(self) -> Rule:
-        """The rule that the entry means."""
+    def value(self, caps: Caps) -> Rule:
+        """The rule that the entry means, in a policy whose rules have these ``caps`` unless they say otherwise."""
         agreed = self.sign_off
         return Rule(
             pattern=self.pattern,
@@ -165,6 +276,8 @@ class RuleEntry(_Entry):
             priority=Priority(self.priority),
             jitter_ratio=self.jitter,
             sign_off=None if agreed is None else SignOff(agreed.by, agreed.on, agreed.ref),
+            cold=None if self.cold is None else self.cold.value(),
+            caps=_caps(self.max_keys, self.max_percent, caps) if self.max_keys or self.max_percent else None,
         )
 
 
@@ -186,12 +299,14 @@ class PolicyEntry(_Entry):
     no_ttl: NoTtlEntry = NoTtlEntry()
     scaling_cost: ScalingCostEntry | None = None
     audit: AuditEntry = AuditEntry()
+    remediation: RemediationEntry = RemediationEntry()
     rules: tuple[RuleEntry, ...] = ()
     exempt: tuple[ExemptionEntry, ...] = ()
 
     def value(self) -> Policy:
         """The policy that the file means."""
         cost = self.scaling_cost
+        remediation = self.remediation.value()
         return Policy(
             cluster=self.cluster,
             connection=self.connection,
@@ -201,7 +316,8 @@ class PolicyEntry(_Entry):
             no_ttl=NoTtlThreshold(self.no_ttl.warn_ratio),
             scaling_cost=None if cost is None else ScalingCost(cost.usd_per_month, cost.note),
             audit=self.audit.value(),
-            rules=tuple(rule.value() for rule in self.rules),
+            remediation=remediation,
+            rules=tuple(rule.value(remediation.rule_caps) for rule in self.rules),
             exemptions=tuple(Exemption(entry.pattern, entry.reason) for entry in self.exempt),
         )
 
@@ -218,7 +334,11 @@ _ENTRIES: Final[dict[str, type[_Entry]]] = {
     "no_ttl": NoTtlEntry,
     "scaling_cost": ScalingCostEntry,
     "audit": AuditEntry,
+    "remediation": RemediationEntry,
+    "canary": CanaryEntry,
+    "guards": GuardsEntry,
     "rules": RuleEntry,
+    "cold": ColdEntry,
     "sign_off": SignOffEntry,
     "exempt": ExemptionEntry,
 }

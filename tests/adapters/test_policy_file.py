@@ -300,7 +300,7 @@ def test_every_key_is_documented() -> None:
     from redis_ttl.adapters.policy_file_shape import known_keys
 
     text = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
-    entries = ("owner", "memory", "no_ttl", "scaling_cost", "audit", "rules", "exempt", "sign_off")
+    entries: tuple[str, ...] = ("owner", "memory", "no_ttl", "scaling_cost", "audit", "rules", "exempt", "sign_off")
     entries += ("remediation", "canary", "guards", "cold")
     for key in [*known_keys(("x",)), *(key for entry in entries for key in known_keys((entry, "x")))]:
         assert re.search(rf"`([a-z_]*\.)?{key}[`.]", text), key

@@ -3,77 +3,53 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import secrets
-import tempfile
-from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from redis_ttl.adapters.pattern_merger import PatternMerger
 from redis_ttl.adapters.policy_file import load_policy
-from redis_ttl.adapters.redis_deployment import RedisDeployment
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.store import Store
-from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.cli.audit_options import options_of
 from redis_ttl.cli.audit_table import audit_tables
-from redis_ttl.cli.scan_process import ScanJob, scan_all
-from redis_ttl.cli.scan_progress import ScanProgress
-from redis_ttl.domain.load import parse_load
-from redis_ttl.messages.audit_report import audit_page
-from redis_ttl.messages.server_text import server_lines
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.inspect_server import inspect_server
-from redis_ttl.usecases.merge_audit import merge_audit
-from redis_ttl.usecases.plan_shards import plan_shards
-
-if TYPE_CHECKING:
-    from redis_ttl.adapters.redis_endpoint import Endpoint
-    from redis_ttl.domain.audit import Audit, AuditOptions
-    from redis_ttl.domain.policy import Policy
-
-#: Where a password comes from when the URL has none, so that it needn't stand in the process list; redis-cli reads the
-#: same one.
-PASSWORD_VARIABLE = "REDISCLI_AUTH"  # noqa: S105  # the variable's name
-_PAGE_WIDTH = 200
-_EXIT_INTERRUPTED = 130
+from redis_ttl.cli.auditing import (
+    DbOption,
+    LoadOption,
+    SampleOption,
+    ShardsOption,
+    SourceOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsInsecureOption,
+    TlsKeyOption,
+    Url,
+    UsernameOption,
+    audited,
+    endpoint_of,
+    page_console,
+)
 
 
 def audit(  # one parameter an option: this is the command's signature
-    url: Annotated[
-        str, typer.Argument(help="redis://, rediss://, unix:// or redis+sentinel://, as in redis://localhost:6379/0.")
-    ],
+    url: Url,
     policy: Annotated[
         Path | None, typer.Option(help="The cluster's policy file: which rule governs which pattern.")
     ] = None,
-    load: Annotated[
-        str | None, typer.Option(help="gentle, fast, or keys per second as in 20000/s. (default: gentle)")
-    ] = None,
-    shards: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Scan in this many parts at a time. (default: 1)")
-    ] = None,
-    sample: Annotated[
-        str | None, typer.Option(help="Share of keys asked for type and size, as in 1%; 0% asks none. (default: 1%)")
-    ] = None,
-    db: Annotated[str | None, typer.Option(help="A database number, or all. (default: the URL's)")] = None,
-    source: Annotated[str | None, typer.Option(help="primary, or replica to read from one. (default: primary)")] = None,
+    load: LoadOption = None,
+    shards: ShardsOption = None,
+    sample: SampleOption = None,
+    db: DbOption = None,
+    source: SourceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
     details: Annotated[
         bool, typer.Option("--details", help="Also show types, use and example keys of each pattern.")
     ] = False,
     top: Annotated[int, typer.Option(min=0, help="Patterns to show; 0 shows all.")] = 40,
     store: Annotated[Path | None, typer.Option(help="Keep the audit's documents in this folder.")] = None,
-    username: Annotated[str | None, typer.Option(help="User name, when the URL has none.")] = None,
-    tls_ca: Annotated[Path | None, typer.Option("--tls-ca", help="CA certificates to trust, for rediss://.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Client certificate, for rediss://.")] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Key of the client certificate.")] = None,
-    tls_insecure: Annotated[bool, typer.Option("--tls-insecure", help="Accept any certificate.")] = False,
+    username: UsernameOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_insecure: TlsInsecureOption = False,
 ) -> None:
     """Scan a keyspace and show which key patterns have no TTL, and how the TTLs of the others are spread.
 
@@ -81,74 +57,17 @@ def audit(  # one parameter an option: this is the command's signature
     REDISCLI_AUTH.
     """
     chosen = None if policy is None else load_policy(policy)
-    endpoint = endpoint_from_url(url, overrides=_overrides(username, tls_ca, tls_cert, tls_key, insecure=tls_insecure))
-    if endpoint.password is None:
-        endpoint = replace(endpoint, password=os.environ.get(PASSWORD_VARIABLE) or None)
-    options = options_of(chosen, endpoint.db, load=load, shards=shards, sample=sample, db=db, source=source)
-    with ExitStack() as stack:
-        place = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redis-ttl-")))
-        try:
-            done = _run(endpoint, options, chosen, place, Console(stderr=True))
-        except KeyboardInterrupt:
-            typer.echo("stopped; nothing on the server was changed", err=True)
-            raise typer.Exit(_EXIT_INTERRUPTED) from None
-    if as_json:
-        typer.echo(json.dumps(done.to_json(), ensure_ascii=False))
-        return
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PAGE_WIDTH  # a file has room; a terminal hasn't
-    rows = top or len(done.patterns)
-    console.print(audit_tables(done, width=console.width, rows=rows, details=details))
-    if store is not None:
-        console.print(
-            f"Documents: {store / done.plan.cluster / 'audits' / done.plan.audit_id}", style="dim", highlight=False
-        )
-
-
-def _run(endpoint: Endpoint, options: AuditOptions, policy: Policy | None, place: Path, console: Console) -> Audit:
-    clock = SystemClock()
-    redis = RedisDeployment(endpoint, parse_load(options.load))
-    inspection = inspect_server(redis, options)
-    for server in inspection.servers:
-        for line in server_lines(server):
-            console.print(line, style="dim", highlight=False, markup=False)
-    started = clock.now()
-    cluster = policy.cluster if policy else _folder_name(endpoint.label)
-    audit_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    folder = AuditFolder(Store(place), cluster, audit_id)
-    plan = plan_shards(
-        folder,
-        redis,
-        inspection,
-        options,
-        audit_id=audit_id,
-        cluster=cluster,
-        started_at=started.isoformat(),
-        policy=policy,
+    endpoint = endpoint_of(
+        url, username=username, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, tls_insecure=tls_insecure
     )
-    job = ScanJob(endpoint, place, policy, plan)
-    with ScanProgress(plan, console) as progress:
-        scan_all(job, progress.shard)
-        progress.merging()
-        done = merge_audit(folder, PatternMerger(), job.tools(progress.shard))
-    folder.write("report.md", audit_page(done).encode())
-    return done
-
-
-def _folder_name(label: str) -> str:
-    """What an audit without a policy is filed under: the server's address, in characters that every file system takes."""
-    return re.sub(r"[^0-9A-Za-z.-]+", "_", label).strip("_.")
-
-
-def _overrides(
-    username: str | None, ca: Path | None, cert: Path | None, key: Path | None, *, insecure: bool
-) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "username": username,
-        "ssl_ca_certs": None if ca is None else str(ca),
-        "ssl_certfile": None if cert is None else str(cert),
-        "ssl_keyfile": None if key is None else str(key),
-        "ssl_cert_reqs": "none" if insecure else None,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    options = options_of(chosen, endpoint.db, load=load, shards=shards, sample=sample, db=db, source=source)
+    with audited(endpoint, options, chosen, store) as done:
+        if as_json:
+            typer.echo(json.dumps(done.to_json(), ensure_ascii=False))
+            return
+        console = page_console()
+        rows = top or len(done.patterns)
+        console.print(audit_tables(done, width=console.width, rows=rows, details=details))
+        if store is not None:
+            place = store / done.plan.cluster / "audits" / done.plan.audit_id
+            console.print(f"Documents: {place}", style="dim", highlight=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import redis_ttl
-from redis_ttl.cli import audit, demo, policy
+from redis_ttl.cli import audit, demo, plan, policy
 from redis_ttl.domain.errors import BadInput, RedisTtlError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("audit")(audit.audit)
+app.command("plan")(plan.plan)
 app.add_typer(policy.app, name="policy")
 app.add_typer(demo.app, name="demo")
 

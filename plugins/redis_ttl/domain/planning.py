@@ -484,7 +484,7 @@ def _forecast(servers: Sequence[ServerProfile], policy: Policy, rules: Sequence[
         ttl_bytes=sum(node.ttl_bytes for node in nodes),
         table_bytes=sum(node.table_bytes for node in nodes),
         after_bytes=None if freed is None else max(0, used - freed),
-        expiries_per_s=round(worst_rate_per_s(expiring, [rule.window_s for rule in included]), 1),
+        expiries_per_s=round(worst_rate_per_s(expiring, [rule.window_s for rule in included]), 3),
         first_expiry_s=min(rule.ttl_s for rule in included),
         last_expiry_s=max(rule.ttl_s + rule.window_s for rule in included),
         peak_ratio=None if fullest is None else round(fullest, 6),

@@ -10,7 +10,6 @@ from redis_ttl.domain.pattern_statistics import Governance
 from redis_ttl.domain.ttl_histogram import TTL_CLASSES
 from redis_ttl.messages.figures import (
     code_span,
-    columns_of,
     count,
     duration,
     estimated_size,
@@ -19,6 +18,7 @@ from redis_ttl.messages.figures import (
     size,
     ttl_spread,
 )
+from redis_ttl.messages.markdown_table import markdown_table
 from redis_ttl.messages.server_text import server_lines
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _pattern_table(audit: Audit, shown: int) -> str:
         ]
         for pattern in audit.patterns[:shown]
     ]
-    text = _markdown_table(header, table, right=(1, 2, 3, 4)) if table else "No keys."
+    text = markdown_table(header, table, right=(1, 2, 3, 4)) if table else "No keys."
     rest = audit.patterns[shown:]
     if rest:
         text += (
@@ -201,7 +201,7 @@ def _pattern_table(audit: Audit, shown: int) -> str:
 
 def _rule_table(audit: Audit) -> str:
     rows = [[code_span(pattern), *figures] for pattern, *figures in rule_rows(audit)]
-    return _markdown_table(RULE_HEADER, rows, right=(5, 6, 7))
+    return markdown_table(RULE_HEADER, rows, right=(5, 6, 7))
 
 
 def _details_table(patterns: Sequence[PatternStatistics]) -> str:
@@ -214,7 +214,7 @@ def _details_table(patterns: Sequence[PatternStatistics]) -> str:
         ]
         for pattern in patterns
     ]
-    return _markdown_table(["Pattern", "Types", "Use", "Examples"], rows, right=()) if rows else "No keys."
+    return markdown_table(["Pattern", "Types", "Use", "Examples"], rows, right=()) if rows else "No keys."
 
 
 def _histogram(audit: Audit) -> str:
@@ -222,19 +222,4 @@ def _histogram(audit: Audit) -> str:
         [label, count(keys), ratio(keys / audit.keys if audit.keys else 0.0)]
         for label, keys in ttl_of_all(audit.patterns)
     ]
-    return _markdown_table(["TTL", "Keys", "Share"], rows, right=(1, 2))
-
-
-def _markdown_table(header: list[str], rows: list[list[str]], *, right: Sequence[int]) -> str:
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in [header, *rows]]
-    widths = [max(3, *(columns_of(row[column]) for row in cells)) for column in range(len(header))]
-
-    def line(row: list[str]) -> str:
-        aligned = []
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            padding = " " * (width - columns_of(cell))
-            aligned.append(padding + cell if column in right else cell + padding)
-        return "| " + " | ".join(aligned) + " |"
-
-    rule = ["-" * (width - 1) + ":" if column in right else "-" * width for column, width in enumerate(widths)]
-    return "\n".join([line(cells[0]), line(rule), *(line(row) for row in cells[1:])])
+    return markdown_table(["TTL", "Keys", "Share"], rows, right=(1, 2))

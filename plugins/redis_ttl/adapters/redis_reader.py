@@ -11,7 +11,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -68,8 +68,9 @@ class KeyBatch:
 class ShardReader:
     """Reads one shard over one connection, from its start or from where an earlier reader stopped.
 
-    ``questions`` are what `ask` asks about a key, ``samples`` keys whose turning up is noted. Used by one thread at a
-    time.
+    ``questions`` are what `ask` asks about a key, ``samples`` keys whose turning up is noted. With ``PEXPIRETIME``
+    (Redis 7.0) the column ``ttl_ms`` has the instant at which a key expires, ms since 1970, instead of what is left.
+    Used by one thread at a time.
     """
 
     def __init__(
@@ -82,12 +83,15 @@ class ShardReader:
         samples: Iterable[bytes] = (),
         batch_keys: int = 100_000,
         batch_s: float = 2.0,
+        expiry: Literal["PTTL", "PEXPIRETIME"] = "PTTL",
     ) -> None:
         self._link = link
         self._shard = shard
         self._batch_keys = batch_keys
         self._batch_s = batch_s
-        self._pace = load.pace(round_trip_s=_round_trip_s(link))
+        self._expiry = expiry
+        self._heads = _Heads(expiry)
+        self._pace = load.pace(round_trip_s=round_trip_s(link))
         self._questions = tuple(questions)
         self._samples = frozenset(samples)
         self._met: set[bytes] = set()
@@ -177,10 +181,10 @@ class ShardReader:
         if scan_from is not None:
             request.append(encode("SCAN", scan_from, "COUNT", count))
         sent_s = time.monotonic()
-        self._link.send(b"".join([_pttls(page[:now]), *request]))
+        self._link.send(b"".join([_one_each(self._heads, page[:now]), *request]))
         if now < len(page):
             # By itself, so that the server doesn't take it in, and hold back its answers, before it has scanned on.
-            self._link.send(_pttls(page[now:]))
+            self._link.send(_one_each(self._heads, page[now:]))
         self._met |= self._samples.intersection(page)
         self._settle()
         replies = self._link.receive_together(now + len(request))
@@ -223,7 +227,7 @@ class ShardReader:
         if isinstance(reply, ErrorReply):
             if reply.text.startswith(ELSEWHERE):
                 return _GONE
-            raise self._link.translate(reply, ("PTTL",)) from reply
+            raise self._link.translate(reply, (self._expiry,)) from reply
         return reply
 
     def _before_border(self, shard: Shard, found: list[bytes]) -> list[bytes]:
@@ -246,7 +250,8 @@ class ShardReader:
                 self._facts.append(facts)
 
 
-def _round_trip_s(link: RedisLink) -> float:
+def round_trip_s(link: RedisLink) -> float:
+    """The shortest of ten round trips without any work."""
     best_s = float("inf")
     for _ in range(10):
         started_s = time.monotonic()
@@ -272,18 +277,19 @@ def _facts(key: bytes, replies: dict[Question, Reply]) -> KeyFacts | None:
     )
 
 
-class _PttlHeads(dict[int, bytes]):
-    """What stands before a key of that length in a PTTL command."""
+class _Heads(dict[int, bytes]):
+    """What stands before a key of that length in a command that takes nothing but a key."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__()
+        self._start = b"*2\r\n$%d\r\n%b\r\n$" % (len(command), command.encode())
 
     def __missing__(self, length: int) -> bytes:
-        self[length] = head = b"*2\r\n$4\r\nPTTL\r\n$%d\r\n" % length
+        self[length] = head = self._start + b"%d\r\n" % length
         return head
 
 
-_PTTL_HEADS = _PttlHeads()
-
-
-def _pttls(keys: Sequence[bytes]) -> bytes:
-    """One PTTL for each key, encoded without a line of ours running for each."""
-    heads = map(_PTTL_HEADS.__getitem__, map(len, keys))
-    return b"".join(chain.from_iterable(zip(heads, keys, repeat(b"\r\n"), strict=False)))
+def _one_each(heads: _Heads, keys: Sequence[bytes]) -> bytes:
+    """One command for each key, encoded without a line of ours running for each."""
+    found = map(heads.__getitem__, map(len, keys))
+    return b"".join(chain.from_iterable(zip(found, keys, repeat(b"\r\n"), strict=False)))

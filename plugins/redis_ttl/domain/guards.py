@@ -1,12 +1,233 @@
-"""When writing must pause, and when it must end."""
+"""When writing must pause, and when it must end: decided from a server's figures, not from who reads them.
+
+A guard that is over its bound pauses the writing at once. Every later reading is another look: two good ones in a row
+end the pause, and the same reason for longer than the policy's patience ends the run. A figure that can't be read is no
+good figure.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.policy import GuardSettings
+
+#: A round trip below this never pauses, however short it was at the start: the machine's own noise reaches so far.
+LEAST_SLOW_S: Final = 2e-3
+#: So many good readings in a row end a pause.
+GOOD_LOOKS: Final = 2
+#: Misses and errors a second that the canary's watch lets pass, whatever they were before.
+_MISSES_ALLOWED_PER_S: Final = 100.0
+_ERRORS_ALLOWED_PER_S: Final = 10.0
+_TWICE: Final = 2.0
+_PACE_MOST_S: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A server's figures at one moment (``at_s``, monotonic)."""
+    """A server's figures at one moment (``at_s``, monotonic). None is a figure that couldn't be read.
+
+    Counters (``evicted_keys``, ``expire_cap_hits``, ``misses``, ``errors``) count since the server's start.
+    ``limit_bytes`` is 0 for a server without a limit. ``lag_bytes`` and ``lag_s`` are those of the replica that is
+    furthest behind, 0 without replicas. ``round_trip_s`` is our own, without any work in it.
+    """
 
     at_s: float
+    run_id: str
+    is_primary: bool
+    round_trip_s: float
+    used_bytes: int | None
+    limit_bytes: int | None
+    evicted_keys: int | None
+    expire_cap_hits: int | None
+    lag_bytes: int | None
+    lag_s: int | None
+    misses: int | None = None
+    errors: int | None = None
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """Used memory as a share of the limit; None where there is no limit, or it can't be read."""
+        if self.used_bytes is None or not self.limit_bytes:
+            return None
+        return self.used_bytes / self.limit_bytes
+
+
+class Step(StrEnum):
+    """What writing may do now."""
+
+    GO = "go"
+    PAUSE = "pause"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What writing may do, and why it may not."""
+
+    step: Step
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Guards:
+    """Watches one server from reading to reading. ``start_round_trip_s`` is the round trip before anything was written;
+    ``critical_ratio`` the policy's share of maxmemory, for guards that name none.
+    """
+
+    settings: GuardSettings
+    critical_ratio: float
+    start_round_trip_s: float
+    _before: Reading | None = field(default=None, init=False)
+    _bad_since_s: dict[str, float] = field(default_factory=dict, init=False)
+    _good_looks: int = field(default=GOOD_LOOKS, init=False)
+    _last: Ruling = field(default=Ruling(Step.GO), init=False)
+
+    def look(self, reading: Reading) -> Ruling:
+        """What this reading means for the writing."""
+        found = reasons(
+            reading,
+            self._before,
+            self.settings,
+            critical_ratio=self.critical_ratio,
+            start_round_trip_s=self.start_round_trip_s,
+        )
+        self._before = reading
+        if found:
+            self._good_looks = 0
+            # What was bad a moment ago and isn't now keeps its start until the pause is over: it flickers.
+            for kind in found:
+                self._bad_since_s.setdefault(kind, reading.at_s)
+            patient = self.settings.patience_s
+            lasting = [kind for kind in found if reading.at_s - self._bad_since_s[kind] >= patient]
+            text = "; ".join(found.values())
+            if lasting:
+                self._last = Ruling(Step.ABORT, f"{found[lasting[0]]}, for {patient} s")
+            else:
+                self._last = Ruling(Step.PAUSE, text)
+        else:
+            self._good_looks += 1
+            if self._good_looks >= GOOD_LOOKS:
+                self._bad_since_s.clear()
+                self._last = Ruling(Step.GO)
+        return self._last
+
+
+def reasons(
+    now: Reading,
+    before: Reading | None,
+    settings: GuardSettings,
+    *,
+    critical_ratio: float,
+    start_round_trip_s: float,
+) -> dict[str, str]:
+    """Why nothing should be written at this moment, by guard, in words with the figure and its bound; empty: go on."""
+    found = {
+        "memory": _memory(now, critical_ratio if settings.memory_ratio is None else settings.memory_ratio),
+        "evictions": _counter(
+            "evicted keys",
+            now.evicted_keys,
+            None if before is None else before.evicted_keys,
+            now,
+            before,
+            most_per_s=settings.evicted_keys_per_s,
+        ),
+        "latency": _latency(now, start_round_trip_s, settings.latency_factor),
+        "expiry": _counter(
+            "expiry cycles cut short (expired_time_cap_reached_count)",
+            now.expire_cap_hits,
+            None if before is None else before.expire_cap_hits,
+            now,
+            before,
+            most_per_s=settings.expire_cap_hits_per_s,
+        ),
+        "lag_bytes": _bound("bytes that a replica is behind", now.lag_bytes, settings.replica_lag_bytes),
+        "lag_s": _bound("seconds that a replica is behind", now.lag_s, settings.replica_lag_s),
+    }
+    return {kind: text for kind, text in found.items() if text is not None}
+
+
+def watch_reasons(
+    before: Reading,
+    after: Reading,
+    normal: tuple[Reading, Reading] | None,
+    settings: GuardSettings,
+    *,
+    critical_ratio: float,
+    start_round_trip_s: float,
+) -> dict[str, str]:
+    """Why the canary's watch from ``before`` to ``after`` isn't passed; ``normal`` are two readings from before it."""
+    return reasons(after, before, settings, critical_ratio=critical_ratio, start_round_trip_s=start_round_trip_s) | {
+        kind: text
+        for kind, text in (
+            ("misses", _risen("keyspace misses", "misses", before, after, normal, allowed_per_s=_MISSES_ALLOWED_PER_S)),
+            ("errors", _risen("error replies", "errors", before, after, normal, allowed_per_s=_ERRORS_ALLOWED_PER_S)),
+        )
+        if text is not None
+    }
+
+
+def rate_per_s(name: str, before: Reading, after: Reading) -> float | None:
+    """How fast that counter moved; None where it can't be told."""
+    first, last = getattr(before, name), getattr(after, name)
+    took_s = after.at_s - before.at_s
+    if first is None or last is None or took_s <= 0:
+        return None
+    return float(max(0, last - first) / took_s)
+
+
+def _memory(now: Reading, bound: float) -> str | None:
+    if now.used_bytes is None or now.limit_bytes is None:
+        return "memory can't be read"
+    ratio = now.memory_ratio
+    if ratio is None or ratio <= bound:
+        return None
+    return f"memory is at {ratio:.1%} of maxmemory (bound {bound:.0%})"
+
+
+def _latency(now: Reading, start_s: float, factor: float) -> str | None:
+    bound_s = max(LEAST_SLOW_S, start_s * factor)
+    if now.round_trip_s <= bound_s:
+        return None
+    return f"a round trip takes {now.round_trip_s * 1e3:.1f} ms (bound {bound_s * 1e3:.1f} ms)"
+
+
+def _bound(name: str, value: int | None, most: int) -> str | None:
+    if value is None:
+        return f"{name}: can't be read"
+    return None if value <= most else f"{name}: {value:,} (bound {most:,})"
+
+
+def _counter(
+    name: str, value: int | None, value_before: int | None, now: Reading, before: Reading | None, *, most_per_s: float
+) -> str | None:
+    if value is None:
+        return f"{name}: can't be read"
+    # Two readings closer together than this would make a storm of a single event.
+    if before is None or value_before is None or now.at_s - before.at_s < _PACE_MOST_S:
+        return None
+    per_s = (value - value_before) / (now.at_s - before.at_s)
+    return None if per_s <= most_per_s else f"{name}: {per_s:,.1f} a second (bound {most_per_s:g})"
+
+
+def _risen(
+    text: str,
+    name: str,
+    before: Reading,
+    after: Reading,
+    normal: tuple[Reading, Reading] | None,
+    *,
+    allowed_per_s: float,
+) -> str | None:
+    if getattr(after, name) is None:
+        return f"{text}: can't be read"
+    now_per_s = rate_per_s(name, before, after)
+    if now_per_s is None:
+        return None
+    normal_per_s = (normal and rate_per_s(name, *normal)) or 0.0
+    bound = normal_per_s * _TWICE + allowed_per_s
+    if now_per_s <= bound:
+        return None
+    return f"{text}: {now_per_s:,.0f} a second (bound {bound:,.0f}, before the canary {normal_per_s:,.0f})"

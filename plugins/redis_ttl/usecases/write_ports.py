@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sized
     from contextlib import AbstractContextManager
 
     from redis_ttl.domain.approval import Approval
@@ -26,7 +26,7 @@ class Control(Protocol):
 
 
 class Decided(Protocol):
-    """What shall become of the keys of one batch, by rule. ``changes`` are columns that only adapters look into."""
+    """What shall become of the keys of one batch. ``changes`` are columns that only adapters look into."""
 
     @property
     def keys(self) -> int:
@@ -37,7 +37,7 @@ class Decided(Protocol):
         """By the rule's number; the keys that shall change are in ``met`` and in no other figure yet."""
 
     @property
-    def changes(self) -> Any: ...
+    def changes(self) -> Sized: ...
     @property
     def change_keys(self) -> int: ...
 
@@ -61,11 +61,36 @@ class KeyWriter(Protocol):
     def waiting(self) -> int:
         """How many of them haven't been sent."""
 
+    @property
+    def earliest_ms(self) -> int | None:
+        """The earliest instant among them."""
+
+    def drop(self) -> Mapping[int, int]:
+        """Forget them; how many of each rule."""
+
     def write(self, keys: int, *, ahead: bool) -> int:
         """Send at most so many; how many. With ``ahead`` their replies may stay under way until the next call."""
 
     def settle(self) -> Mapping[int, RuleAccount]:
         """What became of the keys sent since the last call, by rule, after waiting for every reply."""
+
+    def corrections(self) -> Any:
+        """Changes whose old expiry was another one than we had journalled, because the application changed it in the
+        last moment; with the true one.
+        """
+
+
+class Canary(Protocol):
+    """Picks the canary's keys of each rule while batches go by."""
+
+    def add(self, place: int, decided: Any) -> None:
+        """Take note of a batch that was met at ``place``."""
+
+    def changes(self, places: Iterable[int]) -> Any:
+        """The picked changes of these places."""
+
+    def counts(self, places: Iterable[int]) -> Mapping[int, int]:
+        """How many keys of each rule these are."""
 
 
 class WritableNode(Protocol):
@@ -94,6 +119,9 @@ class WritableRedis(Protocol):
 
         Raises :class:`OtherServer` when every primary that answers holds another one.
         """
+
+    def new_canary(self, ratio: float, keys: int) -> Canary:
+        """Picks the lowest ``ratio`` of all hashes, and at least ``keys`` keys of each rule."""
 
     def connect(self, address: str, db: int) -> AbstractContextManager[WritableNode]: ...
 

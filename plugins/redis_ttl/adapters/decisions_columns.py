@@ -1,0 +1,250 @@
+"""What an approved plan means for each key of a batch, by columns: which rule governs it, whether it shall change, and
+the instant that it gets.
+
+Nothing is written here and nothing is decided beyond the plan: a key that no rule of the plan governs, or that an
+exemption matches, leaves the batch in the first step.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING, Final, Protocol
+
+import polars as pl
+from xxhash import xxh3_64_intdigest
+
+from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
+from redis_ttl.adapters.governance_columns import Governors
+from redis_ttl.adapters.journal_columns import journal_bytes
+from redis_ttl.domain.errors import BadInput
+from redis_ttl.domain.expiry import Spread, jitter_seed
+from redis_ttl.domain.policy import Mode
+from redis_ttl.domain.remediation import RuleAccount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from redis_ttl.domain.plan import Plan, PlannedRule
+    from redis_ttl.domain.policy import Cold, Policy
+
+#: The columns of changes: those of the journal.
+CHANGE_TYPES: Final = {"key": pl.Binary, "db": pl.Int32, "rule": pl.Int32, "was_ms": pl.Int64, "set_ms": pl.Int64}
+
+_HALF: Final = 1 << 32
+
+
+class ColdQuestions(Protocol):
+    """Asks a server whether keys are in use."""
+
+    def are_cold(self, keys: Sequence[bytes], cold: Cold) -> list[bool | None]:
+        """For each key whether it is cold; None when it is gone."""
+
+
+class Decided:
+    """What shall become of the keys of one batch.
+
+    ``changes`` have the columns of `CHANGE_TYPES`; ``ours`` those keys that have our instant already, with the same
+    columns. Keys that shall change are counted in ``met`` alone.
+    """
+
+    def __init__(self, keys: int, accounts: dict[int, RuleAccount], changes: pl.DataFrame, ours: pl.DataFrame) -> None:
+        self.keys = keys
+        self.accounts = accounts
+        self.changes = changes
+        self.ours = ours
+
+    @property
+    def change_keys(self) -> int:
+        """How many keys shall change."""
+        return self.changes.height
+
+
+class DecisionColumns:
+    """Decides for keys of one database of one server.
+
+    ``tolerance_ms`` is how exactly the server tells when a key expires: 0 where it tells the instant.
+    """
+
+    def __init__(
+        self, plan: Plan, policy: Policy, approved_at_ms: int, *, db: int, tolerance_ms: int, questions: ColdQuestions
+    ) -> None:
+        self._db = db
+        self._tolerance_ms = tolerance_ms
+        self._questions = questions
+        self._governors = Governors(policy)
+        self._exemptions = len(policy.exemptions)
+        self._seed = jitter_seed(plan.digest)
+        included = {rule.number: rule for rule in plan.included}
+        for rule in included.values():
+            refuse_unagreed(rule, policy)
+        self._cold = {number: rule.cold for number, rule in included.items() if rule.cold is not None}
+        self._rules = pl.DataFrame(
+            {
+                "rule": list(included),
+                "earliest_ms": [
+                    Spread(approved_at_ms + rule.ttl_s * 1000, rule.window_s).earliest_ms for rule in included.values()
+                ],
+                "window_s": [rule.window_s for rule in included.values()],
+                "longest_ms": [(rule.ttl_s + rule.window_s) * 1000 for rule in included.values()],
+                "caps": [rule.mode is Mode.CAP for rule in included.values()],
+            },
+            schema={
+                "rule": pl.Int32,
+                "earliest_ms": pl.Int64,
+                "window_s": pl.UInt64,
+                "longest_ms": pl.Int64,
+                "caps": pl.Boolean,
+            },
+        )
+
+    def decide(self, frame: pl.DataFrame, *, keys: int, now_ms: int) -> Decided:
+        """What shall become of these keys: columns ``key`` and ``expires_ms`` (null without a TTL).
+
+        ``now_ms`` is the server's clock, ``keys`` how many were met.
+        """
+        texts = key_texts(frame["key"])
+        governor = self._governors.judge(texts, fold_shapes(texts).alias("pattern"))
+        rows = (
+            frame.select("key", "expires_ms", rule=governor - self._exemptions)
+            .filter(pl.col("rule") >= 0)
+            # A join keeps the order of the left side, and drops what isn't in the plan.
+            .join(self._rules, on="rule", how="inner", maintain_order="left")
+        )
+        if rows.is_empty():
+            return Decided(keys, {}, _NOTHING, _NOTHING)
+        rows = rows.with_columns(set_ms=instants_ms(rows["key"], self._seed, rows["earliest_ms"], rows["window_s"]))
+        ours = (pl.col("expires_ms") - pl.col("set_ms")).abs() <= self._tolerance_ms
+        too_long = (
+            pl.col("caps")
+            & (pl.col("expires_ms") - now_ms > pl.col("longest_ms"))
+            & (pl.col("expires_ms") > pl.col("set_ms") + self._tolerance_ms)
+        )
+        fate = (
+            pl.when(pl.col("expires_ms").is_null())
+            .then(pl.lit(_CHANGE))
+            .when(ours)
+            .then(pl.lit(_OURS))
+            .when(too_long)
+            .then(pl.lit(_CHANGE))
+            .otherwise(pl.lit(_HAD_TTL))
+        )
+        rows = rows.with_columns(fate=fate)
+        if self._cold:
+            rows = self._spare_hot(rows)
+        counted = rows.group_by("rule", "fate").len()
+        accounts: dict[int, RuleAccount] = {}
+        for rule, what, count in counted.iter_rows():
+            account = RuleAccount(met=count, **({} if what == _CHANGE else {_FIGURES[what]: count}))
+            accounts[rule] = accounts.get(rule, RuleAccount()) + account
+        return Decided(
+            keys,
+            accounts,
+            self._changes(rows.filter(pl.col("fate") == _CHANGE)),
+            self._changes(rows.filter(pl.col("fate") == _OURS)),
+        )
+
+    @staticmethod
+    def journal(changes: pl.DataFrame) -> bytes:
+        """The journal object of these changes."""
+        return journal_bytes(changes)
+
+    def _changes(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(
+            "key", pl.lit(self._db, pl.Int32).alias("db"), "rule", pl.col("expires_ms").alias("was_ms"), "set_ms"
+        )
+
+    def _spare_hot(self, rows: pl.DataFrame) -> pl.DataFrame:
+        asked = rows.with_row_index("at").filter((pl.col("fate") == _CHANGE) & pl.col("rule").is_in(list(self._cold)))
+        fates = rows["fate"]
+        for (number,), part in asked.group_by("rule"):
+            answers = self._questions.are_cold(part["key"].to_list(), self._cold[int(str(number))])
+            spared = [
+                (at, _HOT if answer is False else _VANISHED)
+                for at, answer in zip(part["at"].to_list(), answers, strict=True)
+                if not answer
+            ]
+            if spared:
+                fates = fates.scatter([at for at, _ in spared], [fate for _, fate in spared])
+        return rows.with_columns(fates.alias("fate"))
+
+
+class CanaryColumns:
+    """Picks the canary's keys of each rule while batches go by: those whose hash is among the lowest ``ratio`` of all
+    hashes, and at least the ``keys`` lowest.
+
+    Which keys those are depends on their names alone, so that a canary which is begun again takes the same ones. The
+    hash isn't the one that spreads expiries. ``place`` is where a key was met.
+    """
+
+    def __init__(self, ratio: float, keys: int) -> None:
+        self._keys = keys
+        self._bound = min((1 << 64) - 1, int(ratio * (1 << 64)))
+        self._picked = pl.DataFrame(schema=_PICKED_TYPES)
+        self._met: list[pl.DataFrame] = []
+        self._met_rows = 0
+
+    def add(self, place: int, decided: Decided) -> None:
+        """Take note of the keys that would change, and of those that an earlier canary has changed."""
+        for rows, is_ours in ((decided.changes, False), (decided.ours, True)):
+            if rows.is_empty():
+                continue
+            hashes = pl.Series("hash", list(map(xxh3_64_intdigest, rows["key"].to_list())), dtype=pl.UInt64)
+            self._met.append(
+                rows.with_columns(hashes, place=pl.lit(place, pl.Int32), ours=pl.lit(is_ours)).select(
+                    list(_PICKED_TYPES)
+                )
+            )
+            self._met_rows += rows.height
+        if self._met_rows > _MET_HELD:
+            self._sift()
+
+    def changes(self, places: Iterable[int]) -> pl.DataFrame:
+        """The picked keys that were met there and are to be changed, with the columns of `CHANGE_TYPES`."""
+        self._sift()
+        return self._picked.filter(pl.col("place").is_in(list(places)) & ~pl.col("ours")).select(list(CHANGE_TYPES))
+
+    def counts(self, places: Iterable[int]) -> dict[int, int]:
+        """How many keys of each rule these are."""
+        return dict(self.changes(places).group_by("rule").len().iter_rows())
+
+    def _sift(self) -> None:
+        rows = pl.concat([self._picked, *self._met])
+        self._met, self._met_rows = [], 0
+        rows = rows.unique(["place", "key"], keep="first", maintain_order=True)
+        rank = pl.col("hash").rank("ordinal").over("rule")
+        self._picked = rows.filter((pl.col("hash") < self._bound) | (rank <= self._keys))
+
+
+def instants_ms(keys: pl.Series, seed: int, earliest_ms: pl.Series, window_s: pl.Series) -> pl.Series:
+    """The instant of each key: row by row what `domain.expiry.Spread.instant_ms` gives.
+
+    The product of hash and window has more than 64 bits, so it is formed in two halves; windows are below 2^32 s.
+    """
+    hashes = pl.Series(list(map(xxh3_64_intdigest, keys.to_list(), repeat(seed))), dtype=pl.UInt64)
+    high, low = hashes // _HALF, hashes % _HALF
+    jitter_s = (high * window_s + low * window_s // _HALF) // _HALF
+    return (earliest_ms + jitter_s.cast(pl.Int64) * 1000).alias("set_ms")
+
+
+def refuse_unagreed(rule: PlannedRule, policy: Policy) -> None:
+    """Raise `BadInput` unless the policy has this very rule, signed off."""
+    own = policy.rules[rule.number] if 0 <= rule.number < len(policy.rules) else None
+    if (
+        own is None
+        or own.sign_off is None
+        or (own.pattern.text, own.ttl_s, own.mode, own.cold) != (rule.pattern, rule.ttl_s, rule.mode, rule.cold)
+    ):
+        raise BadInput(
+            "a rule of the plan isn't a signed-off rule of the policy",
+            where=f"policy of {policy.cluster}",
+            found=f"{rule.pattern} {rule.mode} {rule.ttl_s} s",
+            todo="Make a new plan.",
+        )
+
+
+# What becomes of a key, as a number: a column of them is small.
+_CHANGE, _OURS, _HAD_TTL, _HOT, _VANISHED = range(5)
+_FIGURES: Final = {_OURS: "already_ours", _HAD_TTL: "had_ttl", _HOT: "hot", _VANISHED: "vanished"}
+_NOTHING: Final = pl.DataFrame(schema=CHANGE_TYPES)
+_PICKED_TYPES: Final = {**CHANGE_TYPES, "hash": pl.UInt64, "place": pl.Int32, "ours": pl.Boolean}
+_MET_HELD: Final = 500_000

@@ -1,0 +1,32 @@
+"""Journal objects as columns: a batch's changes to parquet and back.
+
+Sorted by key, so that names of one family share their beginnings with their neighbours and compress to a few bytes
+each. Knows nothing of where the objects lie.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+import polars as pl
+
+from redis_ttl.domain.journal import JOURNAL_COLUMNS
+
+JOURNAL_TYPES: Final = dict(zip(JOURNAL_COLUMNS, (pl.Binary, pl.Int32, pl.Int32, pl.Int64, pl.Int64), strict=True))
+
+#: Measured on the incident's keys: level 9 saves a tenth of the bytes and takes three times as long.
+_LEVEL: Final = 3
+
+
+def journal_bytes(changes: pl.DataFrame) -> bytes:
+    """The journal object of these changes, which have the journal's columns and may have others."""
+    buffer = io.BytesIO()
+    rows = changes.select(pl.col(name).cast(kind) for name, kind in JOURNAL_TYPES.items()).sort("key")
+    rows.write_parquet(buffer, compression="zstd", compression_level=_LEVEL, statistics=False)
+    return buffer.getvalue()
+
+
+def journal_rows(data: bytes) -> pl.DataFrame:
+    """The rows of a journal object: the columns of `JOURNAL_COLUMNS`, in the order of the keys."""
+    return pl.read_parquet(io.BytesIO(data)).select(pl.col(name).cast(kind) for name, kind in JOURNAL_TYPES.items())

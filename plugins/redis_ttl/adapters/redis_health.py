@@ -1,0 +1,77 @@
+"""A server's figures for the guards, over a connection of its own: one INFO and a few PINGs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from redis_ttl.adapters.redis_profile import parse_info
+from redis_ttl.domain.guards import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis_ttl.adapters.redis_link import RedisLink
+
+#: The shortest of so many round trips: a single one may have met our own machine at a busy moment.
+_PINGS: Final = 5
+
+
+def read_health(link: RedisLink) -> Reading:
+    """The server's figures as they are now; a figure that it doesn't tell is None."""
+    round_trip_s = float("inf")
+    for _ in range(_PINGS):
+        started_s = time.monotonic()
+        # An error reply takes as long.
+        link.call_many([("PING",)])
+        round_trip_s = min(round_trip_s, time.monotonic() - started_s)
+    return reading_from_info(parse_info(link.call("INFO")), at_s=time.monotonic(), round_trip_s=round_trip_s)
+
+
+def reading_from_info(info: Mapping[str, str], *, at_s: float, round_trip_s: float) -> Reading:
+    """The reading that INFO's fields describe."""
+    lag_bytes, lag_s = _lag(info)
+    return Reading(
+        at_s=at_s,
+        run_id=info.get("run_id", ""),
+        is_primary=info.get("role") == "master",
+        round_trip_s=round_trip_s,
+        used_bytes=_whole(info.get("used_memory")),
+        limit_bytes=_whole(info.get("maxmemory")),
+        evicted_keys=_whole(info.get("evicted_keys")),
+        expire_cap_hits=_whole(info.get("expired_time_cap_reached_count")),
+        lag_bytes=lag_bytes,
+        lag_s=lag_s,
+        misses=_whole(info.get("keyspace_misses")),
+        errors=_whole(info.get("total_error_replies")),
+    )
+
+
+def _lag(info: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """How far the replica that is furthest behind is behind, in bytes and seconds. One that is still being filled isn't
+    behind: it gets our changes with everything else.
+    """
+    connected = _whole(info.get("connected_slaves"))
+    if connected is None:
+        return None, None
+    written = _whole(info.get("master_repl_offset"))
+    lag_bytes: list[int | None] = []
+    lag_s: list[int | None] = []
+    for name, value in info.items():
+        if name.startswith("slave") and name[5:].isdecimal():
+            fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+            if fields.get("state") != "online":
+                continue
+            read = _whole(fields.get("offset"))
+            lag_bytes.append(None if written is None or read is None else max(0, written - read))
+            lag_s.append(_whole(fields.get("lag")))
+    return _worst(lag_bytes), _worst(lag_s)
+
+
+def _worst(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return None if len(known) < len(values) else max(known, default=0)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.strip().isdecimal() else None

@@ -1,0 +1,251 @@
+"""A Redis deployment as the use cases that write see it: the primary that holds a plan's data set, and one database of it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from redis_ttl.adapters.decisions_columns import CanaryColumns, DecisionColumns
+from redis_ttl.adapters.key_writer import KeyWriter, refuse_missing_commands
+from redis_ttl.adapters.redis_cluster import cluster_nodes, locate
+from redis_ttl.adapters.redis_errors import ErrorReply
+from redis_ttl.adapters.redis_health import read_health
+from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
+from redis_ttl.adapters.redis_reader import ShardReader
+from redis_ttl.domain.errors import OtherServer, ServerProblem
+from redis_ttl.domain.server import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from redis_ttl.adapters.decisions_columns import Decided
+    from redis_ttl.adapters.redis_endpoint import Endpoint
+    from redis_ttl.adapters.redis_reader import KeyBatch
+    from redis_ttl.domain.guards import Reading
+    from redis_ttl.domain.load import Load
+    from redis_ttl.domain.plan import NodeIdentity, Plan
+    from redis_ttl.domain.policy import Cold, Policy
+    from redis_ttl.domain.server import ServerProfile
+    from redis_ttl.domain.shards import Shard
+
+#: PTTLs between two looks at the server's clock, before 7.0: they take a fifth of a millisecond.
+_TTLS_PER_LOOK: Final = 200
+#: How exactly the instant of an expiry is known by that.
+_TOLERANCE_MS: Final = 20
+#: Somebody waits for news of the writing, and what was read shall not be old when it is written.
+_BATCH_S: Final = 1.0
+#: Keys whose use is asked for in one round trip.
+_ASKED_TOGETHER: Final = 200
+
+
+class WritableDeployment:
+    """The deployment that an endpoint leads to. ``load`` is the limit for reading one server."""
+
+    def __init__(self, endpoint: Endpoint, load: Load) -> None:
+        self._endpoint = endpoint
+        self._load = load
+
+    def primary_of(self, node: NodeIdentity) -> str:
+        """The address of the primary that holds the data set of ``node`` now.
+
+        Asked are the plan's address, the endpoint (its sentinels, or its cluster) and the primaries of replicas that
+        answer. Raises `OtherServer` when every primary that answers holds another data set, and `Unreachable` when none
+        answers.
+        """
+        asked: list[str] = []
+        others: list[str] = []
+        silent: ServerProblem | None = None
+        waiting = [node.address]
+        try:
+            waiting = self._entries(node.address)
+        except ServerProblem as error:
+            silent = error
+        while waiting:
+            address = waiting.pop(0)
+            if address in asked:
+                continue
+            asked.append(address)
+            try:
+                profile = self._profile(address)
+            except ServerProblem as error:
+                silent = silent or error
+                continue
+            if profile.role is Role.REPLICA:
+                if profile.primary_address:
+                    waiting.append(profile.primary_address)
+                continue
+            if node.is_continued_by(
+                run_id=profile.run_id, lineage=profile.lineage, former_lineage=profile.former_lineage
+            ):
+                return address
+            others.append(f"{address} with {profile.lineage or profile.run_id or 'no identity'}")
+        if silent is not None and not others:
+            raise silent
+        raise OtherServer(
+            "no primary holds the data set that the plan was made of",
+            where=node.address,
+            found="; ".join(others) or "replicas only",
+            allowed=f"a server that continues {node.lineage or node.run_id}",
+            todo="Audit this server, and make a new plan.",
+        ) from silent
+
+    @contextmanager
+    def connect(self, address: str, db: int) -> Iterator[WritableDatabase]:
+        """Connections to that database of that primary: one each to read, to ask and to write."""
+        with ExitStack() as links:
+            yield WritableDatabase(self._endpoint.at(address).on(db), self._load, links)
+
+    @staticmethod
+    def new_canary(ratio: float, keys: int) -> CanaryColumns:
+        """Picks the canary's keys of each rule."""
+        return CanaryColumns(ratio, keys)
+
+    def _entries(self, planned: str) -> list[str]:
+        entry = locate(self._endpoint, "primary").on(0)
+        with RedisLink(entry) as link:
+            info = parse_info(link.call("INFO"))
+            if info.get("cluster_enabled") == "1" and entry.whole_cluster:
+                return [node.address for node in cluster_nodes(link)]
+        return [entry.address, planned]
+
+    def _profile(self, address: str) -> ServerProfile:
+        with RedisLink(self._endpoint.at(address).on(0)) as link:
+            return profile_from_info(parse_info(link.call("INFO")), address=address, access={})
+
+
+class WritableDatabase:
+    """One database of one primary.
+
+    Reading, asking, writing and looking at the server's health each have a connection of their own, so that they can
+    go on at the same time.
+    """
+
+    def __init__(self, endpoint: Endpoint, load: Load, links: ExitStack) -> None:
+        self._endpoint = endpoint
+        self._load = load
+        self._links = links
+        self._reading, self._asking, self._writing, self._watching = (
+            links.enter_context(RedisLink(endpoint)) for _ in range(4)
+        )
+        info = parse_info(self._watching.call("INFO"))
+        self._profile = profile_from_info(info, address=endpoint.address, access={})
+        self._tells_instants = refuse_missing_commands(self._writing)
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the node, or the path of its unix socket."""
+        return self._endpoint.address
+
+    def run_id(self) -> str:
+        """The process that answers now; empty where the server hides it."""
+        return parse_info(self._watching.call("INFO", "server")).get("run_id", "")
+
+    def now_ms(self) -> int:
+        """The server's clock; ours where it doesn't tell."""
+        told = parse_info(self._watching.call("INFO", "server")).get("server_time_usec", "")
+        return int(told) // 1000 if told.isdecimal() else time.time_ns() // 1_000_000
+
+    def batches(self, shard: Shard, *, load_share: int, batch_keys: int) -> Iterator[KeyBatch]:
+        """The shard's keys: columns ``key`` and ``expires_ms``, null without a TTL."""
+        reader = ShardReader(
+            self._reading,
+            shard,
+            self._load.share(load_share),
+            batch_keys=batch_keys,
+            batch_s=_BATCH_S,
+            expiry="PEXPIRETIME" if self._tells_instants else "PTTL",
+        )
+        for batch in reader.batches():
+            frame = batch.frame
+            if not self._tells_instants:
+                frame = self._with_instants(frame)
+            yield replace(batch, frame=frame.rename({"ttl_ms": "expires_ms"}))
+
+    def decisions(self, plan: Plan, policy: Policy, approved_at_ms: int) -> DatabaseDecisions:
+        """What the plan means for this database's keys."""
+        return DatabaseDecisions(
+            DecisionColumns(
+                plan,
+                policy,
+                approved_at_ms,
+                db=self._endpoint.db,
+                tolerance_ms=0 if self._tells_instants else _TOLERANCE_MS,
+                questions=_Questions(self._asking, self._profile),
+            ),
+            self._asking,
+        )
+
+    def writer(self) -> KeyWriter:
+        """Writes to this database."""
+        return KeyWriter(self._writing, scripted=not self._tells_instants, single_keys=self._profile.cluster_enabled)
+
+    def health(self) -> Reading:
+        """The server's figures as they are now."""
+        return read_health(self._watching)
+
+    def _with_instants(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with instants instead of what is left: each TTL is asked once more, beside the server's clock."""
+        lasting = frame.filter(pl.col("ttl_ms").is_null())
+        keys = frame.filter(pl.col("ttl_ms").is_not_null())["key"].to_list()
+        met: list[bytes] = []
+        instants: list[int | None] = []
+        for at in range(0, len(keys), _TTLS_PER_LOOK):
+            part = keys[at : at + _TTLS_PER_LOOK]
+            clock, *ttls = self._reading.call_many([("TIME",), *(("PTTL", key) for key in part)])
+            if isinstance(clock, ErrorReply):
+                raise self._reading.translate(clock, ("TIME",)) from clock
+            now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+            for key, ttl in zip(part, ttls, strict=True):
+                if isinstance(ttl, int) and ttl >= -1:
+                    met.append(key)
+                    instants.append(None if ttl == -1 else now_ms + ttl)
+        found = pl.DataFrame({"key": met, "ttl_ms": instants}, schema={"key": pl.Binary, "ttl_ms": pl.Int64})
+        return pl.concat([lasting, found])
+
+
+class DatabaseDecisions:
+    """Decisions for batches of one database, by the server's clock."""
+
+    def __init__(self, columns: DecisionColumns, link: RedisLink) -> None:
+        self._columns = columns
+        self._link = link
+
+    def decide(self, batch: KeyBatch) -> Decided:
+        """What shall become of the batch's keys."""
+        told = parse_info(self._link.call("INFO", "server")).get("server_time_usec", "")
+        now_ms = int(told) // 1000 if told.isdecimal() else time.time_ns() // 1_000_000
+        return self._columns.decide(batch.frame, keys=batch.keys, now_ms=now_ms)
+
+    def journal(self, changes: pl.DataFrame) -> bytes:
+        """The journal object of these changes."""
+        return self._columns.journal(changes)
+
+
+class _Questions:
+    """Asks how much keys are used; where the server can't tell in the rule's terms, every key counts as used."""
+
+    def __init__(self, link: RedisLink, profile: ServerProfile) -> None:
+        self._link = link
+        self._counts = profile.evicts_by_frequency
+
+    def are_cold(self, keys: Sequence[bytes], cold: Cold) -> list[bool | None]:
+        """For each key whether it is cold; None when it is gone."""
+        word, bound = ("FREQ", cold.freq_at_most) if self._counts else ("IDLETIME", cold.idle_s)
+        if bound is None:
+            return [False] * len(keys)
+        answers: list[bool | None] = []
+        for at in range(0, len(keys), _ASKED_TOGETHER):
+            for reply in self._link.call_many([("OBJECT", word, key) for key in keys[at : at + _ASKED_TOGETHER]]):
+                if reply is None:
+                    answers.append(None)
+                elif isinstance(reply, int):
+                    answers.append(reply <= bound if self._counts else reply >= bound)
+                else:
+                    # Redis 7.0 answers a key that is gone with an error; so is one that we may not ask.
+                    answers.append(None if "no such key" in reply.text else False)
+        return answers

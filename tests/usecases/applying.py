@@ -1,0 +1,244 @@
+"""Applies plans in this process, against servers that a test started, without an audit and without people."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from xxhash import xxh3_64_intdigest
+
+from redis_ttl.adapters.journal_columns import journal_rows
+from redis_ttl.adapters.redis_cluster import cluster_nodes, is_cluster
+from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.redis_profile import read_profile
+from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.adapters.writable_deployment import WritableDeployment
+from redis_ttl.domain.approval import Approval
+from redis_ttl.domain.control import Wish
+from redis_ttl.domain.expiry import Spread, jitter_seed
+from redis_ttl.domain.key_pattern import KeyPattern
+from redis_ttl.domain.load import parse_load
+from redis_ttl.domain.plan import Forecast, NodeIdentity, Plan, PlannedRule
+from redis_ttl.domain.policy import (
+    CanarySettings,
+    Exemption,
+    GuardSettings,
+    Mode,
+    Owner,
+    Policy,
+    RemediationSettings,
+    Rule,
+    SignOff,
+)
+from redis_ttl.domain.remediation import PartResult
+from redis_ttl.domain.shards import Shard, choose_rule, split
+from redis_ttl.usecases.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
+from redis_ttl.usecases.plan_documents import PlanDocuments
+
+DAY_S = 86_400
+SIGNED = SignOff("Wang Li", dt.date(2026, 2, 20))
+# A machine that runs tests is no quiet one.
+CALM = GuardSettings(latency_factor=1e9, expire_cap_hits_per_s=1e9)
+
+
+def rule(pattern: str, ttl_s: int = 60 * DAY_S, mode: Mode = Mode.SET, **more: Any) -> Rule:
+    """A signed-off rule."""
+    return Rule(KeyPattern(pattern), ttl_s, mode, **{"sign_off": SIGNED, **more})
+
+
+def policy_of(
+    *rules: Rule,
+    exempt: Iterable[str] = (),
+    watch_s: int = 0,
+    canary_keys: int = 100,
+    guards: GuardSettings = CALM,
+) -> Policy:
+    """A policy with these rules, which watches its canary for no time unless told otherwise."""
+    return Policy(
+        "test",
+        connection="test",
+        owner=Owner("test"),
+        rules=rules,
+        exemptions=tuple(Exemption(KeyPattern(each), "must stay") for each in exempt),
+        remediation=RemediationSettings(canary=CanarySettings(0.01, canary_keys, watch_s), guards=guards),
+    )
+
+
+class Wishes:
+    """An operator whose wish a test sets."""
+
+    def __init__(self, wish: Wish | None = None) -> None:
+        self.wish = wish or Wish()
+        self.asked = 0
+        self.fails = False
+
+    def read(self) -> Wish:
+        """The wish."""
+        self.asked += 1
+        if self.fails:
+            raise OSError("no answer")
+        return self.wish
+
+
+@dataclass
+class Applying:
+    """One remediation of one deployment, part by part, as the tasks of a run take them."""
+
+    url: str
+    store: Path
+    policy: Policy
+    shards: int = 1
+    databases: Sequence[int] = (0,)
+    rate: str = "unlimited"
+    load: str = "fast"
+    limit_keys: int = 1_000_000
+    wishes: Wishes = field(default_factory=Wishes)
+    log: list[str] = field(default_factory=list)
+    on_log: Callable[[str], None] | None = None
+    plan: Plan = field(init=False)
+    approved_at_ms: int = field(init=False)
+    endpoint_url: str | None = None
+
+    def __post_init__(self) -> None:
+        self.approved_at_ms = time.time_ns() // 1_000_000
+        nodes, shards = self._nodes_and_shards()
+        self.plan = Plan(
+            plan_id="20261124T010101Z-abcdef",
+            cluster="test",
+            run="terminal",
+            created_at="2026-11-24T01:01:01+00:00",
+            audit_id="audit-1",
+            audit_finished_at="2026-11-24T01:00:00+00:00",
+            policy_hash=self.policy.hash,
+            keys=0,
+            no_ttl_keys=0,
+            nodes=nodes,
+            shards=shards,
+            rules=tuple(self._planned(number, each) for number, each in enumerate(self.policy.rules)),
+            forecast=Forecast(0, None, 0, 0, None, 0.0, None, None),
+            rate=self.rate,
+            load=self.load,
+        )
+
+    @property
+    def documents(self) -> PlanDocuments:
+        """The plan's documents."""
+        return PlanDocuments(Store(self.store), "test", self.plan.plan_id)
+
+    @property
+    def approval(self) -> Approval:
+        """Somebody's approval of this plan."""
+        until_ms = self.approved_at_ms + 24 * 3_600_000
+        return Approval(self.plan.plan_id, self.plan.digest, ("wang",), self.approved_at_ms, until_ms, ())
+
+    def tools(self, **other: Any) -> ApplyTools:
+        """What applying needs."""
+        endpoint = endpoint_from_url(self.endpoint_url or self.url)
+        tools = ApplyTools(
+            redis=WritableDeployment(endpoint, parse_load(self.load)),
+            documents=self.documents,
+            policy=self.policy,
+            approve=lambda: self.approval,
+            control=self.wishes,
+            clock=SystemClock(),
+            log=self._hear,
+            token=secrets.token_hex(3),
+        )
+        return replace(tools, **other)
+
+    def canary(self, **other: Any) -> PartResult:
+        """Write the canary."""
+        return apply_canary(self.plan, self.tools(**other))
+
+    def pass_canary(self, **other: Any) -> None:
+        """Write the canary, and pass its check."""
+        self.canary(**other)
+        check_canary(self.plan, self.tools(**other))
+
+    def shard(self, number: int = 0, **other: Any) -> PartResult:
+        """Write one shard."""
+        return apply_shard(self.plan, number, self.tools(**other))
+
+    def run(self) -> list[PartResult]:
+        """All of it."""
+        canary = self.canary()
+        check_canary(self.plan, self.tools())
+        return [canary, *(self.shard(number) for number in range(len(self.plan.shards)))]
+
+    def instant_ms(self, key: bytes, number: int = 0) -> int:
+        """What the plan says about that key, if that rule governs it."""
+        planned = self.plan.rules[number]
+        spread = Spread(self.approved_at_ms + planned.ttl_s * 1000, planned.window_s)
+        return spread.instant_ms(xxh3_64_intdigest(key, seed=jitter_seed(self.plan.digest)))
+
+    def journal(self) -> pl.DataFrame:
+        """All rows of the journal, the earliest first."""
+        names = self.documents.journal_names()
+        rows = [journal_rows(self.documents.journal(name)) for name in names]
+        return pl.concat(rows) if rows else pl.DataFrame(schema={"key": pl.Binary, "was_ms": pl.Int64})
+
+    def was(self) -> dict[tuple[int, bytes], set[int | None]]:
+        """For each key of the journal every expiry that it says the key had before us."""
+        found: dict[tuple[int, bytes], set[int | None]] = {}
+        for db, key, was in self.journal().select("db", "key", "was_ms").iter_rows():
+            found.setdefault((db, key), set()).add(was)
+        return found
+
+    def _hear(self, text: str) -> None:
+        self.log.append(text)
+        if self.on_log is not None:
+            self.on_log(text)
+
+    def _planned(self, number: int, each: Rule) -> PlannedRule:
+        return PlannedRule(
+            number=number,
+            pattern=each.pattern.text,
+            mode=each.mode,
+            ttl_s=each.ttl_s,
+            window_s=int(each.ttl_s * each.jitter_ratio),
+            priority=each.priority.value,
+            set_keys=self.limit_keys,
+            cap_keys=0,
+            limit_keys=self.limit_keys,
+            refusal=None if each.sign_off else "no sign-off",
+            sign_off=each.sign_off,
+            cold=each.cold,
+        )
+
+    def _nodes_and_shards(self) -> tuple[tuple[NodeIdentity, ...], tuple[Shard, ...]]:
+        endpoint = endpoint_from_url(self.url)
+        with RedisLink(endpoint) as link:
+            places = [(endpoint.address, ((0, 16_383),))]
+            if is_cluster(link):
+                places = [(node.address, node.slots) for node in cluster_nodes(link)]  # type: ignore[misc]
+        nodes, shards = [], []
+        for address, slots in places:
+            for db in self.databases:
+                with RedisLink(endpoint.at(address).on(db)) as link:
+                    profile, keys = read_profile(link), int(link.call("DBSIZE"))
+                cut = choose_rule(
+                    flavour=profile.flavour,
+                    version=profile.version_tuple,
+                    cluster_enabled=profile.cluster_enabled,
+                    dbsize=keys,
+                    wanted=self.shards,
+                )
+                shards += split(
+                    node=address,
+                    run_id=profile.run_id,
+                    db=db,
+                    rule=cut,
+                    dbsize=keys,
+                    wanted=self.shards,
+                    owned_slots=slots,
+                )
+            nodes.append(NodeIdentity(address, profile.run_id, profile.lineage))
+        return tuple(nodes), tuple(shards)

@@ -62,6 +62,9 @@ class Node(Protocol):
 
     def random_keys(self, count: int) -> list[bytes]: ...
     def existing(self, keys: Sequence[bytes]) -> list[bytes]: ...
+    def expiries(self, keys: Sequence[bytes]) -> Any:
+        """The instants at which these keys expire, as columns that only adapters look into."""
+
     def reader(
         self, shard: Shard, *, load_share: int, samples: Iterable[bytes]
     ) -> AbstractContextManager[ShardReader]: ...

@@ -33,6 +33,10 @@ class Judged(Protocol):
     """One batch, half judged: of some keys the exact expiry must be known, of some their use."""
 
     @property
+    def no_ttl_keys(self) -> int:
+        """How many of its keys have no TTL, governed or not."""
+
+    @property
     def ours(self) -> Sequence[bytes]:
         """Keys of our journal that have a TTL, which may be ours."""
 
@@ -40,10 +44,11 @@ class Judged(Protocol):
     def suspects(self) -> Sequence[bytes]:
         """Keys of the audit without a TTL and outside our journal, which may have been there all along."""
 
-    def expire(self, instants: Sequence[tuple[int, int] | None]) -> None:
-        """Hear the expiries of :attr:`ours` in their order, as the earliest and the latest instant (ms since 1970) that each may
-        be; None for a key that has none or is gone.
-        """
+    def expire(self, expiries: Any) -> None:
+        """Hear the expiries of :attr:`ours`, in their order, as columns that only adapters look into."""
 
     def use(self, facts: Iterable[KeyFacts], *, since_s: float) -> None:
         """Hear the use of :attr:`suspects`; our writing began ``since_s`` seconds ago."""
+
+    def settle(self, *, left: bool) -> None:
+        """Ask nothing about :attr:`suspects`: the run didn't get to them (``left``), or they are too many to ask about."""

@@ -1,0 +1,90 @@
+"""Asks one server at which instants keys expire: to the millisecond where it knows PEXPIRETIME (7.0 and later).
+
+An older server is asked for its time, the remaining time of some keys and its time again. The instant then lies between
+two limits that are as far apart as those questions took, usually well under a millisecond or two.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
+from redis_ttl.adapters.redis_link import RedisLink, Reply, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis_ttl.domain.load import Load
+
+_GONE: Final = -2
+_KEYS_A_TIME: Final = 500
+#: PTTL is cut to whole milliseconds, and so is TIME by us.
+_ROUNDING_MS: Final = 1
+
+
+class KeyExpiries:
+    """The expiries of keys over one connection, no faster than ``load``."""
+
+    def __init__(self, link: RedisLink, load: Load) -> None:
+        self._link = link
+        began_s = time.monotonic()
+        self._exact = not isinstance(link.call_many([("PEXPIRETIME", "")])[0], ErrorReply)
+        self._pace = load.pace(round_trip_s=time.monotonic() - began_s)
+
+    def read(self, keys: Sequence[bytes]) -> pl.DataFrame:
+        """A row for each key: ``low_ms`` and ``high_ms``, between which its expiry lies (both null without a TTL), ``gone``.
+
+        Raises `MissingPermission` for a user who may use neither PEXPIRETIME nor TIME.
+        """
+        parts = []
+        for start in range(0, len(keys), size := min(_KEYS_A_TIME, self._pace.page_keys)):
+            part = keys[start : start + size]
+            began_s = time.monotonic()
+            parts.append(self._exactly(part) if self._exact else self._nearly(part))
+            now_s = time.monotonic()
+            time.sleep(self._pace.pause_s(keys=len(part), elapsed_s=now_s - began_s, now_s=now_s))
+        return pl.concat(parts) if parts else _frame([], 0, 0)
+
+    def _exactly(self, keys: Sequence[bytes]) -> pl.DataFrame:
+        return _frame(self._ask("PEXPIRETIME", keys), 0, 0)
+
+    def _nearly(self, keys: Sequence[bytes]) -> pl.DataFrame:
+        self._link.send(encode("TIME"))
+        before = self._link.receive_together(1)[0]
+        if isinstance(before, ErrorReply):
+            raise self._link.translate(before, ("TIME",)) from before
+        left = self._ask("PTTL", keys)
+        after = self._link.call("TIME")
+        return _frame(left, _ms(before), _ms(after) + _ROUNDING_MS)
+
+    def _ask(self, command: str, keys: Sequence[bytes]) -> list[int]:
+        self._link.send(b"".join(encode(command, key) for key in keys))
+        replies = self._link.receive_together(len(keys))
+        if any(isinstance(reply, ErrorReply) for reply in replies):
+            return [self._answer(reply, command) for reply in replies]
+        return replies
+
+    def _answer(self, reply: Reply, command: str) -> int:
+        if isinstance(reply, ErrorReply):
+            if reply.text.startswith(ELSEWHERE):
+                return _GONE
+            raise self._link.translate(reply, (command,)) from reply
+        return int(reply)
+
+
+def _frame(answers: list[int], low_ms: int, high_ms: int) -> pl.DataFrame:
+    column = pl.Series("answer", answers, dtype=pl.Int64)
+    known = pl.when(pl.col("answer") >= 0).then(pl.col("answer"))
+    return pl.DataFrame([column]).select(
+        (known + low_ms).alias("low_ms"),
+        (known + high_ms).alias("high_ms"),
+        (pl.col("answer") == _GONE).alias("gone"),
+    )
+
+
+def _ms(answer: Reply) -> int:
+    seconds, microseconds = answer
+    return int(seconds) * 1000 + int(microseconds) // 1000

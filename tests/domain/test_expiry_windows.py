@@ -1,0 +1,82 @@
+"""Windows of expiry: nobody's key goes early, and no second has more expiries than go unnoticed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xxhash import xxh3_64_intdigest
+
+from redis_ttl.domain.expiry import UNNOTICED_EXPIRIES_PER_S, Spread, jitter_seed
+from redis_ttl.domain.expiry_windows import PLANNED_EXPIRIES_PER_S, Expiring, fit_windows, worst_rate_per_s
+
+DAY_S = 86_400
+
+a_rule = st.builds(
+    Expiring,
+    keys=st.integers(0, 10_000_000),
+    ttl_s=st.one_of(st.integers(DAY_S, 400 * DAY_S), st.integers(DAY_S, DAY_S + 5_000)),
+    least_window_s=st.integers(0, 40 * DAY_S),
+)
+
+
+def rate_at(instant_s: int, rules: list[Expiring], windows: list[int]) -> float:
+    """Expiries a second at that moment, by the definition of a window."""
+    return sum(
+        rule.keys / window
+        for rule, window in zip(rules, windows, strict=True)
+        if rule.ttl_s <= instant_s < rule.ttl_s + window
+    )
+
+
+@given(st.lists(a_rule, max_size=12))
+def test_the_rate_of_all_rules_together_stays_unnoticed(rules: list[Expiring]) -> None:
+    """At every moment at which the sum can change, it is at most what windows are made for."""
+    windows = fit_windows(rules)
+    edges = [edge for rule, window in zip(rules, windows, strict=True) for edge in (rule.ttl_s, rule.ttl_s + window)]
+    assert all(rate_at(edge, rules, windows) <= PLANNED_EXPIRIES_PER_S * (1 + 1e-9) for edge in edges)
+    assert worst_rate_per_s(rules, windows) <= UNNOTICED_EXPIRIES_PER_S
+
+
+@given(st.lists(a_rule, max_size=12))
+def test_windows_are_only_ever_widened(rules: list[Expiring]) -> None:
+    """No window is shorter than its rule's jitter, nor than its own keys need, and all are at least a second."""
+    for rule, window in zip(rules, fit_windows(rules), strict=True):
+        assert window >= max(1, rule.least_window_s)
+        assert window * UNNOTICED_EXPIRIES_PER_S >= rule.keys
+
+
+@given(st.lists(a_rule, max_size=12))
+def test_rules_that_are_far_apart_keep_their_own_windows(rules: list[Expiring]) -> None:
+    """Where the jitter alone spreads the keys well enough, nothing is changed."""
+    calm = [Expiring(rule.keys // 1_000, rule.ttl_s, 100_000) for rule in rules]
+    assert fit_windows(calm) == [100_000] * len(calm)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**41), st.integers(1, 400 * DAY_S))
+def test_jitter_only_lengthens(key_hash: int, earliest_ms: int, window_s: int) -> None:
+    """Whatever its hash, a key expires within its window, and never before the TTL that was agreed."""
+    instant_ms = Spread(earliest_ms, window_s).instant_ms(key_hash)
+    assert earliest_ms <= instant_ms < earliest_ms + window_s * 1000
+
+
+@given(st.binary(max_size=30), st.text("0123456789abcdef", min_size=64, max_size=64), st.integers(1, DAY_S))
+def test_a_retry_sets_the_same_instant(key: bytes, digest: str, window_s: int) -> None:
+    """The instant depends on the key and the plan alone."""
+    hashed = [xxh3_64_intdigest(key, seed=jitter_seed(digest)) for _ in range(2)]
+    assert len({Spread(0, window_s).instant_ms(each) for each in hashed}) == 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.text("0123456789abcdef", min_size=64, max_size=64))
+def test_no_single_second_is_a_storm(digest: str) -> None:
+    """Two rules at their limit, their keys spread by their hashes: not one second has more than 2,500 expiries."""
+    rules = [Expiring(60_000, DAY_S, 0), Expiring(30_000, DAY_S + 5, 0)]
+    seed = jitter_seed(digest)
+    seconds: Counter[int] = Counter()
+    for number, (rule, window) in enumerate(zip(rules, fit_windows(rules), strict=True)):
+        spread = Spread(rule.ttl_s * 1000, window)
+        for key in range(rule.keys):
+            seconds[spread.instant_ms(xxh3_64_intdigest(b"%d:%d" % (number, key), seed=seed))] += 1
+    assert max(seconds.values()) <= UNNOTICED_EXPIRIES_PER_S

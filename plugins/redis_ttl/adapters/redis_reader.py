@@ -91,7 +91,7 @@ class ShardReader:
         self._batch_s = batch_s
         self._expiry = expiry
         self._heads = _Heads(expiry)
-        self._pace = load.pace(round_trip_s=round_trip_s(link))
+        self._pace = load.pace(round_trip_s=_round_trip_s(link))
         self._questions = tuple(questions)
         self._samples = frozenset(samples)
         self._met: set[bytes] = set()
@@ -250,8 +250,7 @@ class ShardReader:
                 self._facts.append(facts)
 
 
-def round_trip_s(link: RedisLink) -> float:
-    """The shortest of ten round trips without any work."""
+def _round_trip_s(link: RedisLink) -> float:
     best_s = float("inf")
     for _ in range(10):
         started_s = time.monotonic()

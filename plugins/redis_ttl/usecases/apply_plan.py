@@ -238,7 +238,7 @@ class _Work:
             for batch in batches:
                 decided = decisions.decide(batch)
                 if decided.change_keys:
-                    self._journal(decisions, decided.changes, gate)
+                    self._journal(decisions, decided.changes, gate, aloud=False)
                 yield decided, 1.0 if batch.done else shard.ratio_done(batch.next_cursor)
 
         source = self._batches(node, replace(shard, run_id=self.run_id), sharers)
@@ -287,8 +287,11 @@ class _Work:
         if len(corrections):
             self._journal(self._decisions(node), corrections, gate)
 
-    def _journal(self, decisions: Decisions, changes: Any, gate: WriteGate) -> None:
-        """Make the journal object of these changes durable, however often it takes."""
+    def _journal(self, decisions: Decisions, changes: Any, gate: WriteGate, *, aloud: bool = True) -> None:
+        """Make the journal object of these changes durable, however often it takes.
+
+        Only on a thread beside the gate's own it needn't be ``aloud``: there the gate tells of the trouble.
+        """
         data = decisions.journal(changes)
         began_s = self.tools.clock.monotonic()
         while True:
@@ -300,7 +303,10 @@ class _Work:
                 gate.trouble = f"the store takes no journal ({error})"
                 patience_s = self.tools.policy.remediation.guards.patience_s
                 if self.tools.clock.monotonic() - began_s >= patience_s:
+                    gate.failure = error
                     raise
+                if aloud:
+                    self.tools.log(f"paused: {gate.trouble}")
                 if self._over.wait(min(_RETRY_STORE_S, max(0.05, patience_s / 10))):
                     raise
             else:

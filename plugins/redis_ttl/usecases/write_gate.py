@@ -67,6 +67,8 @@ class WriteGate:
     interruptions: list[Interruption] = field(default_factory=list)
     trouble: str | None = None
     """Why the store takes nothing now; set by who tried."""
+    failure: Exception | None = None
+    """Why it is given up; set by who tried."""
     _guards: Guards = field(init=False)
     _wish: Wish = field(default=Wish(), init=False)
     _ruling: Ruling = field(default=Ruling(Step.GO), init=False)
@@ -91,16 +93,14 @@ class WriteGate:
         Raises :class:`Ended` when the operator or a guard ends the work, and :class:`ServerChanged` when another
         process answers.
         """
-        now_s = self.clock.monotonic()
-        reason = self._reason(now_s)
-        if reason is None:
-            if now_s >= self._next_log_s:
-                self._say(self.progress())
-            return
         began = self.clock.now()
-        self._say(f"paused: {reason}. {self.progress()}")
-        latest = reason
         try:
+            latest = self._reason(self.clock.monotonic())
+            if latest is None:
+                if self.clock.monotonic() >= self._next_log_s:
+                    self._say(self.progress())
+                return
+            self._say(f"paused: {latest}. {self.progress()}")
             while (still := self._reason(self.clock.monotonic())) is not None:
                 if still != latest or self.clock.monotonic() >= self._next_log_s:
                     latest = still
@@ -114,6 +114,8 @@ class WriteGate:
 
     def _reason(self, now_s: float) -> str | None:
         """Why nothing may be written now; None when it may."""
+        if self.failure is not None:
+            raise self.failure
         if now_s >= self._next_control_s:
             self._next_control_s = now_s + CONTROL_S
             before = self._wish.rate

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from redis_ttl.domain.guards import Guards, Reading, Ruling, Step, watch_reasons
+from redis_ttl.domain.policy import GuardSettings
+
+GOOD = Reading(
+    at_s=0.0,
+    run_id="a",
+    is_primary=True,
+    round_trip_s=0.0001,
+    used_bytes=50,
+    limit_bytes=100,
+    evicted_keys=0,
+    expire_cap_hits=0,
+    lag_bytes=0,
+    lag_s=0,
+    misses=0,
+    errors=0,
+)
+SETTINGS = GuardSettings(patience_s=10)
+
+
+def look(guards: Guards, at_s: float, **figures: Any) -> Ruling:
+    """What a reading at that second means."""
+    return guards.look(replace(GOOD, at_s=at_s, **figures))
+
+
+def new_guards(**settings: Any) -> Guards:
+    """Guards with the default bounds, patient for 10 s."""
+    return Guards(replace(SETTINGS, **settings), 0.85, start_round_trip_s=0.0005)
+
+
+@pytest.mark.parametrize(
+    ("figures", "says"),
+    [
+        ({"used_bytes": 86}, "memory is at 86.0% of maxmemory (bound 85%)"),
+        ({"evicted_keys": 5}, "evicted keys: 5.0 a second"),
+        ({"round_trip_s": 0.003}, "a round trip takes 3.0 ms (bound 2.5 ms)"),
+        ({"expire_cap_hits": 2}, "expired_time_cap_reached_count): 2.0 a second (bound 1)"),
+        ({"lag_bytes": 2**27}, "bytes that a replica is behind: 134,217,728"),
+        ({"lag_s": 11}, "seconds that a replica is behind: 11 (bound 10)"),
+    ],
+)
+def test_each_guard_pauses_with_figure_and_bound(figures: dict[str, Any], says: str) -> None:
+    """A figure over its bound pauses, in words that name the figure and the bound; the normal one lets go on."""
+    guards = new_guards()
+    assert look(guards, 0).step is Step.GO
+    ruling = look(guards, 1, **figures)
+    assert ruling.step is Step.PAUSE
+    assert says in (ruling.reason or "")
+
+
+@pytest.mark.parametrize("name", ["used_bytes", "limit_bytes", "evicted_keys", "expire_cap_hits", "lag_bytes", "lag_s"])
+def test_a_figure_that_cannot_be_read_pauses(name: str) -> None:
+    """A guard without its figure pauses."""
+    ruling = look(new_guards(), 0, **{name: None})
+    assert ruling.step is Step.PAUSE
+    assert "can't be read" in (ruling.reason or "")
+
+
+def test_a_server_without_a_limit_has_no_memory_guard() -> None:
+    """A maxmemory of 0 is a figure: there is no share of it to watch."""
+    assert look(new_guards(), 0, limit_bytes=0, used_bytes=10**12).step is Step.GO
+
+
+def test_a_policys_own_memory_bound_wins() -> None:
+    """``memory_ratio`` of the guards replaces the policy's critical threshold."""
+    assert look(new_guards(memory_ratio=0.4), 0).step is Step.PAUSE
+    assert look(new_guards(memory_ratio=0.9), 0, used_bytes=88).step is Step.GO
+
+
+def test_round_trips_below_two_milliseconds_never_pause() -> None:
+    """However short the round trip was at the start, 2 ms are no reason."""
+    guards = Guards(SETTINGS, 0.85, start_round_trip_s=0.00001)
+    assert look(guards, 0, round_trip_s=0.00199).step is Step.GO
+    assert look(guards, 1, round_trip_s=0.00201).step is Step.PAUSE
+
+
+def test_a_pause_ends_by_itself_after_a_second_look() -> None:
+    """One good reading doesn't end a pause, two in a row do."""
+    guards = new_guards()
+    assert look(guards, 0, used_bytes=90).step is Step.PAUSE
+    assert look(guards, 1).step is Step.PAUSE
+    assert look(guards, 2, used_bytes=90).step is Step.PAUSE
+    assert look(guards, 3).step is Step.PAUSE
+    assert look(guards, 4).step is Step.GO
+
+
+def test_a_reason_that_stays_aborts() -> None:
+    """When the patience is over, the pause becomes the end, with its reason; another reason has its own patience."""
+    guards = new_guards()
+    assert look(guards, 0, used_bytes=90).step is Step.PAUSE
+    assert look(guards, 9, used_bytes=90, lag_s=99).step is Step.PAUSE
+    assert look(guards, 9.5, lag_s=99).step is Step.PAUSE
+    ruling = look(guards, 10, used_bytes=90, lag_s=99)
+    assert ruling.step is Step.ABORT
+    assert "memory" in (ruling.reason or "")
+
+
+def test_a_recovered_server_has_all_patience_again() -> None:
+    """Patience counts from the beginning of the pause, not from the first reason of the run."""
+    guards = new_guards()
+    look(guards, 0, used_bytes=90)
+    look(guards, 5)
+    look(guards, 6)
+    assert look(guards, 11, used_bytes=90).step is Step.PAUSE
+    assert look(guards, 20, used_bytes=90).step is Step.PAUSE
+    assert look(guards, 21, used_bytes=90).step is Step.ABORT
+
+
+def test_the_watch_compares_misses_and_errors_with_what_was_normal() -> None:
+    """Misses and errors of the watch may be twice the usual, and a few more."""
+    normal = (GOOD, replace(GOOD, at_s=10, misses=5_000, errors=0))
+    before = replace(GOOD, at_s=100, misses=9_000)
+
+    def found(**figures: Any) -> list[str]:
+        after = replace(GOOD, at_s=110, **figures)
+        return list(watch_reasons(before, after, normal, SETTINGS, critical_ratio=0.85, start_round_trip_s=0.0005))
+
+    assert found(misses=9_000 + 10_500) == []
+    assert found(misses=9_000 + 11_500) == ["misses"]
+    assert found(misses=9_000, errors=50) == []
+    assert found(misses=9_000, errors=500) == ["errors"]
+    assert found(misses=9_000, errors=None) == ["errors"]

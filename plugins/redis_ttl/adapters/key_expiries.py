@@ -26,12 +26,12 @@ _ROUNDING_MS: Final = 1
 
 
 class KeyExpiries:
-    """The expiries of keys over one connection, no faster than ``load``."""
+    """The expiries of keys over one connection, no faster than ``load``; ``exact`` where the server knows PEXPIRETIME."""
 
     def __init__(self, link: RedisLink, load: Load) -> None:
         self._link = link
         began_s = time.monotonic()
-        self._exact = not isinstance(link.call_many([("PEXPIRETIME", "")])[0], ErrorReply)
+        self.exact = not isinstance(link.call_many([("PEXPIRETIME", "")])[0], ErrorReply)
         self._pace = load.pace(round_trip_s=time.monotonic() - began_s)
 
     def read(self, keys: Sequence[bytes]) -> pl.DataFrame:
@@ -43,7 +43,7 @@ class KeyExpiries:
         for start in range(0, len(keys), size := min(_KEYS_A_TIME, self._pace.page_keys)):
             part = keys[start : start + size]
             began_s = time.monotonic()
-            parts.append(self._exactly(part) if self._exact else self._nearly(part))
+            parts.append(self._exactly(part) if self.exact else self._nearly(part))
             now_s = time.monotonic()
             time.sleep(self._pace.pause_s(keys=len(part), elapsed_s=now_s - began_s, now_s=now_s))
         return pl.concat(parts) if parts else _frame([], 0, 0)

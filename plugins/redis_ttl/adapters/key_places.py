@@ -26,3 +26,12 @@ def in_database(hashes: pl.Series, db: int) -> pl.Series:
     if not db:
         return hashes
     return hashes ^ pl.Series([db * _SPREADS_DATABASES & _MASK], dtype=pl.UInt64)
+
+
+def find_places(table: pl.Series, wanted: pl.Series) -> pl.Series:
+    """Where each of the wanted places stands in the sorted table, null for one that isn't there."""
+    if table.is_empty() or wanted.is_empty():
+        return pl.Series("at", [None], dtype=pl.UInt32).new_from_index(0, len(wanted))
+    at = table.search_sorted(wanted).clip(0, len(table) - 1)
+    found = table.gather(at) == wanted
+    return pl.select(pl.when(found).then(at).cast(pl.UInt32).alias("at"))["at"]

@@ -14,7 +14,7 @@ import polars as pl
 from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.governance_columns import Governors
 from redis_ttl.adapters.journal_columns import journal_rows
-from redis_ttl.adapters.key_places import in_database, key_places
+from redis_ttl.adapters.key_places import find_places, in_database, key_places
 from redis_ttl.domain.policy import Mode
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class VerifyLedger:
         rows = frame.with_columns(
             place=places,
             rule=pl.when(rule >= 0).then(rule).cast(pl.Int32),
-            at=_find(self._journal["place"], places),
+            at=find_places(self._journal["place"], places),
         )
         self._count(rows)
         journalled = rows.filter(pl.col("at").is_not_null())
@@ -98,7 +98,7 @@ class VerifyLedger:
         bare = rows.filter(
             pl.col("at").is_null() & pl.col("ttl_ms").is_null() & pl.col("rule").is_in(self._included.implode())
         )
-        audited = _find(self._audited, bare["place"]).is_not_null()
+        audited = find_places(self._audited, bare["place"]).is_not_null()
         new = bare.filter(~audited)
         self._others.add(new["place"], _NEW, new["rule"])
         ours = journalled.filter(pl.col("ttl_ms").is_not_null())
@@ -264,15 +264,6 @@ class _States:
 _EMPTY_JOURNAL: Final = pl.DataFrame(
     schema={"place": pl.UInt64, "set_ms": pl.Int64, "rule": pl.Int32, "finished": pl.Boolean}
 )
-
-
-def _find(table: pl.Series, wanted: pl.Series) -> pl.Series:
-    """Where each of the wanted numbers stands in the sorted table, null for one that isn't there."""
-    if table.is_empty() or wanted.is_empty():
-        return pl.Series("at", [None], dtype=pl.UInt32).new_from_index(0, len(wanted))
-    at = table.search_sorted(wanted).clip(0, len(table) - 1)
-    found = table.gather(at) == wanted
-    return pl.select(pl.when(found).then(at).cast(pl.UInt32).alias("at"))["at"]
 
 
 def _suspicion(rule: PlannedRule, facts: KeyFacts, since_s: float) -> int:

@@ -1,0 +1,61 @@
+"""Rolls plans back in this process, against servers that a test started."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from redis_ttl.adapters.journal_reader import NewestRows
+from redis_ttl.adapters.key_restorer import KeyRestorer
+from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.domain.load import parse_load
+from redis_ttl.domain.rate import parse_rate
+from redis_ttl.domain.rollback import RestoreAccount
+from redis_ttl.usecases.restore_journal import RestoreOptions, RestoreTools, load_journal, restore_part
+from tests.servers import Server
+from tests.usecases.applying import Applying
+
+State = dict[tuple[int, bytes], int]
+
+
+def restore_tools(
+    run: Applying, *, rate: str = "unlimited", progress: Callable[[int, int], None] = lambda _done, _of: None
+) -> RestoreTools:
+    """What rolling back needs."""
+    return RestoreTools(
+        documents=run.documents,
+        open_restorer=lambda: KeyRestorer(endpoint_from_url(run.url), parse_load("fast"), parse_rate(rate)),
+        new_rows=NewestRows,
+        progress=progress,
+        clock=SystemClock(),
+        token=secrets.token_hex(3),
+    )
+
+
+def roll_back(run: Applying, *, parts: int = 1, rules: frozenset[int] | None = None, **options: Any) -> RestoreAccount:
+    """Restore all parts; the sums over all rules."""
+    chosen = RestoreOptions(**{"dry_run": False, "rules": rules, **options})
+    results = [
+        restore_part(run.plan, part, chosen, restore_tools(run)) for part in load_journal(run.documents, parts=parts)
+    ]
+    return sum((result.total for result in results), RestoreAccount())
+
+
+def expiries(servers: Iterable[Server], databases: Iterable[int] = (0,)) -> State:
+    """The expiry of every key, to the millisecond -1 without a TTL; before 7.0 to the next tenth of a second."""
+    found: State = {}
+    for server in servers:
+        for db in databases:
+            with server.client(db) as client:
+                keys = list(client.scan_iter(count=1000))
+                exact = server.kind.name != "redis62"
+                for key in keys:
+                    if exact:
+                        found[db, key] = int(client.execute_command("PEXPIRETIME", key))
+                    else:
+                        seconds, microseconds = client.time()
+                        left = int(client.pttl(key))
+                        found[db, key] = -1 if left < 0 else (seconds * 1000 + microseconds // 1000 + left) // 100
+    return found

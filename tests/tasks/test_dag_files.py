@@ -25,13 +25,18 @@ def parse(file: str = "") -> DagBag:
     return DagBag(str(ROOT / "dags" / file), safe_mode=True, bundle_path=ROOT / "dags", bundle_name="dags-folder")
 
 
-def test_each_policy_file_makes_one_audit_dag(policies: Path) -> None:
-    """Two policies are two DAGs, named after their clusters, and nothing else."""
+#: Every file but the one that shows mistakes makes a DAG of each policy, and is named after what it does.
+JOBS = sorted(file.stem for file in (ROOT / "dags").glob("*.py") if file.stem != "policies")
+
+
+def test_each_policy_file_makes_one_dag_of_each_job(policies: Path) -> None:
+    """Two policies are two DAGs a job, named after their clusters, and nothing else."""
     (policies / "one.yaml").write_text(policy_text("one"))
     (policies / "two.yml").write_text(policy_text("two.market-cn"))
     bag = parse()
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["redis_ttl.one.audit", "redis_ttl.two.market-cn.audit"]
+    clusters = ("one", "two.market-cn")
+    assert sorted(bag.dags) == sorted(f"redis_ttl.{cluster}.{job}" for cluster in clusters for job in JOBS)
 
 
 def test_the_audit_dag_has_its_shape(policies: Path) -> None:
@@ -91,7 +96,7 @@ def test_a_broken_policy_is_an_import_error_and_hides_no_other_cluster(policies:
     (policies / "good.yaml").write_text(policy_text("good"))
     (policies / "bad.yaml").write_text(policy_text("bad").replace("90d", "54000"))
     bag = parse()
-    assert sorted(bag.dags) == ["redis_ttl.good.audit"]
+    assert sorted(bag.dags) == [f"redis_ttl.good.{job}" for job in JOBS]
     assert list(bag.import_errors) == ["policies.py"]
     text = bag.import_errors["policies.py"]
     assert f"{policies / 'bad.yaml'}:7:10:" in text
@@ -193,7 +198,7 @@ def test_parsing_needs_no_library_that_airflow_does_not_load_itself(policies: Pa
     print(  # noqa: T201 - the figure that operators are promised; time itself proves nothing on a busy machine
         f"airflow imports itself in {seen['airflow_import_s']:.2f} s; 200 policies parse in {seen['parse_s']:.2f} s"
     )
-    assert (seen["dags"], seen["import_errors"]) == (200, {})
+    assert (seen["dags"], seen["import_errors"]) == (200 * len(JOBS), {})
     packages = {name.partition(".")[0] for name in seen["added"] if not name.startswith("unusual_prefix_")}
     assert packages - set(sys.stdlib_module_names) <= {"airflow", "redis_ttl"}
     assert {"yaml", "pydantic"} <= set(seen["before"])

@@ -1,0 +1,61 @@
+"""What Airflow shows beside the rollback DAG and its tasks: for an operator at night, who has never seen the project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.policy import Policy
+
+
+def of_dag(policy: Policy) -> str:
+    """The page of one cluster's rollback."""
+    return f"""\
+### Rollback of remediations of `{policy.cluster}`
+
+Takes back what one plan of `redis_ttl.{policy.cluster}.remediate` did: each key **whose expiry is still exactly the one that
+the plan set** has its former expiry again, or none. Every other key is left as it is. What a rollback restores, it
+journals first.
+
+1. **Stop the remediation** if it still runs: mark its run as failed.
+2. Trigger this DAG with the plan's id and **dry run on**. The log of `report` says per rule what would be restored,
+   what the application changed since, and what has expired already. Expired keys can't be brought back by anything.
+3. Trigger it again with **dry run off**. It asks for no approval: it restores what was there. The plan's own approval
+   ends with it, so that a writer which is started again doesn't set the TTLs anew.
+
+**It hurts, stop it.** Mark the run as failed; nothing needs cleaning up. Trigger it again with a lower rate.
+
+**It failed, or was killed.** Clear the red task, or trigger it again, as often as you like: keys that were restored are
+found as they were before, and counted as *restored before*.
+
+**Is it urgent?** As long as no key of the plan has expired, everything can be taken back. The first expiry is not earlier
+than {policy.remediation.undo_window_s // 3600} hours after the approval; `redis-ttl journal show PLAN` says when exactly.
+"""
+
+
+LOAD_JOURNAL: Final = """\
+Finds the plan and its journal, and cuts the journal into parts. When it isn't a dry run, it ends the plan's approval.
+
+**If it fails:** the plan's id isn't one, the plan has no journal (nothing was written by it), or the store can't be read.
+"""
+
+RESTORE_SHARD: Final = """\
+Reads its part of the journal, the newest first, asks the server for the keys' expiries, journals what it is about to restore, and
+restores a hundred keys at a time: only those whose expiry is ours, compared and set in one step.
+
+**If it fails or is killed:** it is retried from the beginning of its part; what was restored stays restored. With *don't
+continue those of the plan*, read the option *Not the same servers any more* in the trigger form.
+"""
+
+VERIFY: Final = """\
+Asks for every key of the journal once more, and says per rule how many still have our expiry.
+
+**If it fails:** keys still have our expiry after a real run. Somebody is writing them again: see that the remediation
+has stopped, then clear `load_journal` with its downstream tasks.
+"""
+
+REPORT: Final = """\
+Prints what was, or would be, restored per rule to this task's log; its return value is the sums.
+
+**If it fails:** the rollback itself is complete. Clear this task.
+"""

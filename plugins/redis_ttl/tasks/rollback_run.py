@@ -1,0 +1,172 @@
+"""The work of the rollback's tasks: wires adapters to use cases, and tells Airflow and its log what came of it.
+
+Imports everything that the work needs, so only a task that has begun may import it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
+
+# isort: split
+from redis_ttl.adapters.journal_reader import NewestRows
+from redis_ttl.adapters.key_restorer import KeyRestorer
+from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.domain.document_ids import check_document_id
+from redis_ttl.domain.errors import RedisTtlError
+from redis_ttl.domain.load import LoadKind, parse_load
+from redis_ttl.domain.rate import parse_rate
+from redis_ttl.domain.rollback import RestoreResult, add_restored
+from redis_ttl.messages.figures import count
+from redis_ttl.messages.rollback_page import rollback_page
+from redis_ttl.tasks.connection import endpoint_of
+from redis_ttl.tasks.pools import refuse_missing_pools
+from redis_ttl.tasks.store import open_store
+from redis_ttl.usecases import restore_journal as restoring
+from redis_ttl.usecases.plan_documents import PlanDocuments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from redis_ttl.domain.plan import Plan
+    from redis_ttl.domain.policy import Policy
+
+_log = logging.getLogger(__name__)
+
+
+def load_journal(policy: Policy, context: Context) -> list[dict[str, Any]]:
+    """Refuse what can't be meant; returns what each mapped task needs to find its part of the journal."""
+    refuse_missing_pools(context["dag_run"].conf, policy.cluster)
+    documents = _documents(policy, context)
+    plan = documents.plan()
+    options = _options(plan, context["params"])
+    parse_rate(context["params"]["rate"])
+    parts = restoring.load_journal(documents, parts=policy.audit.parallel)
+    _log.info(
+        "plan %s, digest %s: %s journal objects in %d parts%s",
+        plan.plan_id,
+        plan.digest,
+        count(sum(part.objects for part in parts)),
+        len(parts),
+        "; a dry run" if options.dry_run else "",
+    )
+    if not options.dry_run:
+        run = f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}"
+        restoring.end_approval(documents, run=run, clock=SystemClock())
+        _log.info("the plan's approval has ended: nothing is written by it any more")
+    return [{**part.to_json(), "of": len(parts), "label": f"{part.number + 1}/{len(parts)}"} for part in parts]
+
+
+def restore_shard(policy: Policy, context: Context, part: Mapping[str, Any]) -> dict[str, Any]:
+    """Restore one part of the journal, or say what would be restored; returns its result."""
+    documents = _documents(policy, context)
+    plan = documents.plan()
+    chosen = restoring.JournalPart(*(part[name] for name in ("number", "first", "last", "objects")))
+    sharers = min(policy.audit.parallel, int(part["of"]))
+    result = restoring.restore_part(
+        plan, chosen, _options(plan, context["params"]), _tools(policy, context, documents, plan, sharers)
+    )
+    total = result.total
+    _log.info(
+        "part %s: %s of %s keys %s",
+        part["label"],
+        count(total.restored),
+        count(total.keys),
+        "would be restored" if result.dry_run else "restored",
+    )
+    return result.to_json()
+
+
+def verify(policy: Policy, context: Context, restored: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Look at every key of the journal once more; raises when keys still have our expiry after a real run."""
+    documents = _documents(policy, context)
+    plan = documents.plan()
+    options = _options(plan, context["params"])
+    results = [RestoreResult.from_json(each) for each in restored]
+    summed = _result_of(results)
+    found = summed
+    if not options.dry_run:
+        look = restoring.RestoreOptions(dry_run=True, rules=options.rules, any_lineage=options.any_lineage)
+        found = restoring.restore_part(
+            plan, restoring.whole_journal(documents), look, _tools(policy, context, documents, plan, 1)
+        )
+    path = documents.write_result("rollback_check", {"restored": summed.to_json(), "found": found.to_json()})
+    _log.info("the result is in the store: %s", path)
+    left = 0 if options.dry_run else found.total.restored
+    if left:
+        raise RedisTtlError(
+            "keys still have our expiry after the rollback",
+            where=f"plan {plan.plan_id}",
+            found=count(left),
+            allowed="none",
+            todo="See that the remediation has stopped, then clear load_journal with its downstream tasks.",
+        )
+    return {"restored": summed.to_json(), "left": left}
+
+
+def report(policy: Policy, context: Context, verified: Mapping[str, Any]) -> dict[str, Any]:
+    """Log the page, line by line; returns the sums."""
+    plan = _documents(policy, context).plan()
+    result = RestoreResult.from_json(verified["restored"])
+    for line in rollback_page(plan, result).splitlines():
+        _log.info("%s", line)
+    total = result.total
+    return {
+        "plan_id": plan.plan_id,
+        "dry_run": result.dry_run,
+        **{name: getattr(total, name) for name in total.__slots__},
+    }
+
+
+def _result_of(results: Sequence[RestoreResult]) -> RestoreResult:
+    first = results[0]
+    return RestoreResult(
+        plan_id=first.plan_id,
+        part="rollback",
+        attempt=first.attempt,
+        dry_run=first.dry_run,
+        began_at=min(each.began_at for each in results),
+        ended_at=max(each.ended_at for each in results),
+        accounts=add_restored(each.accounts for each in results),
+        journal_objects=sum(each.journal_objects for each in results),
+    )
+
+
+def _options(plan: Plan, params: Mapping[str, Any]) -> restoring.RestoreOptions:
+    return restoring.RestoreOptions(
+        dry_run=bool(params["dry_run"]),
+        rules=restoring.chosen_rules(plan, params["rules"] or []),
+        any_lineage=bool(params["any_lineage"]),
+    )
+
+
+def _documents(policy: Policy, context: Context) -> PlanDocuments:
+    plan_id = check_document_id(str(context["params"]["plan"]).strip(), where="plan")
+    return PlanDocuments(open_store(), policy.cluster, plan_id)
+
+
+def _tools(
+    policy: Policy, context: Context, documents: PlanDocuments, plan: Plan, sharers: int
+) -> restoring.RestoreTools:
+    rate = parse_rate(context["params"]["rate"])
+    # Who asks for no limit means looking, too.
+    load = parse_load(plan.load if rate.keys_per_s is not None else LoadKind.FAST.value)
+    endpoint = endpoint_of(policy.write_connection or policy.connection)
+    return restoring.RestoreTools(
+        documents=documents,
+        open_restorer=partial(KeyRestorer, endpoint, load.share(sharers), rate.share(sharers)),
+        new_rows=NewestRows,
+        progress=_log_progress,
+        clock=SystemClock(),
+        token=secrets.token_hex(3),
+    )
+
+
+def _log_progress(done: int, of: int) -> None:
+    _log.info("%s of %s journal objects", count(done), count(of))

@@ -116,6 +116,25 @@ def test_access_frequency_is_asked_where_the_policy_keeps_it(valkey: Server, tmp
     assert all(row.freqs.count and not row.idles_s.count for row in audit.patterns)
 
 
+def test_use_and_counters_are_counted(valkey: Server, tmp_path: Path) -> None:
+    """Of the sampled keys those in use are known under both kinds of eviction policy, and strings that hold a number."""
+    with valkey.client() as client:
+        client.config_set("maxmemory-policy", "volatile-lfu")
+        client.mset({f"hot:{number}": "x" for number in range(50)} | {f"count:{number}": 1 for number in range(50)})
+        for _ in range(30):
+            client.mget([f"hot:{number}" for number in range(50)])
+    by_frequency = {row.pattern: row for row in Auditing(valkey.url, tmp_path).run().patterns}
+    assert (by_frequency["hot:{n}"].hot_ratio, by_frequency["count:{n}"].hot_ratio) == (1.0, 0.0)
+    assert by_frequency["count:{n}"].updated_in_place == {"counter": 1.0}
+    assert by_frequency["hot:{n}"].updated_in_place == {}
+    with valkey.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.flushall()
+        client.hset("seen:1", "x", "1")
+    (row,) = Auditing(valkey.url, tmp_path, audit_id="audit-2").run().patterns
+    assert (row.hot_ratio, row.updated_in_place) == (1.0, {"hash": 1.0})
+
+
 def test_rules_and_exemptions_are_named(valkey: Server, tmp_path: Path) -> None:
     """Each row says which rule or exemption of the policy governs it, or that none does."""
     policy = Policy(

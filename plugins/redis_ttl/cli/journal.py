@@ -1,0 +1,72 @@
+"""``redis-ttl journal show PLAN``: what a plan changed, for whom, and by whose approval. Reads the store, asks no server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from redis_ttl.adapters.journal_summary import JournalSummary
+from redis_ttl.adapters.store import Store
+from redis_ttl.domain.document_ids import check_document_id
+from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.messages.journal_page import journal_page
+from redis_ttl.usecases.plan_documents import PlanDocuments
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.plan import Plan
+
+app = typer.Typer(help="Look at the journal of a remediation.", no_args_is_help=True)
+
+
+@app.callback()
+def _journal() -> None:
+    """Look at the journal of a remediation."""
+
+
+@app.command("show", no_args_is_help=True)
+def show(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, as in 20260220T190000Z-0a1b2c.")],
+    store: Annotated[Path, typer.Option(help="The folder of the store.", exists=True, file_okay=False)],
+    cluster: Annotated[str | None, typer.Option(help="Its cluster, when several have a plan of that id.")] = None,
+    key: Annotated[str | None, typer.Option(help="Look up this key only.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say what was changed, for whom, by which approval, and until when it can be taken back."""
+    documents = _documents(Store(store), plan, cluster)
+    found = documents.plan()
+    summary = JournalSummary(None if key is None else key.encode("utf-8", "surrogateescape"))
+    for name in documents.journal_names():
+        summary.add(name, documents.journal(name))
+    if as_json:
+        typer.echo(json.dumps(_plain(found, documents, summary), ensure_ascii=False))
+    else:
+        typer.echo(
+            journal_page(found, documents.decisions(), summary.rules(), summary.objects, summary.of_key), nl=False
+        )
+
+
+def _documents(store: Store, plan: str, cluster: str | None) -> PlanDocuments:
+    plan_id = check_document_id(plan, where="PLAN")
+    clusters = [cluster] if cluster else store.names("")
+    held = [each for each in clusters if store.exists(f"{each}/plans/{plan_id}.json")]
+    if len(held) != 1:
+        raise InvalidOption(
+            "there is no such plan in this store" if not held else "several clusters have a plan of this id",
+            where="PLAN",
+            found=plan_id if not held else ", ".join(held),
+            todo="Look into the folders <cluster>/plans of the store." if not held else "Choose one with --cluster.",
+        )
+    return PlanDocuments(store, held[0], plan_id)
+
+
+def _plain(plan: Plan, documents: PlanDocuments, summary: JournalSummary) -> dict[str, Any]:
+    return {
+        "plan": plan.to_json(),
+        "decisions": [decision.to_json() for decision in documents.decisions()],
+        "objects": summary.objects,
+        "rules": [row.to_json() for row in summary.rules()],
+        "key": None if summary.of_key is None else [row.to_json() for row in summary.of_key],
+    }

@@ -148,6 +148,7 @@ class Plan:
     forecast: Forecast
     rate: str
     load: str
+    canary_watch_s: int = 600
     eviction_policy: str | None = None
     warnings: tuple[str, ...] = ()
     exempt: tuple[Skipped, ...] = ()
@@ -215,6 +216,7 @@ _PLAIN: Final = (
     "no_ttl_keys",
     "rate",
     "load",
+    "canary_watch_s",
     "eviction_policy",
     "ungoverned_keys",
     "limit_keys",

@@ -20,7 +20,7 @@ from redis_ttl.domain.forecast import forecast_node, share_out
 from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.plan import Forecast, NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
-from redis_ttl.domain.policy import Mode
+from redis_ttl.domain.policy import CanarySettings, Mode
 from redis_ttl.domain.server import Command
 from redis_ttl.domain.shards import Shard, SplitRule
 
@@ -52,6 +52,7 @@ class PlanRequest:
     rate: str
     load: str
     rules: tuple[str, ...] | None = None
+    canary_watch_s: int = CanarySettings().watch_s
 
 
 def make_plan(audit: Audit, policy: Policy, servers: Sequence[ServerProfile], request: PlanRequest) -> Plan:
@@ -90,6 +91,7 @@ def make_plan(audit: Audit, policy: Policy, servers: Sequence[ServerProfile], re
         forecast=forecast,
         rate=request.rate,
         load=request.load,
+        canary_watch_s=request.canary_watch_s,
         eviction_policy=eviction,
         warnings=tuple(_warnings(audit, eviction)),
         exempt=tuple(_exempt(audit, policy)),

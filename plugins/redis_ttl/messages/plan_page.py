@@ -159,6 +159,11 @@ def ground_lines(plan: Plan) -> list[str]:
             f"Writes at {parse_rate(plan.rate)} a server, and reads at load {plan.load}, in {count(len(plan.shards))} "
             f"shard{'' if len(plan.shards) == 1 else 's'}; each key's old expiry goes to the journal first."
         ),
+        (
+            "A few keys of each rule go first, and the servers are "
+            + (f"watched for {duration(plan.canary_watch_s)}" if plan.canary_watch_s else "not watched")
+            + " before the others follow."
+        ),
         f"At worst {_rate(plan.forecast.expiries_per_s)} keys expire in a second, over all servers; below 2,500 nobody notices.",
         *[
             f"Server {node.address}, replication id {node.lineage[:12] or 'unknown'}, run_id {node.run_id[:12] or 'unknown'}."

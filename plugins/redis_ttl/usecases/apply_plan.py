@@ -419,7 +419,7 @@ class _Watch:
         tools = self._tools
         began = tools.clock.now()
         began_s = tools.clock.monotonic()
-        watch_s = tools.policy.remediation.canary.watch_s
+        watch_s = self._plan.canary_watch_s
         with ExitStack() as links:
             nodes = {}
             for identity in self._plan.nodes:

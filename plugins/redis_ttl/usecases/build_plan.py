@@ -32,11 +32,12 @@ def build_plan(
     rules: Sequence[str] | None = None,
     rate: str | None = None,
     load: str | None = None,
+    canary_watch_s: int | None = None,
 ) -> Plan:
     """The plan for this audit and this policy, in the run named ``run`` ("terminal" outside of Airflow).
 
-    ``rules`` are the patterns of the rules to take, None takes all; ``rate`` and ``load`` are the policy's unless
-    given. Raises `UnsafePlan` for what must not happen, `BadInput` when there is nothing to do, `InvalidOption` for an
+    ``rules`` are the patterns of the rules to take, None takes all; ``rate``, ``load`` and ``canary_watch_s`` are
+    the policy's unless given. Raises `UnsafePlan` for what must not happen, `BadInput` when there is nothing to do, `InvalidOption` for an
     option that can't be used, and what a server that can't be asked raises.
     """
     request = PlanRequest(
@@ -46,6 +47,7 @@ def build_plan(
         rate=rate or policy.remediation.rate,
         load=load or policy.remediation.load,
         rules=None if rules is None else tuple(rules),
+        canary_watch_s=policy.remediation.canary.watch_s if canary_watch_s is None else canary_watch_s,
     )
     parse_rate(request.rate)
     parse_load(request.load)

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from redis_ttl.usecases.ports import Documents
 
 
+def finished_audits(documents: Documents, cluster: str) -> list[str]:
+    """The ids of a cluster's audits that came to their end, the newest first."""
+    begun = sorted(documents.names(f"{cluster}/audits"), reverse=True)
+    return [audit_id for audit_id in begun if documents.exists(f"{cluster}/audits/{audit_id}/audit.json")]
+
+
 class AuditFolder:
     """The folder ``<cluster>/audits/<audit_id>`` of one audit."""
 

@@ -96,6 +96,12 @@ class PlanDocuments:
         self._write_json(path, data)
         return path
 
+    def write_page(self, kind: str, text: str) -> str:
+        """Keep a result as a page (Markdown); its path in the store."""
+        path = f"{self._results}/{kind}-{secrets.token_hex(4)}.md"
+        self._documents.write(path, text.encode())
+        return path
+
     def results(self, kind: str) -> list[Any]:
         """The results of that kind."""
         return self._all(self._results, f"{kind}-")

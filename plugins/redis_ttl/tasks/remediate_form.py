@@ -1,0 +1,88 @@
+"""The trigger form of a remediation: which audit it stands on, which rules it takes, how fast it goes. The policy's own
+settings are its defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.sdk import Param
+
+from redis_ttl.domain.document_ids import check_document_id
+from redis_ttl.domain.duration import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis_ttl.domain.policy import Policy
+
+LATEST: Final = "latest"
+_NO_WATCH: Final = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an operator asked for. ``audit_id`` None is the latest finished audit, ``rules`` None all of them."""
+
+    audit_id: str | None
+    rules: tuple[str, ...] | None
+    rate: str
+    load: str
+    canary_watch_s: int
+
+
+def form_of(policy: Policy) -> dict[str, Param]:
+    """The fields of the trigger form, by their names in the run's configuration."""
+    remediation = policy.remediation
+    watch = format_duration(remediation.canary.watch_s) if remediation.canary.watch_s else _NO_WATCH
+    return {
+        "audit": Param(
+            LATEST,
+            type="string",
+            title="Audit",
+            description=f"The id of the audit to plan from, or {LATEST}. It must be younger than {format_duration(remediation.audit_age_s)}.",
+            examples=[LATEST],
+        ),
+        "rules": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string"},
+            title="Rules",
+            description="Apply these rules only. Empty: every rule that is signed off.",
+            examples=[rule.pattern.text for rule in policy.rules],
+        ),
+        "rate": Param(
+            remediation.rate,
+            type="string",
+            title="Rate",
+            description="Keys changed per second on each server, as in 20000/s; or unlimited. It can be changed while the run goes on: see the page of this DAG.",
+            examples=list(dict.fromkeys([remediation.rate, "5000/s", "unlimited"])),
+        ),
+        "load": Param(
+            remediation.load,
+            type="string",
+            title="Load",
+            description="How keys are read meanwhile: gentle, fast, or keys per second, as in 20000/s.",
+            examples=["gentle", "fast", "20000/s"],
+        ),
+        "canary_watch": Param(
+            watch,
+            type="string",
+            title="Canary's watch",
+            description="How long the servers are watched after the first few keys of each rule, as in 10m; 0 doesn't watch.",
+            examples=list(dict.fromkeys([watch, "10m", _NO_WATCH])),
+        ),
+    }
+
+
+def wanted_of(params: Mapping[str, Any]) -> Wanted:
+    """What the answers ask for; :class:`InvalidOption` for one that can't be meant."""
+    audit, watch = str(params["audit"]).strip(), str(params["canary_watch"]).strip()
+    return Wanted(
+        audit_id=None if audit == LATEST else check_document_id(audit, where="audit"),
+        rules=tuple(params["rules"]) if params["rules"] else None,
+        rate=params["rate"],
+        load=params["load"],
+        canary_watch_s=0 if watch == _NO_WATCH else parse_duration(watch),
+    )

@@ -25,8 +25,8 @@ help: ## Show this list
 venv: $(DEV_INSTALLED) ## Install everything into .venv, with the command .venv/bin/redis-ttl
 
 .PHONY: demo
-demo: $(DEMO_INSTALLED) ## Start a server with the incident's keys and an Airflow, audit it, and show the page (KEYS=6693836, ONCE=yes)
-	@exec $(BIN)/python -m demo run $(if $(KEYS),--keys '$(KEYS)') $(if $(filter yes,$(ONCE)),--once)
+demo: $(DEMO_INSTALLED) ## Start a server with the incident's keys and an Airflow, audit it, plan its TTLs, and show the page (KEYS=6693836, APPROVE=yes, ONCE=yes)
+	@exec $(BIN)/python -m demo run $(if $(KEYS),--keys '$(KEYS)') $(if $(filter yes,$(ONCE)),--once) $(if $(filter yes,$(APPROVE)),--approve)
 
 .PHONY: demo-clean
 demo-clean: ## Stop the demo and remove what it made

@@ -19,7 +19,7 @@ _EXIT_INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; returns the exit status: 0 when the audit succeeded."""
+    """Run one command; returns the exit status: 0 when everything succeeded."""
     options = _parser().parse_args(arguments)
     home = Home(Path(__file__).resolve().parent.parent)
     display = Display()
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         if options.command == "clean":
             clean(home, display)
         else:
-            Demo(home, options.keys, display).run(once=options.once)
+            Demo(home, options.keys, display).run(once=options.once, approve=options.approve)
     except DemoFailed as error:
         display.line(f"make demo: {error}")
         return _EXIT_FAILED
@@ -45,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument(
         "--keys", type=_number, default=FULL_KEYS // 10, help="how many keys (default: a tenth of the incident's)"
     )
-    running.add_argument("--once", action="store_true", help="stop everything after the report")
+    running.add_argument("--once", action="store_true", help="stop everything at the end")
+    running.add_argument("--approve", action="store_true", help="approve the plan, and follow the remediation")
     commands.add_parser("clean", help="stop everything and remove it")
     return parser
 

@@ -67,6 +67,14 @@ class AirflowRest:
         answer = self._call("GET", f"{path}?full_content=true&map_index={task['map_index']}")
         return [str(entry.get("event", "")) if isinstance(entry, dict) else str(entry) for entry in answer["content"]]
 
+    def waiting_form(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """What a waiting task asks: its subject, body, options and parameters."""
+        return dict(self._call("GET", _form(dag_id, run_id, task_id)))
+
+    def answer_form(self, dag_id: str, run_id: str, task_id: str, option: str, parameters: dict[str, Any]) -> None:
+        """Answer a waiting task, as the buttons of its page do."""
+        self._call("PATCH", _form(dag_id, run_id, task_id), {"chosen_options": [option], "params_input": parameters})
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         request = urllib.request.Request(  # always the demo's own http:// address
             self._url + path,
@@ -103,3 +111,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def _run(dag_id: str, run_id: str) -> str:
     return f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}"
+
+
+def _form(dag_id: str, run_id: str, task_id: str) -> str:
+    return f"{_run(dag_id, run_id)}/taskInstances/{task_id}/-1/hitlDetails"

@@ -12,6 +12,9 @@ from demo.home import Home, read_json, write_private
 USERS = {"admin": "admin", "alice": "op", "bob": "op", "carol": "viewer"}
 """Names and roles. Two operators, because an approval needs somebody else than whoever asked for it."""
 
+VIEWER = "carol"
+"""Whose credentials the approval gate reads Airflow's audit log with."""
+
 _SECRETS = "secrets.json"
 # A task of the audit waits for the server most of the time; more than two at a time gain nothing on two cores.
 _TASKS_AT_A_TIME = 4
@@ -55,6 +58,17 @@ def environment(home: Home, *, port: int, redis_url: str) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW_CONN_REDIS_LUCKYUS_ISALES_MARKET": redis_url,
+        # Who marked a task is read from Airflow's audit log, with the rights of somebody who may only look.
+        "AIRFLOW_CONN_REDIS_TTL_AIRFLOW": json.dumps(
+            {
+                "conn_type": "http",
+                "schema": "http",
+                "host": "127.0.0.1",
+                "port": port,
+                "login": VIEWER,
+                "password": passwords(home)[VIEWER],
+            }
+        ),
         "REDIS_TTL_STORE": f"file://{home.store}",  # as it is: a space stays a space
     }
 

@@ -1,4 +1,4 @@
-"""Triggers the audit in Airflow as a person would, follows it, and holds its report against what was loaded."""
+"""The audit of the demo: triggered as a person would, and its report held against what was loaded."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demo.dag_run import DagRun
 from demo.failure import DemoFailed
 from demo.home import Home, read_json, read_text
-from demo.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from demo.airflow_rest import AirflowRest
     from demo.display import Display
 
@@ -25,10 +23,6 @@ LOAD = "fast"
 
 USER = "alice"
 """Who triggers it: an operator, so that Airflow's audit log names one."""
-
-_PARSED_WITHIN_S = 90.0
-_DONE_WITHIN_S = 900.0
-_TASKS = ("inspect_server", "plan_shards", "scan_shard", "merge_audit", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +44,17 @@ class FirstAudit:
         self._display = display
         self._earlier: set[Path] = set()
 
-    def trigger(self) -> str:
-        """Wait until Airflow knows the DAG, unpause it and start a run; returns the run's id."""
-        try:
-            wait_until(lambda: self._rest.has_dag(DAG_ID), f"Airflow to read {DAG_ID}", timeout_s=_PARSED_WITHIN_S)
-        except DemoFailed as error:
-            raise DemoFailed("\n".join([str(error), *self._rest.import_errors()])) from error
-        self._rest.unpause(DAG_ID)
+    def start(self) -> DagRun:
+        """Trigger it."""
         self._earlier = self._audits()
-        return self._rest.trigger(DAG_ID, {"load": LOAD})
+        return DagRun.started(self._rest, DAG_ID, {"load": LOAD}, title="audit", display=self._display)
 
-    def follow(self, run_id: str, check: Callable[[], None]) -> None:
-        """Return when the run has succeeded; raises DemoFailed with the failed tasks' last words when it hasn't.
-
-        ``check`` is called all the time, and may raise what makes waiting pointless.
-        """
-        state = "queued"
-
-        def ended() -> bool:
-            nonlocal state
-            check()
-            state = self._rest.run_state(DAG_ID, run_id)
-            states = _progress(self._rest.task_instances(DAG_ID, run_id))
-            self._display.moving(f"audit: {states}  {self._keys_scanned():,} keys")
-            return state in ("success", "failed")
-
-        wait_until(ended, "the audit to end", timeout_s=_DONE_WITHIN_S, every_s=0.5)
-        if state != "success":
-            raise DemoFailed("\n".join(["the audit failed", *self._last_words(run_id)]))
+    def keys_scanned(self) -> str:
+        """How many keys the shards of this audit have counted and saved."""
+        saved = [
+            read_json(path) for folder in self._audits() - self._earlier for path in folder.glob("shards/*/*.json")
+        ]
+        return f"{sum(int(checkpoint['keys']) for checkpoint in saved if isinstance(checkpoint, dict)):,} keys"
 
     def finished(self, run_id: str, loaded: dict[str, Any] | None) -> Finished:
         """The report of a run that succeeded."""
@@ -88,19 +65,8 @@ class FirstAudit:
             raise DemoFailed(f"the audit succeeded, and left no document in {folder}")
         return Finished(run_id, read_text(folder / "report.md"), compared(audit, loaded), folder)
 
-    def _keys_scanned(self) -> int:
-        """How many keys the shards of this audit have counted and saved."""
-        saved = [
-            read_json(path) for folder in self._audits() - self._earlier for path in folder.glob("shards/*/*.json")
-        ]
-        return sum(int(checkpoint["keys"]) for checkpoint in saved if isinstance(checkpoint, dict))
-
     def _audits(self) -> set[Path]:
         return set((self._home.store / CLUSTER / "audits").glob("*"))
-
-    def _last_words(self, run_id: str) -> list[str]:
-        failed = [task for task in self._rest.task_instances(DAG_ID, run_id) if task["state"] == "failed"]
-        return [f"  {task['task_id']}: {line}" for task in failed for line in self._rest.log(DAG_ID, run_id, task)[-5:]]
 
 
 def compared(audit: dict[str, Any], loaded: dict[str, Any] | None) -> str:
@@ -125,18 +91,3 @@ def _counts(document: dict[str, Any]) -> dict[str, tuple[int, int]]:
         counts[row["pattern"]] += row["keys"]
         without_ttl[row["pattern"]] += row["no_ttl_keys"]
     return {pattern: (keys, without_ttl[pattern]) for pattern, keys in counts.items()}
-
-
-def _progress(tasks: list[dict[str, Any]]) -> str:
-    """Each task with its state, the shards as a number: ``inspect_server ✓  plan_shards ✓  scan_shard 3/8  merge_audit ·``."""
-    shown = []
-    for name in _TASKS:
-        states = [str(task["state"]) for task in tasks if task["task_id"] == name]
-        done = states.count("success")
-        if len(states) > 1:
-            shown.append(f"{name} {done}/{len(states)}")
-        elif done:
-            shown.append(f"{name} ✓")
-        elif states and states[0] not in ("None", "scheduled", "queued"):
-            shown.append(f"{name} {states[0]}")
-    return "  ".join(shown) or "queued"

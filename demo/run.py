@@ -15,6 +15,8 @@ from demo.airflow_rest import AirflowRest
 from demo.airflow_settings import USERS, passwords
 from demo.failure import DemoFailed
 from demo.first_audit import DAG_ID, LOAD, POLICY, USER, Finished, FirstAudit
+from demo.first_remediation import APPROVER, GATE, FirstRemediation
+from demo.first_remediation import DAG_ID as REMEDIATION
 from demo.interrupts import ignore_signals
 from demo.keyspace import Keyspace
 from demo.processes import Processes
@@ -52,19 +54,21 @@ class Demo:
         self._keyspace = Keyspace(home, self._processes, self._valkey, keys)
         self._airflow = Airflow(home, self._processes)
 
-    def run(self, *, once: bool) -> None:
-        """Run it; with ``once`` return after the report, otherwise stay until Ctrl-C.
+    def run(self, *, once: bool, approve: bool = False) -> None:
+        """Run it: the audit, and a remediation up to its approval; with ``approve``, to its end.
 
-        Whatever was started is stopped in any case. Raises DemoFailed when something doesn't work, the audit included.
+        With ``once`` return then, otherwise stay until Ctrl-C. Whatever was started is stopped in any case. Raises DemoFailed
+        when something doesn't work, a DAG run included.
         """
         self._home.make()
         with held(self._home) as ours:
             if not ours:
-                self._visit()
+                self._visit(approve=approve)
                 return
             try:
                 self._bring_up()
                 self._show(self._audit())
+                self._remediate(approve=approve)
                 if not once:
                     self._airflow.start_later_components()
                     self._show_what_next()
@@ -76,8 +80,8 @@ class Demo:
                 stop_everything(self._processes)
                 self._display.line("Everything that the demo started is stopped.")
 
-    def _visit(self) -> None:
-        """Audit once more in the demo that another terminal keeps running, and leave it running."""
+    def _visit(self, *, approve: bool) -> None:
+        """Audit and plan once more in the demo that another terminal keeps running, and leave it running."""
         if not (
             self._valkey.is_running() and self._keyspace.is_loaded() and self._airflow.is_running(self._valkey.url)
         ):
@@ -87,6 +91,7 @@ class Demo:
             )
         self._display.line(f"  The demo of process {holder(self._home)} is used, and goes on afterwards.")
         self._show(self._audit())
+        self._remediate(approve=approve)
         self._show_what_next()
 
     def _bring_up(self) -> None:
@@ -122,13 +127,38 @@ class Demo:
             time.sleep(_POLL_EVERY_S)
 
     def _audit(self) -> Finished:
-        rest = AirflowRest(self._airflow.url, USER, passwords(self._home)[USER])
-        audit = FirstAudit(self._home, rest, self._display)
+        audit = FirstAudit(self._home, self._as(USER), self._display)
         with self._display.step(f"Trigger {DAG_ID} as {USER}"):
-            run_id = audit.trigger()
+            run = audit.start()
         with self._display.step(f"Audit, load {LOAD}"):
-            audit.follow(run_id, self._check)
-        return audit.finished(run_id, self._keyspace.manifest())
+            run.succeed(self._check, audit.keys_scanned)
+        return audit.finished(run.run_id, self._keyspace.manifest())
+
+    def _remediate(self, *, approve: bool) -> None:
+        with self._display.step(f"Trigger {REMEDIATION} as {USER}"):
+            remediation = FirstRemediation(self._home, self._as(USER), self._display)
+        with self._display.step("Make a plan, and ask for its approval"):
+            plan = remediation.wait_for_plan(self._check)
+        self._display.line()
+        self._display.line(plan.rstrip())
+        self._display.line()
+        page = f"{self._airflow.url}{remediation.approval_path}"
+        if not approve:
+            self._display.line(f"The plan waits for Approve or Reject, or for a mark on its task {GATE}: {page}")
+            return
+        remediation.approve(self._as(APPROVER))
+        self._display.line(f"  {APPROVER} approved it, as the buttons of {page} do")
+        before = self._valkey.account()
+        with self._display.step("Set the TTLs: canary, shards, verify"):
+            report = remediation.finish(self._check)
+        self._display.line()
+        self._display.line(report.rstrip())
+        self._display.line()
+        self._display.line(f"The server's own account before: {before}")
+        self._display.line(f"                           after: {self._valkey.account()}")
+
+    def _as(self, user: str) -> AirflowRest:
+        return AirflowRest(self._airflow.url, user, passwords(self._home)[user])
 
     def _show(self, done: Finished) -> None:
         self._display.line()

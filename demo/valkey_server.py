@@ -67,6 +67,15 @@ class Valkey:
         lines = self._ask("INFO", "memory").splitlines()
         return next(int(line.partition(":")[2]) for line in lines if line.startswith("used_memory:"))
 
+    def account(self) -> str:
+        """What the server itself says of its keys and its memory, in words."""
+        fields = dict(line.split(":", 1) for line in self._ask("INFO", "everything").splitlines() if ":" in line)
+        counts = dict(pair.split("=") for pair in fields.get("db0", "keys=0,expires=0").split(","))
+        keys, expires = int(counts["keys"]), int(counts["expires"])
+        return (
+            f"{keys:,} keys, {keys - expires:,} of them without TTL, {int(fields['used_memory']) / 2**20:,.0f} MiB used"
+        )
+
     def limit_memory(self, maxmemory_bytes: int) -> None:
         """Set maxmemory."""
         self._ask("CONFIG", "SET", "maxmemory", str(maxmemory_bytes))

@@ -41,7 +41,8 @@ def form_of(policy: Policy) -> dict[str, Param]:
             LATEST,
             type="string",
             title="Audit",
-            description=f"The id of the audit to plan from, or {LATEST}. It must be younger than {format_duration(remediation.audit_age_s)}.",
+            description=f"The id of the audit to plan from, or {LATEST}. "
+            f"It must be younger than {format_duration(remediation.audit_age_s)}.",
             examples=[LATEST],
         ),
         "rules": Param(
@@ -56,7 +57,8 @@ def form_of(policy: Policy) -> dict[str, Param]:
             remediation.rate,
             type="string",
             title="Rate",
-            description="Keys changed per second on each server, as in 20000/s; or unlimited. It can be changed while the run goes on: see the page of this DAG.",
+            description="Keys changed per second on each server, as in 20000/s; or unlimited. "
+            "It can be changed while the run goes on: see the page of this DAG.",
             examples=list(dict.fromkeys([remediation.rate, "5000/s", "unlimited"])),
         ),
         "load": Param(

@@ -287,6 +287,8 @@ def report(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
 
 
 def _plan(policy: Policy, context: Context, plan_id: object) -> tuple[PlanDocuments, Plan]:
+    if plan_id is None:
+        raise BadInput("there is no plan", where=f"run {_run(context)}", todo="The log of build_plan says why.")
     store = open_store()
     plan = approving.plan_of_run(store, policy.cluster, plan_id, _run(context))
     return PlanDocuments(store, policy.cluster, plan.plan_id), plan

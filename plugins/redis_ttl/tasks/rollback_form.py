@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import Param, get_parsing_context
 
@@ -21,6 +21,8 @@ _PLANS_SHOWN: Final = 20
 def form_of(policy: Policy) -> dict[str, Param]:
     """The fields of the trigger form, by their names in the run's configuration."""
     recent = recent_plans(policy.cluster)
+    # An empty list of examples would be a list to choose nothing from.
+    examples: dict[str, Any] = {"examples": recent} if recent else {}
     return {
         "plan": Param(
             type="string",
@@ -28,7 +30,7 @@ def form_of(policy: Policy) -> dict[str, Param]:
             title="Plan",
             description="The id of the plan to take back: its remediation shows it, and so does the journal's folder in the store. "
             + ("The newest is the first." if recent else "It looks like 20260220T190000Z-0a1b2c."),
-            **({"examples": recent} if recent else {}),
+            **examples,
         ),
         "rules": Param(
             [],

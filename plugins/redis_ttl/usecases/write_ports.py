@@ -45,7 +45,8 @@ class Decided(Protocol):
 class Decisions(Protocol):
     """Decides for the keys of one database of one server what the plan means for them. Writes nothing."""
 
-    def decide(self, batch: Batch) -> Decided: ...
+    def decide(self, batch: Any) -> Decided:
+        """A batch of the node that the decisions are made for."""
 
     def journal(self, changes: Any) -> bytes:
         """The journal object of these changes."""

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from xxhash import xxh3_64_intdigest
 
-from redis_ttl.adapters.journal_columns import journal_rows
+from redis_ttl.adapters.journal_columns import JOURNAL_TYPES, journal_rows
 from redis_ttl.adapters.redis_cluster import cluster_nodes, is_cluster
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
 from redis_ttl.adapters.redis_link import RedisLink
@@ -126,6 +126,7 @@ class Applying:
             forecast=Forecast(0, None, 0, 0, None, 0.0, None, None),
             rate=self.rate,
             load=self.load,
+            canary_watch_s=self.policy.remediation.canary.watch_s,
         )
 
     @property
@@ -183,7 +184,7 @@ class Applying:
         """All rows of the journal, the earliest first."""
         names = self.documents.journal_names()
         rows = [journal_rows(self.documents.journal(name)) for name in names]
-        return pl.concat(rows) if rows else pl.DataFrame(schema={"key": pl.Binary, "was_ms": pl.Int64})
+        return pl.concat(rows) if rows else pl.DataFrame(schema=JOURNAL_TYPES)
 
     def was(self) -> dict[tuple[int, bytes], set[int | None]]:
         """For each key of the journal every expiry that it says the key had before us."""

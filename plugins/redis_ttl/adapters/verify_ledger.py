@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
 
 _KEPT, _CHANGED, _WIPED, _UNFINISHED, _EXPIRED, _GONE = range(6)
+_PLACES_A_PART: Final = 1 << 60
+_UNSEEN: Final = 255
 _JOURNALLED: Final = ("kept", "changed", "wiped", "unfinished", "expired", "gone")
 _NEW, _REWRITTEN, _IN_USE, _LEFT, _MISSED = range(5)
 _OTHERS: Final = ("new", "rewritten", "in_use", "left", "missed")
@@ -48,13 +50,13 @@ class VerifyLedger:
                 "longest_ms": pl.Series([(rule.ttl_s + rule.window_s) * 1000 for rule in caps], dtype=pl.Int64),
             }
         )
-        self._fingerprints: list[pl.Series] = []
-        self._rows: list[pl.DataFrame] = []
+        self._fingerprints = _ByPlace()
+        self._journalled = _ByPlace()
         self._audited = pl.Series(dtype=pl.UInt64)
         self._journal = _EMPTY_JOURNAL
         self._ready = False
-        self._states = _States("at", pl.UInt32)
-        self._others = _States("place", pl.UInt64)
+        self._state = pl.Series("state", dtype=pl.UInt8)
+        self._others = _States()
         self._counts: dict[int, dict[str, int]] = {
             number: dict.fromkeys(("met", "no_ttl_keys", "longer"), 0) for number in self._rules
         }
@@ -63,19 +65,20 @@ class VerifyLedger:
         """Take in the audit's keys without TTL of one checkpoint."""
         table = pl.read_parquet(io.BytesIO(document), columns=["key_hash", "db"])
         for (db,), rows in table.group_by("db"):
-            self._fingerprints.append(in_database(rows["key_hash"], int(str(db))))
+            self._fingerprints.add(in_database(rows["key_hash"], int(str(db))).alias("place").to_frame())
 
     def add_journal(self, document: bytes, *, finished: bool) -> None:
         """Take in a journal object, the earliest first; ``finished``: the part that wrote it came to its end."""
         rows = journal_rows(document)
+        finish = pl.Series("finished", [finished], dtype=pl.Boolean)
         for (db,), part in rows.group_by("db", maintain_order=True):
-            self._rows.append(
+            self._journalled.add(
                 pl.DataFrame(
                     {
                         "place": key_places(part["key"], int(str(db))),
                         "set_ms": part["set_ms"],
-                        "rule": part["rule"].cast(pl.Int32),
-                        "finished": pl.Series([finished], dtype=pl.Boolean).new_from_index(0, part.height),
+                        "rule": part["rule"].cast(pl.UInt16),
+                        "finished": finish.new_from_index(0, part.height),
                     }
                 )
             )
@@ -94,7 +97,7 @@ class VerifyLedger:
         self._count(rows)
         journalled = rows.filter(pl.col("at").is_not_null())
         wiped = journalled.filter(pl.col("ttl_ms").is_null())
-        self._states.add(wiped["at"], self._unless_unfinished(wiped["at"], _WIPED))
+        self._note(wiped["at"], self._unless_unfinished(wiped["at"], _WIPED))
         bare = rows.filter(
             pl.col("at").is_null() & pl.col("ttl_ms").is_null() & pl.col("rule").is_in(self._included.implode())
         )
@@ -107,14 +110,13 @@ class VerifyLedger:
     def result(self, now_ms: int) -> Mapping[int, Mapping[str, int]]:
         """The figures of each rule by their names in ``VerifiedRule``, at that moment of the server's clock."""
         self._prepare()
-        seen = self._states.latest()
-        absent = pl.when(self._journal["set_ms"] <= now_ms).then(_EXPIRED).otherwise(_GONE).cast(pl.UInt8)
-        state = pl.select(absent.alias("state"))["state"] if self._journal.height else pl.Series([], dtype=pl.UInt8)
-        if seen.height:
-            state = state.scatter(seen["at"], seen["state"])
+        absent = pl.when(pl.col("set_ms") <= now_ms).then(_EXPIRED).otherwise(_GONE)
+        states = self._journal.select(
+            "rule", state=pl.when(self._state == _UNSEEN).then(absent).otherwise(self._state).cast(pl.UInt8)
+        )
         figures = {number: dict(counts) for number, counts in self._counts.items()}
         for names, table in (
-            (_JOURNALLED, pl.DataFrame({"rule": self._journal["rule"], "state": state})),
+            (_JOURNALLED, states),
             (_OTHERS, self._others.latest().select("rule", "state")),
         ):
             for number, code, keys in table.group_by("rule", "state").len().iter_rows():
@@ -129,9 +131,9 @@ class VerifyLedger:
         wiped = rows["low_ms"].is_null()
         kept_at, wiped_at = rows["at"].filter(kept.fill_null(value=False)), rows["at"].filter(wiped)
         changed_at = rows["at"].filter(~kept.fill_null(value=True))
-        self._states.add(kept_at, _KEPT)
-        self._states.add(wiped_at, self._unless_unfinished(wiped_at, _WIPED))
-        self._states.add(changed_at, self._unless_unfinished(changed_at, _CHANGED))
+        self._note(kept_at, pl.Series([_KEPT], dtype=pl.UInt8).new_from_index(0, len(kept_at)))
+        self._note(wiped_at, self._unless_unfinished(wiped_at, _WIPED))
+        self._note(changed_at, self._unless_unfinished(changed_at, _CHANGED))
 
     def use(self, suspects: pl.DataFrame, facts: Iterable[KeyFacts], *, since_s: float) -> None:
         """Note why keys of the audit, which we never journalled, have no TTL."""
@@ -142,7 +144,7 @@ class VerifyLedger:
             if key in known
         ]
         if rows:
-            table = pl.DataFrame(rows, schema={"place": pl.UInt64, "rule": pl.Int32, "state": pl.UInt8}, orient="row")
+            table = pl.DataFrame(rows, schema={"place": pl.UInt64, "rule": pl.UInt16, "state": pl.UInt8}, orient="row")
             self._others.add(table["place"], table["state"], table["rule"])
 
     def settle(self, suspects: pl.DataFrame, *, left: bool) -> None:
@@ -162,6 +164,10 @@ class VerifyLedger:
             for name, keys in row.items():
                 counts[name] += keys
 
+    def _note(self, at: pl.Series, states: pl.Series) -> None:
+        if not at.is_empty():
+            self._state = self._state.scatter(at, states)
+
     def _unless_unfinished(self, at: pl.Series, state: int) -> pl.Series:
         finished = self._journal["finished"].gather(at)
         return pl.select(pl.when(finished).then(state).otherwise(_UNFINISHED).cast(pl.UInt8).alias("state"))["state"]
@@ -169,22 +175,13 @@ class VerifyLedger:
     def _prepare(self) -> None:
         if self._ready:
             return
-        if self._fingerprints:
-            self._audited = pl.concat(self._fingerprints).sort()
-        if self._rows:
-            rows = pl.concat(self._rows)
-            self._rows = []
-            # Rows of one key are few and far between: attempts that were cut off journalled what others wrote.
-            doubled = rows["place"].is_duplicated()
-            if doubled.any():
-                newest = (
-                    rows.filter(doubled)
-                    .group_by("place", maintain_order=True)
-                    .agg(pl.col("set_ms").last(), pl.col("rule").last(), pl.col("finished").any())
-                )
-                rows = pl.concat([rows.filter(~doubled), newest])
-            self._journal = rows.sort("place")
-        self._fingerprints = []
+        fingerprints = self._fingerprints.table()
+        if fingerprints is not None:
+            self._audited = fingerprints["place"]
+        journal = self._journalled.table()
+        if journal is not None:
+            self._journal = journal
+        self._state = pl.Series("state", [_UNSEEN], dtype=pl.UInt8).new_from_index(0, self._journal.height)
         self._ready = True
 
 
@@ -226,43 +223,70 @@ class JudgedBatch:
 
 
 class _States:
-    """The latest state of each key that was met, by its place in some table."""
+    """The latest state of each key outside the journal, by its place."""
 
-    def __init__(self, by: str, kind: type[pl.DataType]) -> None:
-        self._by = by
-        self._kind = kind
+    def __init__(self) -> None:
         self._parts: list[pl.DataFrame] = []
         self._waiting = 0
 
-    def add(self, keys: pl.Series, state: pl.Series | int, rule: pl.Series | None = None) -> None:
-        if keys.is_empty():
+    def add(self, places: pl.Series, state: pl.Series | int, rules: pl.Series) -> None:
+        if places.is_empty():
             return
-        columns = [
-            keys.cast(self._kind).alias(self._by),
-            (
-                state
-                if isinstance(state, pl.Series)
-                else pl.Series([state], dtype=pl.UInt8).new_from_index(0, len(keys))
-            ).alias("state"),
-        ]
-        if rule is not None:
-            columns.append(rule.alias("rule"))
-        self._parts.append(pl.DataFrame(columns))
-        self._waiting += len(keys)
+        if isinstance(state, int):
+            state = pl.Series([state], dtype=pl.UInt8).new_from_index(0, len(places))
+        self._parts.append(pl.DataFrame({"place": places, "state": state, "rule": rules.cast(pl.UInt16)}))
+        self._waiting += len(places)
         if self._waiting > _STATES_HELD:
             self.latest()
 
     def latest(self) -> pl.DataFrame:
         """One row for each key."""
         if not self._parts:
-            return pl.DataFrame(schema={self._by: self._kind, "state": pl.UInt8, "rule": pl.Int32})
-        rows = pl.concat(self._parts).unique(self._by, keep="last")
+            return pl.DataFrame(schema={"place": pl.UInt64, "state": pl.UInt8, "rule": pl.UInt16})
+        rows = pl.concat(self._parts).unique("place", keep="last")
         self._parts, self._waiting = [rows], 0
         return rows
 
 
+class _ByPlace:
+    """Rows in the making of a table that is sorted by place. Sixteen parts, by the first bits, are sorted one after the other,
+    so that sorting needs little more room than the rows do.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[int, list[pl.DataFrame]] = {}
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Take in rows, later ones after earlier ones."""
+        with_part = rows.with_columns(part=(pl.col("place") // _PLACES_A_PART).cast(pl.UInt8))
+        for (part,), some in with_part.partition_by("part", as_dict=True, include_key=False).items():
+            self._parts.setdefault(int(str(part)), []).append(some)
+
+    def table(self) -> pl.DataFrame | None:
+        """One row for each place, the latest; None without rows. There are no rows here any more then."""
+        columns: dict[str, list[pl.Series]] = {}
+        for part in sorted(self._parts):
+            rows = _latest(pl.concat(self._parts.pop(part)))
+            for column in rows:
+                columns.setdefault(column.name, []).append(column)
+        return (
+            pl.DataFrame([pl.concat(columns.pop(name), rechunk=True) for name in tuple(columns)]) if columns else None
+        )
+
+
+def _latest(rows: pl.DataFrame) -> pl.DataFrame:
+    ordered = rows.sort("place", maintain_order=True)
+    again = ordered["place"] == ordered["place"].shift(1)
+    if not again.any():
+        return ordered
+    # Few and far between: attempts that were cut off journalled what others wrote, and a scan may meet a key twice.
+    finished = [pl.col("finished").any()] if "finished" in ordered.columns else []
+    rest = [pl.col(name).last() for name in ordered.columns if name not in ("place", "finished")]
+    return ordered.group_by("place", maintain_order=True).agg(*rest, *finished).select(ordered.columns)
+
+
 _EMPTY_JOURNAL: Final = pl.DataFrame(
-    schema={"place": pl.UInt64, "set_ms": pl.Int64, "rule": pl.Int32, "finished": pl.Boolean}
+    schema={"place": pl.UInt64, "set_ms": pl.Int64, "rule": pl.UInt16, "finished": pl.Boolean}
 )
 
 

@@ -48,7 +48,12 @@ def remediation_page(
 
 
 def _headline(plan: Plan, parts: Sequence[PartResult], verification: Verification | None) -> str:
-    written = sum(part.changed for part in parts)
+    # An attempt that was killed has left its journal, but no account.
+    written = (
+        sum(rule.journalled - rule.unfinished for rule in verification.rules)
+        if verification
+        else sum(part.changed for part in parts)
+    )
     ended = next((part for part in reversed(parts) if part.outcome is not Outcome.DONE), None)
     done = verification.complete if verification else _complete(plan, parts)
     text = f"**{count(written)} of {count(plan.change_keys)} planned keys were given an expiry.**"

@@ -1,0 +1,232 @@
+"""What Airflow's own records of a gate mean, and which plan a run may use. The records are as a live Airflow left them."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redis_ttl.adapters.store import Store
+from redis_ttl.domain.approval import GATES, ApprovalRequest, Channel, Decision, Verdict
+from redis_ttl.domain.errors import BadInput, NotApproved
+from redis_ttl.domain.policy import Owner, Policy, RemediationSettings
+from redis_ttl.usecases.confirm_approval import (
+    FormAnswer,
+    GateTrace,
+    Mark,
+    confirm_approval,
+    decide_answer,
+    plan_of_run,
+    require_approval,
+)
+from redis_ttl.usecases.plan_documents import PlanDocuments
+from tests.domain.test_approval import PLAN as SHAPE
+
+GATE = GATES[0]
+POLICY = Policy("market", "redis_market", Owner("growth"), remediation=RemediationSettings(approvers=("bob", "erin")))
+PLAN = dataclasses.replace(SHAPE, policy_hash=POLICY.hash)
+REQUEST = ApprovalRequest("r1", PLAN.plan_id, PLAN.digest, GATE, 1, "2026-02-20T10:01:00+00:00")
+MARKED = Mark("2026-02-20T10:02:00.100000+00:00", "bob", "success", "looks right")
+TRACE = GateTrace(attempt=1, ended_at="2026-02-20T10:02:00.140000+00:00", marks=(MARKED,))
+NOW = datetime(2026, 2, 20, 10, 3, tzinfo=UTC)
+
+
+class History:
+    """Airflow's records of one gate."""
+
+    def __init__(self, trace: GateTrace) -> None:
+        self._trace = trace
+
+    def trace(self, gate: str) -> GateTrace:
+        """The records."""
+        del gate
+        return self._trace
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> PlanDocuments:
+    """The documents of a plan that was shown once."""
+    kept = PlanDocuments(Store(tmp_path), PLAN.cluster, PLAN.plan_id)
+    kept.write_plan(PLAN)
+    kept.write_request(REQUEST)
+    return kept
+
+
+def confirm(
+    documents: PlanDocuments, trace: GateTrace | None, state: str | None = "success", policy: Policy = POLICY
+) -> Any:
+    """What confirming comes to, for a gate in that state with these records."""
+    history = None if trace is None else History(trace)
+    return confirm_approval(documents, policy, PLAN, PLAN.run, NOW, states={GATE: state}, history=history)
+
+
+def changed(**fields: Any) -> GateTrace:
+    """The records of a mark by bob, but for these."""
+    return dataclasses.replace(TRACE, **fields)
+
+
+def marked(**fields: Any) -> GateTrace:
+    """The records of a mark, but for these fields of the mark."""
+    return changed(marks=(dataclasses.replace(MARKED, **fields),))
+
+
+def test_a_mark_by_an_approver_is_an_approval(documents: PlanDocuments) -> None:
+    """It is kept as a decision with name, time and note, once."""
+    assert confirm(documents, TRACE).by == ("bob",)
+    assert confirm(documents, TRACE).by == ("bob",)
+    (decision,) = documents.decisions()
+    assert (decision.verdict, decision.channel, decision.by) == (Verdict.APPROVED, Channel.MARK, "bob")
+    assert (decision.at, decision.comment) == (MARKED.at, "looks right")
+
+
+@pytest.mark.parametrize(
+    ("trace", "words"),
+    [
+        (None, "redis_ttl_airflow"),
+        (changed(marks=()), "doesn't say who marked it"),
+        (marked(owner="Anonymous"), "nobody's name"),
+        (marked(owner="anonymous"), "nobody's name"),
+        (marked(owner=None), "nobody's name"),
+        (marked(owner="dave"), "dave, who may not approve; the policy names bob and erin"),
+        (marked(new_state="failed"), "the last mark in Airflow's audit log is failed, by bob"),
+        (marked(at="2026-02-20T10:00:59+00:00"), "doesn't say who marked it"),
+        (marked(at="2026-02-20T10:01:50+00:00"), "somebody else may have ended it"),
+        (marked(at="2026-02-20T10:02:01+00:00"), "somebody else may have ended it"),
+        (changed(ended_at=None), "somebody else may have ended it"),
+        (changed(attempt=2), "was cleared, and marked success before it showed the plan again"),
+        (changed(marks=(), answered_by="erin"), "erin answered its form, which no longer changed anything"),
+    ],
+)
+def test_any_other_mark_is_none(documents: PlanDocuments, trace: GateTrace | None, words: str) -> None:
+    """A mark that can't be told for certain, or by somebody who may not, is kept as invalid, with the reason."""
+    with pytest.raises(NotApproved, match="invalid at approve_plan"):
+        confirm(documents, trace)
+    (decision,) = documents.decisions()
+    assert decision.verdict is Verdict.INVALID
+    assert words in (decision.why or "")
+
+
+def test_in_all_admins_mode_nobody_can_mark(documents: PlanDocuments) -> None:
+    """Without logins Airflow calls everybody Anonymous, which is refused also where the policy names no approvers."""
+    anybody = dataclasses.replace(POLICY, remediation=RemediationSettings())
+    plan = dataclasses.replace(PLAN, policy_hash=anybody.hash)
+    kept = PlanDocuments(documents._documents, PLAN.cluster, "20260220T100001Z-abcdef")
+    kept.write_request(dataclasses.replace(REQUEST, digest=plan.digest))
+    history = History(marked(owner="Anonymous"))
+    with pytest.raises(NotApproved, match="nobody's name"):
+        confirm_approval(kept, anybody, plan, plan.run, NOW, states={GATE: "success"}, history=history)
+
+
+@pytest.mark.parametrize("by", ["Anonymous", "anonymous", None, "", "airflow"])
+def test_in_all_admins_mode_nobody_can_answer(documents: PlanDocuments, by: str | None) -> None:
+    """The form's answer of nobody is invalid, whoever the policy names."""
+    answer = FormAnswer(approves=True, by=by, at="2026-02-20T10:02:00+00:00", echoed=PLAN.digest)
+    decision = decide_answer(documents, dataclasses.replace(POLICY, remediation=RemediationSettings()), REQUEST, answer)
+    assert decision.verdict is Verdict.INVALID
+    assert "nobody's name" in (decision.why or "")
+
+
+@pytest.mark.parametrize(
+    ("state", "trace", "verdict", "words"),
+    [
+        ("failed", marked(new_state="failed"), Verdict.REJECTED, "marked failed"),
+        ("skipped", marked(new_state="skipped"), Verdict.REJECTED, "marked skipped"),
+        ("failed", marked(new_state="failed", owner="dave"), Verdict.REJECTED, "marked failed"),
+        ("failed", marked(new_state="failed", owner="Anonymous"), Verdict.INVALID, "nobody that has a name"),
+        ("failed", changed(marks=()), Verdict.INVALID, "nothing says who did it"),
+        ("failed", changed(marks=(), answered_by="bob", lost=True), Verdict.INVALID, "state mismatch"),
+    ],
+)
+def test_a_gate_that_failed_is_no(
+    documents: PlanDocuments, state: str, trace: GateTrace, verdict: Verdict, words: str
+) -> None:
+    """A mark as failed or skipped rejects, whoever made it; a gate that failed otherwise isn't approved either."""
+    with pytest.raises(NotApproved):
+        confirm(documents, trace, state)
+    (decision,) = documents.decisions()
+    assert decision.verdict is verdict
+    assert words in (decision.why or "")
+
+
+@pytest.mark.parametrize(
+    ("trace", "words"), [(None, "state mismatch"), (changed(marks=(), lost=True), "state mismatch")]
+)
+def test_an_approval_whose_gate_was_lost_is_withdrawn(
+    documents: PlanDocuments, trace: GateTrace | None, words: str
+) -> None:
+    """When the scheduler fails the gate after its form was answered, the plan isn't approved, and the log says what to do."""
+    documents.write_decision(form_approval())
+    with pytest.raises(NotApproved, match=r"Clear approve_plan") as caught:
+        confirm(documents, trace, "failed")
+    assert words in str(caught.value)
+    with pytest.raises(NotApproved):
+        require_approval(documents, POLICY, PLAN, PLAN.run, NOW)
+
+
+def test_a_mark_as_failed_takes_the_form_s_approval_back(documents: PlanDocuments) -> None:
+    """Whoever marks the gate as failed after somebody approved rejects the plan."""
+    documents.write_decision(form_approval())
+    with pytest.raises(NotApproved, match="rejected at approve_plan by erin"):
+        confirm(documents, marked(owner="erin", new_state="failed"), "failed")
+
+
+def test_a_gate_that_still_waits_leaves_no_record(documents: PlanDocuments) -> None:
+    """Nobody has decided, so there is nothing to write down."""
+    with pytest.raises(NotApproved, match="nobody has decided"):
+        confirm(documents, TRACE, "awaiting_input")
+    assert documents.decisions() == []
+
+
+@pytest.mark.parametrize(
+    "policy", [POLICY, dataclasses.replace(POLICY, remediation=RemediationSettings(approvers=("bob", "zoe")))]
+)
+def test_an_answer_of_an_approver_for_this_digest_approves(documents: PlanDocuments, policy: Policy) -> None:
+    """With its comment and the moment at which it was sent."""
+    answer = FormAnswer(approves=True, by="bob", at="2026-02-20T10:02:00+00:00", echoed=PLAN.digest, comment="go")
+    decision = decide_answer(documents, policy, REQUEST, answer)
+    assert (decision.verdict, decision.by, decision.at, decision.comment) == (Verdict.APPROVED, "bob", answer.at, "go")
+
+
+@pytest.mark.parametrize(
+    ("run", "plan_id", "error"),
+    [
+        ("another/run", PLAN.plan_id, NotApproved),
+        (PLAN.run, "../../etc/passwd", BadInput),
+        (PLAN.run, None, BadInput),
+        (PLAN.run, 7, BadInput),
+        (PLAN.run, {"plan_id": PLAN.plan_id}, BadInput),
+    ],
+)
+def test_a_run_uses_its_own_plan_only(
+    documents: PlanDocuments, tmp_path: Path, run: str, plan_id: object, error: type[Exception]
+) -> None:
+    """An XCom that was edited can't lead to another run's plan, nor out of the folder of plans."""
+    assert documents.plan() == plan_of_run(Store(tmp_path), PLAN.cluster, PLAN.plan_id, PLAN.run)
+    with pytest.raises(error):
+        plan_of_run(Store(tmp_path), PLAN.cluster, plan_id, run)
+
+
+def test_a_run_uses_its_newest_plan_only(documents: PlanDocuments, tmp_path: Path) -> None:
+    """When build_plan was cleared, the plan before is out of use, though somebody approved it."""
+    newer = dataclasses.replace(PLAN, plan_id="20260220T100500Z-000000")
+    PlanDocuments(Store(tmp_path), PLAN.cluster, newer.plan_id).write_plan(newer)
+    with pytest.raises(NotApproved, match="newer plan"):
+        plan_of_run(Store(tmp_path), PLAN.cluster, documents.plan_id, PLAN.run)
+
+
+def test_another_run_s_approval_is_none(documents: PlanDocuments) -> None:
+    """A writer refuses a plan that was made in another run, though it is approved."""
+    documents.write_decision(form_approval())
+    assert require_approval(documents, POLICY, PLAN, PLAN.run, NOW).by == ("bob",)
+    with pytest.raises(NotApproved, match="another run"):
+        require_approval(documents, POLICY, PLAN, "redis_ttl.market.remediate/manual__2", NOW)
+
+
+def form_approval() -> Decision:
+    """What the gate writes when bob approves in its form."""
+    return Decision(
+        "r1", PLAN.plan_id, PLAN.digest, GATE, Verdict.APPROVED, Channel.FORM, "bob", "2026-02-20T10:01:30+00:00"
+    )

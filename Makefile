@@ -52,6 +52,10 @@ format: $(DEV_INSTALLED) ## Format, and fix what lint can fix
 bench: $(DEV_INSTALLED) ## Measure the audit beside redis-cli and redis-py, and write build/bench.json
 	@PYTHONPATH=plugins:. $(BIN)/python -m bench
 
+.PHONY: proof
+proof: $(DEV_INSTALLED) ## Remediate and roll back the whole incident in Airflow, and ask the server key by key (KEYS=669383 for a tenth)
+	@PYTHONPATH=plugins:. $(BIN)/python -m proof $(if $(KEYS),--keys '$(KEYS)')
+
 .PHONY: lock
 lock: $(BIN)/python ## Write constraints.txt anew from constraints.in (ARGS=--upgrade for the newest versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \

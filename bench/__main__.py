@@ -15,6 +15,7 @@ from typing import Final
 from bench.bench_server import bench_server
 from bench.gentle import rows_of_gentle
 from bench.in_airflow import rows_in_airflow
+from bench.remediation import rows_of_remediation
 from bench.rounds import rows_measured_once, rows_of_rounds, run_rounds
 from bench.rows import Row, table, write_json
 
@@ -33,7 +34,9 @@ def measure(keys: int, rounds: int, turn_s: float = TURN_S) -> list[Row]:
         if server.cli is None:
             _say("no redis-cli for this server: its reports aren't measured")
         rows = rows_of_rounds(run_rounds(server, rounds, _say))
-        return [*rows, *rows_measured_once(server, _say), *rows_of_gentle(server, _say, turns=TURNS, turn_s=turn_s)]
+        rows += rows_measured_once(server, _say)
+        rows += rows_of_gentle(server, _say, turns=TURNS, turn_s=turn_s)
+    return [*rows, *rows_of_remediation(keys, rounds, _say, turns=TURNS, turn_s=turn_s)]
 
 
 def _say(text: str) -> None:

@@ -19,6 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import redis_ttl.cli  # noqa: F401  # what the terminal settles before anything imports polars
+
+# isort: split
 from redis_ttl.adapters.pattern_merger import PatternMerger
 from redis_ttl.adapters.redis_deployment import RedisDeployment
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
@@ -162,7 +165,7 @@ def _audit(place: str, url: str, *, shards: int, load: str, rules: int) -> Audit
         reading_server_cpu_s=reading.marks[-1][1] - reading.marks[0][1],
         server_cpu_s=cpu_s[3] - cpu_s[0],
         own_cpu_s=_own_cpu_s() - own_cpu_before_s,
-        peak_mib=_peak_mib(),
+        peak_mib=peak_mib(),
     )
 
 
@@ -211,7 +214,7 @@ def _own_cpu_s() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """The peak of resident memory, from the kernel; unlike getrusage's it doesn't begin with the parent's."""
     status = Path("/proc/self/status")
     if not status.exists():  # no Linux

@@ -31,6 +31,11 @@ def test_every_promise_has_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "peak memory of the scanning process",
         "GET p99 beside a gentle audit against idle",
         "server CPU share of a gentle audit",
+        "keys changed, journalled, scan included, 1 task",
+        "keys changed against the bare pipeline",
+        "journal bytes per key, the incident's rules",
+        "peak memory of the writing process",
+        "GET p99 beside a remediation against idle",
     } <= promises
 
 

@@ -326,7 +326,7 @@ class _Work:
             clock=self.tools.clock,
             log=self.tools.log,
             progress=self.progress,
-            valid_until_ms=self.approval.valid_until_ms,
+            approve=self.tools.approve,
         )
         self.gates.append(gate)
         return gate
@@ -519,6 +519,15 @@ def _refuse_too_many(plan: Plan, accounts: Mapping[int, RuleAccount]) -> None:
                 allowed=f"at most {rule.limit_keys:,} (planned {rule.change_keys:,})",
                 todo="Nothing was written. Audit again and make a new plan, or correct the rule.",
             )
+    found = sum(each.left + each.already_ours for each in accounts.values())
+    if plan.limit_keys is not None and found > plan.limit_keys:
+        raise TooManyMatches(
+            "the rules together match more keys than one run may change",
+            where=plan.plan_id,
+            found=f"{found:,} keys",
+            allowed=f"at most {plan.limit_keys:,} (planned {plan.change_keys:,})",
+            todo="Nothing was written. Audit again and make a new plan, take fewer rules at a time, or raise the policy's caps.",
+        )
 
 
 def _refuse_due(now_s: float, due_s: float) -> None:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.control import Wish, WishedState
-from redis_ttl.domain.errors import ServerChanged
+from redis_ttl.domain.errors import RedisTtlError, ServerChanged, StoreProblem
 from redis_ttl.domain.guards import Guards, Ruling, Step
 from redis_ttl.domain.remediation import Interruption, Outcome
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
     from redis_ttl.domain.rate import Rate
     from redis_ttl.usecases.ports import Clock
-    from redis_ttl.usecases.write_ports import Control, WritableNode
+    from redis_ttl.usecases.write_ports import Approve, Control, WritableNode
 
+#: How often the store is asked whether the plan is approved still.
+APPROVAL_S: Final = 20.0
 HEALTH_S: Final = 1.0
 CONTROL_S: Final = 2.0
 LOG_S: Final = 4.0
@@ -63,7 +65,7 @@ class WriteGate:
     clock: Clock
     log: Callable[[str], None]
     progress: Callable[[], str]
-    valid_until_ms: int
+    approve: Approve
     interruptions: list[Interruption] = field(default_factory=list)
     trouble: str | None = None
     """Why the store takes nothing now; set by who tried."""
@@ -72,6 +74,9 @@ class WriteGate:
     _guards: Guards = field(init=False)
     _wish: Wish = field(default=Wish(), init=False)
     _ruling: Ruling = field(default=Ruling(Step.GO), init=False)
+    _unapproved: str | None = field(default=None, init=False)
+    _valid_until_ms: int = field(default=0, init=False)
+    _next_approval_s: float = field(default=0.0, init=False)
     _next_health_s: float = field(default=0.0, init=False)
     _next_control_s: float = field(default=0.0, init=False)
     _next_log_s: float = field(default=0.0, init=False)
@@ -125,8 +130,7 @@ class WriteGate:
         if now_s >= self._next_health_s:
             self._next_health_s = now_s + HEALTH_S
             self._ruling = self._guards.look(self._read())
-            if self.clock.now().timestamp() * 1000 > self.valid_until_ms:
-                raise Ended(Outcome.ABORTED, "the approval's time is over")
+            self._look_for_approval(now_s)
         if self._wish.state is WishedState.STOP:
             raise Ended(Outcome.STOPPED, self._wish.why or "the operator stopped it")
         if self._ruling.step is Step.ABORT:
@@ -135,7 +139,22 @@ class WriteGate:
             return self._wish.why or "the operator paused it"
         if self._ruling.step is Step.PAUSE:
             return self._ruling.reason
-        return self.trouble
+        return self.trouble or self._unapproved
+
+    def _look_for_approval(self, now_s: float) -> None:
+        """End the work when its approval has: its time is over, or somebody has taken it back."""
+        if now_s >= self._next_approval_s:
+            self._next_approval_s = now_s + APPROVAL_S
+            try:
+                self._valid_until_ms = self.approve().valid_until_ms
+                self._unapproved = None
+            except StoreProblem as error:
+                self._next_approval_s = now_s + CONTROL_S
+                self._unapproved = f"the approval can't be read ({error})"
+            except RedisTtlError as error:
+                raise Ended(Outcome.ABORTED, str(error)) from error
+        if self._unapproved is None and self.clock.now().timestamp() * 1000 > self._valid_until_ms:
+            raise Ended(Outcome.ABORTED, "the approval's time is over")
 
     def _read(self) -> Reading:
         reading = self.node.health()

@@ -57,6 +57,19 @@ def test_more_matches_than_planned_stop_before_the_first_write(valkey: Server, t
     assert applying.canary().outcome is Outcome.DONE
 
 
+def test_more_keys_than_one_run_may_change_are_refused_before_the_first_write(valkey: Server, tmp_path: Path) -> None:
+    """Rules that keep their own bounds and together pass the run's are refused, and nothing is written."""
+    with valkey.client() as client:
+        client.mset({f"{family}:{number}": "x" for family in "ab" for number in range(60)})
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}"), rule("b:{n}")), limit_keys=60)
+    applying.plan = replace(applying.plan, limit_keys=119)
+    with pytest.raises(TooManyMatches, match="120 keys; expected at most 119"):
+        applying.canary()
+    assert applying.journal().is_empty()
+    with valkey.client() as client:
+        assert client.info("keyspace")["db0"]["expires"] == 0
+
+
 def test_no_approval_no_write(valkey: Server, tmp_path: Path) -> None:
     """Every part asks for the approval, and what that raises ends it before anything is read."""
     fill(valkey)

@@ -7,6 +7,7 @@ decided elsewhere; that they were journalled is the caller's promise.
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -23,7 +24,7 @@ from redis_ttl.domain.remediation import RuleAccount
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.adapters.redis_link import RedisLink, Reply
+    from redis_ttl.adapters.redis_link import RedisLink, Reply, Word
 
 #: Keys that one call of the script takes: it blocks the server for about a fifth of a millisecond.
 _SCRIPT_KEYS: Final = 100
@@ -250,16 +251,26 @@ def refuse_missing_commands(link: RedisLink) -> bool:
     """Whether the server knows NX and LT and tells instants (Redis 7.0); raises `MissingPermission` for a user who may
     not ask, or may not write.
     """
-    absent = b"redis_ttl:absent:key"
-    for words in (("PEXPIRETIME", absent), ("PEXPIREAT", absent, 1, "XX", "LT")):
-        reply = link.call_many([words])[0]
-        if isinstance(reply, ErrorReply):
-            if reply.is_unknown_command or "wrong number of arguments" in reply.text:
-                return False
-            if reply.text.startswith(ELSEWHERE):
-                continue
-            if reply.text.startswith("READONLY"):
-                raise ServerChanged("the server takes no writes (a failover)", where=link.where, found=reply.text)
+    absent = b"redis_ttl:absent:" + secrets.token_hex(16).encode()
+    if not all(
+        _may_send(link, words) for words in (("PEXPIRETIME", absent), ("PEXPIREAT", absent, _FAR_MS, "XX", "LT"))
+    ):
+        # What the script calls instead; a server checks that only when it gets there.
+        for words in (("PEXPIREAT", absent, _FAR_MS), ("PTTL", absent), ("TIME",)):
+            _may_send(link, words)
+        return False
+    return True
+
+
+def _may_send(link: RedisLink, words: Sequence[Word]) -> bool:
+    """Whether the server knows the command in this form; raises when this user may not send it."""
+    reply = link.call_many([words])[0]
+    if isinstance(reply, ErrorReply):
+        if reply.is_unknown_command or "wrong number of arguments" in reply.text:
+            return False
+        if reply.text.startswith("READONLY"):
+            raise ServerChanged("the server takes no writes (a failover)", where=link.where, found=reply.text)
+        if not reply.text.startswith(ELSEWHERE):
             raise link.translate(reply, words) from reply
     return True
 
@@ -279,6 +290,7 @@ class _SetHeads(dict[int, bytes]):
 _SET_HEADS: Final = _SetHeads(4)
 _CAP_HEADS: Final = _SetHeads(5)
 _NOTHING: Final = pl.DataFrame(schema=CHANGE_TYPES)
+_FAR_MS: Final = 9_999_999_999_999
 # Instants have 13 digits from 2001 to 2286.
 _DIGITS: Final = 13
 _MIDDLE: Final = b"\r\n$13\r\n"

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from redis_ttl.adapters.redis_endpoint import Endpoint
     from redis_ttl.domain.approval import Approval
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.policy import Policy
@@ -241,7 +242,7 @@ def verify(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     verification = verifying.verify_plan(
         plan,
         verifying.VerifyTools(
-            redis=RedisDeployment(endpoint_of(policy.connection), parse_load(plan.load)),
+            redis=RedisDeployment(_writing_endpoint(policy), parse_load(plan.load)),
             documents=open_store(),
             policy=policy,
             new_ledger=VerifyLedger,
@@ -300,9 +301,8 @@ def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Pla
     def approve() -> Approval:
         return approving.require_approval(documents, policy, plan, run, SystemClock().now())
 
-    endpoint = endpoint_of(policy.write_connection or policy.connection)
     return applying.ApplyTools(
-        redis=WritableDeployment(endpoint, parse_load(plan.load)),
+        redis=WritableDeployment(_writing_endpoint(policy), parse_load(plan.load)),
         documents=documents,
         policy=policy,
         approve=approve,
@@ -311,6 +311,10 @@ def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Pla
         log=lambda text: _log.info("%s", text),
         token=secrets.token_hex(3),
     )
+
+
+def _writing_endpoint(policy: Policy) -> Endpoint:
+    return endpoint_of(policy.write_connection or policy.connection)
 
 
 def _told(result: PartResult) -> dict[str, Any]:

@@ -274,7 +274,8 @@ class _Work:
                     time.sleep(HEALTH_S)
                     wait_s -= HEALTH_S
                     gate.check()
-                time.sleep(wait_s)
+                if wait_s > 0:  # even a sleep of nothing hands the interpreter to another thread
+                    time.sleep(wait_s)
         except Ended:
             self._add({rule: RuleAccount(left=keys) for rule, keys in writer.drop().items()})
             self._settle(node, writer, gate)

@@ -120,6 +120,7 @@ def report(policy: Policy, context: Context, verified: Mapping[str, Any]) -> dic
     return {
         "plan_id": plan.plan_id,
         "dry_run": result.dry_run,
+        "restored": total.restored,
         **{name: getattr(total, name) for name in total.__slots__},
     }
 

@@ -91,9 +91,12 @@ def parse_load(text: str) -> Load:
 
 
 class FastPace:
-    """Full pages, no pauses: the server's thread is the limit."""
+    """Large pages, no pauses: the server's thread is the limit."""
 
-    page_keys = MOST_KEYS_PER_PAGE
+    # Not the most: a page's keys shall still be in the processor's cache when their TTLs are asked for. Measured in
+    # turns on one with half a MiB, 700 to 800 keys at a time cost the server about a tenth less for each than a
+    # thousand.
+    page_keys = 750
     keeps_busy = True
 
     def pause_s(self, *, keys: int, elapsed_s: float, now_s: float) -> float:  # noqa: ARG002

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.sdk import DAG, TriggerRule, get_current_context, result, task
+from airflow.sdk import DAG, TriggerRule, chain, get_current_context, result, task
 
 from redis_ttl.domain.approval import gates_of
 from redis_ttl.tasks import remediate_pages
@@ -126,6 +126,7 @@ def build_remediate_dag(policy: Policy) -> DAG:
         shards: Any = check_canary(plan)
         applied: Any = apply_shard.expand(shard=shards)
         verified: Any = verify(plan)
-        announced >> gates >> confirmed >> canary >> shards
+        # One gate after the other: the second needs somebody else, and nobody reads what is rejected already.
+        chain(announced, *gates, confirmed, canary, shards)
         applied >> verified >> report(plan)
     return dag

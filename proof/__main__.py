@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ _RUN_WITHIN_S: Final = 1_800.0
 _AT_REST_S: Final = 4.0
 #: By how much a key's own expiry must lie ahead for its fate to be ours alone.
 _SPARE_MS: Final = 3_600_000
+_EXIT_BY_SIGNAL: Final = 128
 
 
 @dataclass(slots=True)
@@ -67,6 +69,9 @@ class Proof:
 
 def main() -> int:
     """Run it; 0 when everything holds."""
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(_EXIT_BY_SIGNAL + signal.SIGTERM)
+    )  # what was started is stopped then
     parser = argparse.ArgumentParser(prog="make proof", description=__doc__)
     parser.add_argument("--keys", type=int, default=FULL_KEYS)
     keys = parser.parse_args().keys

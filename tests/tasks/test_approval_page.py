@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.airflow_live import ROOT
+from tests.servers import Server
+from tests.tasks.conftest import LiveTests
+
+pytestmark = pytest.mark.timeout(300)
+
+CLUSTER = "shop"
+GATE = "approve_plan"
+_DOCUMENTED = ROOT / "docs" / "images" / "approval_page.png"
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+_FLAGS += ["--disable-component-update", "--disable-sync"]
+#: Airflow 3.3 may lose an answer that comes while it is still putting the task to rest.
+_AT_REST_S = 3.0
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """A page of a real browser."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium; .ci/run installs one")
+        pytest.skip("no Chromium (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1500})
+        page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
+        yield page
+        browser.close()
+
+
+def test_approving_in_a_browser(live: LiveTests, valkey: Server, page: Page, tmp_path: Path) -> None:
+    """The waiting task's page shows the plan with its digest, and the Approve button has it written."""
+    with valkey.client() as client:
+        client.mset({f"MARKETING:COUPON:UNREAD:{number}": "x" * 200 for number in range(1_000)})
+        for number in range(500):
+            client.set(f"contact:last:activity:{number}", "x", ex=364 * 86_400)
+        client.mset({f"order:{number}": "" for number in range(3_000)})
+    run_id, dag_id, digest = _waiting_run(live, valkey)
+
+    page.goto(f"{live.airflow.url}/dags/{dag_id}/runs/{run_id}/tasks/{GATE}/required_actions")
+    _log_in(page, "bob", live.airflow.password_of("bob"))
+    expect(page.get_by_text(digest)).to_be_visible()
+    expect(page.get_by_role("cell", name="MARKETING:COUPON:UNREAD:{userId}").first).to_be_visible()
+    picture = tmp_path / "approval_page.png"
+    page.screenshot(path=picture)
+    assert picture.stat().st_size > 50_000
+    if os.environ.get("UPDATE_SCREENSHOTS"):
+        _DOCUMENTED.parent.mkdir(exist_ok=True)
+        shutil.copy(picture, _DOCUMENTED)
+
+    time.sleep(_AT_REST_S)
+    page.get_by_role("button", name="Approve").click()
+    assert live.airflow.wait_run(dag_id, run_id, 120) == "success"
+    with valkey.client() as client:
+        assert client.info("keyspace")["db0"]["expires"] == 1_500
+
+
+def _waiting_run(live: LiveTests, server: Server) -> tuple[str, str, str]:
+    """A remediation that waits: its run, its DAG, the digest of its plan."""
+    live.connect(f"redis_{CLUSTER}", server)
+    (live.policies / f"{CLUSTER}.yaml").write_text(f"""\
+cluster: {CLUSTER}
+connection: redis_{CLUSTER}
+owner: {{team: growth}}
+audit: {{schedule: none, load: fast}}
+remediation: {{approvers: [bob, erin], canary: {{watch: 0s}}, rate: unlimited, load: fast}}
+rules:
+  - pattern: "MARKETING:COUPON:UNREAD:{{userId}}"
+    ttl: 60d
+    priority: P1
+    sign_off: {{by: Lin Wei, on: 2026-02-20}}
+  - pattern: "contact:last:activity:{{contactId}}"
+    ttl: 90d
+    mode: cap
+    sign_off: {{by: Lin Wei, on: 2026-02-20}}
+""")
+    airflow = live.airflow
+    audit_id, dag_id = (f"redis_ttl.{CLUSTER}.{job}" for job in ("audit", "remediate"))
+    airflow.unpause(audit_id)
+    assert airflow.wait_run(audit_id, airflow.trigger(audit_id)) == "success"
+    airflow.unpause(dag_id)
+    run_id = airflow.trigger(dag_id)
+
+    def gate() -> dict[str, Any]:
+        tasks = airflow.task_instances(dag_id, run_id)
+        assert not [task for task in tasks if task["state"] == "failed"]
+        return next(task for task in tasks if task["task_id"] == GATE)
+
+    airflow.wait(lambda: gate()["state"] == "awaiting_input", "the plan")
+    [plan] = (live.store / CLUSTER / "plans").iterdir()
+    digest = plan.read_text().rsplit('"digest": "', 1)[1][:64]
+    return run_id, dag_id, digest
+
+
+def _log_in(page: Page, user: str, password: str) -> None:
+    page.get_by_label("Username").fill(user)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()

@@ -1,4 +1,4 @@
-"""One shard of a remediation on a keyspace where every key matches, in a process of its own.
+"""One shard of a remediation on a keyspace where every key matches, and its rollback, in a process of its own.
 
 A process of its own because its memory and its interpreter are part of the figures; it is started as ``python -m
 bench.our_remediation`` and answers with an empty line when it begins to write the shard and one line of JSON at the end.
@@ -21,21 +21,32 @@ from tempfile import TemporaryDirectory
 from bench.our_audit import peak_mib
 from redis_ttl.domain.policy import Mode, Policy
 from tests.usecases.applying import DAY_S, Applying, policy_of, rule
+from tests.usecases.restoring import roll_back
 
 
 @dataclass(frozen=True, slots=True)
 class RemediationFigures:
-    """What one shard took, from the first look at the server to the part's result."""
+    """What one shard took, from the first look at the server to the part's result, and its rollback afterwards.
+
+    ``peak_mib`` is from before the rollback.
+    """
 
     changed: int
     wall_s: float
     journal_bytes: int
     peak_mib: float
+    restored: int
+    restore_s: float
 
     @property
     def keys_per_s(self) -> float:
         """Keys changed for each second, the scan included."""
         return self.changed / self.wall_s
+
+    @property
+    def restored_per_s(self) -> float:
+        """Keys given back their former expiry for each second, the journal's reading included."""
+        return self.restored / self.restore_s
 
     @property
     def bytes_per_key(self) -> float:
@@ -86,7 +97,11 @@ def _remediate(place: str, url: str, *, rate: str, load: str) -> RemediationFigu
     started_s = time.perf_counter()
     result = applying.shard()
     wall_s = time.perf_counter() - started_s
-    return RemediationFigures(result.changed, wall_s, result.journal_bytes, peak_mib())
+    peak = peak_mib()
+    started_s = time.perf_counter()
+    restored = roll_back(applying).restored
+    restore_s = time.perf_counter() - started_s
+    return RemediationFigures(result.changed, wall_s, result.journal_bytes, peak, restored, restore_s)
 
 
 def main() -> None:

@@ -81,6 +81,7 @@ def rows_of_remediation(keys: int, rounds: int, say: Say, *, turns: int, turn_s:
             "<=",
             15,
         ),
+        Row.promised("keys rolled back", median(ours.restored_per_s for ours, _ in done), "keys/s", ">=", 100_000),
         Row.promised("peak memory of the writing process", max(ours.peak_mib for ours, _ in done), "MiB", "<=", 300),
         *beside,
     ]

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 _START_TIMEOUT_S = 120.0
 _ENDED = {"success", "failed"}
-_USERS = {"admin": "admin", "viewer": "viewer"}
+#: Who there is, with their roles; ``op`` may mark tasks, ``user`` may answer forms only, ``viewer`` may look.
+_USERS = {"admin": "admin", "viewer": "viewer", "bob": "op", "erin": "op", "carol": "viewer", "dave": "user"}
 
 
 class AirflowDidNotStart(RuntimeError):
@@ -88,15 +89,24 @@ class LiveAirflow:
         self._launch("scheduler", "--skip-serve-logs")
         self._launch("dag-processor")
         self._wait_healthy()
-        password = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())["admin"]
-        answer = httpx.post(f"{self.url}/auth/token", json={"username": "admin", "password": password}, timeout=30)
+        self._client = self.client_of("admin")
+        return self
+
+    def password_of(self, user: str) -> str:
+        """That user's password, which Airflow made up."""
+        passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
+        return str(passwords[user])
+
+    def client_of(self, user: str) -> httpx.Client:
+        """The public REST API as that user; whoever asks for it closes it."""
+        login = {"username": user, "password": self.password_of(user)}
+        answer = httpx.post(f"{self.url}/auth/token", json=login, timeout=30)
         answer.raise_for_status()
-        self._client = httpx.Client(
+        return httpx.Client(
             base_url=f"{self.url}/api/v2",
             headers={"Authorization": f"Bearer {answer.json()['access_token']}"},
-            timeout=30,
+            timeout=60,
         )
-        return self
 
     def stop(self) -> None:
         """End every component with all of its children, politely first."""

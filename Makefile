@@ -56,6 +56,10 @@ bench: $(DEV_INSTALLED) ## Measure the audit beside redis-cli and redis-py, and 
 proof: $(DEV_INSTALLED) ## Remediate and roll back the whole incident in Airflow, and ask the server key by key (KEYS=669383 for a tenth)
 	@PYTHONPATH=plugins:. $(BIN)/python -m proof $(if $(KEYS),--keys '$(KEYS)')
 
+.PHONY: approvals
+approvals: $(DEV_INSTALLED) ## Try everything that can be done to a waiting plan, and write build/approval_table.md
+	@APPROVAL_CASES=all $(BIN)/python -m pytest tests/tasks/test_live_approval.py -s
+
 .PHONY: lock
 lock: $(BIN)/python ## Write constraints.txt anew from constraints.in (ARGS=--upgrade for the newest versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \

@@ -137,7 +137,11 @@ class LiveAirflow:
         """The JSON answer of one call of the public REST API; raises for an HTTP error."""
         if self._client is None:
             raise RuntimeError("Airflow is not running")
-        answer = self._client.request(method, path, **options)
+        for _ in range(5):
+            answer = self._client.request(method, path, **options)
+            if "Database error" not in answer.text:  # SQLite, when too many write at once
+                break
+            time.sleep(1)
         if answer.is_error:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None

@@ -14,7 +14,7 @@ from tests.airflow_live import ROOT
 from tests.servers import Server
 from tests.tasks.conftest import LiveTests
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 CLUSTER = "shop"
 GATE = "approve_plan"

@@ -200,5 +200,6 @@ def test_parsing_needs_no_library_that_airflow_does_not_load_itself(policies: Pa
     )
     assert (seen["dags"], seen["import_errors"]) == (200 * len(JOBS), {})
     packages = {name.partition(".")[0] for name in seen["added"] if not name.startswith("unusual_prefix_")}
-    assert packages - set(sys.stdlib_module_names) <= {"airflow", "redis_ttl"}
+    # asgiref comes with the module that Airflow's own operator for human answers is in; the gate is one of those.
+    assert packages - set(sys.stdlib_module_names) <= {"airflow", "redis_ttl", "asgiref"}
     assert {"yaml", "pydantic"} <= set(seen["before"])

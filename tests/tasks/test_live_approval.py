@@ -6,6 +6,7 @@ All cases run at the same time, each in a cluster of its own; what came of them 
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -65,6 +66,19 @@ def refused(*record: str, words: str, told_by: str = "confirm_approval", run: st
     """Nothing is written, and the log says why."""
     return Expected(run, record, 0, words, told_by)
 
+
+FEW = (
+    "form, Approve",
+    "form, Reject",
+    "form, Approve with another digest",
+    "mark success",
+    "mark failed",
+    "mark success by somebody else",
+    "mark success in bulk",
+    "plan_id in the XCom edited, to a path",
+    "two approvers, two people",
+)
+"""What the suite does each time; all of them take ten minutes of two processors: ``make approvals``."""
 
 # Marks without the connection come first: the fixture makes the connection when this one is over.
 NO_CONNECTION = "mark success, no connection redis_ttl_airflow"
@@ -490,7 +504,7 @@ def start_all(pool: ThreadPoolExecutor, cases: dict[str, Case], airflow: LiveAir
     return futures
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES if os.environ.get("APPROVAL_CASES") == "all" else FEW)
 def test_only_a_valid_approval_writes(outcomes: dict[str, Future[Outcome]], name: str) -> None:
     """The run ends as it should, the record says who did what, the server has exactly the keys written that were approved,
     and a refusal says why.

@@ -144,8 +144,7 @@ def _fill(server: Server, keys: int, *, too_long: bool = False) -> list[bytes]:
             own = [(name % number).encode() for number in random.Random(1).sample(range(10 * size), size)]
             options = ("EX", _TOO_LONG_S) if name == _TOO_LONG[0] else ()
             for part in _parts(own):
-                link.send(b"".join([encode("SET", key, "x" * 40, *options) for key in part]))
-                link.receive_together(len(part))
+                link.exchange(b"".join([encode("SET", key, "x" * 40, *options) for key in part]), len(part))
             names += own
     return names
 
@@ -161,7 +160,7 @@ def _bare_pipeline(server: Server, names: list[bytes]) -> float:
         started_s = time.perf_counter()
         under_way = 0
         for count, data in encoded:
-            link.send(data)
+            link.send(data, count)
             link.receive_together(under_way)
             under_way = count
         link.receive_together(under_way)

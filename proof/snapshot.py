@@ -46,9 +46,8 @@ def take_snapshot(endpoint: Endpoint) -> Snapshot:
         while True:
             cursor, page = link.call("SCAN", cursor, "COUNT", _PAGE)
             if page:
-                link.send(b"".join(encode("PEXPIRETIME", key) for key in page))
                 keys += page
-                instants += link.receive_together(len(page))
+                instants += link.exchange(b"".join(encode("PEXPIRETIME", key) for key in page), len(page))
             if cursor == b"0":
                 break
     frame = pl.DataFrame({"key": pl.Series(keys, dtype=pl.Binary), "expires_ms": pl.Series(instants, dtype=pl.Int64)})

@@ -57,8 +57,7 @@ def send(server: Server, commands: Iterable[Sequence[Word]], db: int = 0) -> Non
     with link_to(server, db) as link:
         for start in range(0, len(waiting), 10_000):
             part = waiting[start : start + 10_000]
-            link.send(b"".join(part))
-            link.receive_together(len(part))
+            link.exchange(b"".join(part), len(part))
 
 
 def set_keys(server: Server, keys: Iterable[str | bytes], db: int = 0) -> None:

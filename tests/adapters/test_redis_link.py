@@ -9,7 +9,7 @@ import pytest
 
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
 from redis_ttl.adapters.redis_errors import ErrorReply, translate_reply
-from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.redis_link import RedisLink, encode
 from redis_ttl.domain.errors import (
     AuthenticationFailed,
     CommandUnavailable,
@@ -57,6 +57,17 @@ def test_errors_among_many_replies_stay_in_their_place(valkey: Server) -> None:
     assert replies[0] == b"OK"
     assert isinstance(replies[1], ErrorReply)
     assert replies[2] == b"1"
+
+
+def test_replies_under_way_stay_with_who_asked_first(valkey: Server) -> None:
+    """A command sent between a request and the taking of its replies gets its own reply, and so does the request."""
+    with link_to(valkey) as link:
+        link.send(encode("ECHO", "first") + encode("ECHO", "second"), 2)
+        assert link.call("ECHO", "between") == b"between"
+        assert link.receive_together(1) == [b"first"]
+        assert link.call_many([("ECHO", "a"), ("ECHO", "b")]) == [b"a", b"b"]
+        assert link.receive_together(1) == [b"second"]
+        assert link.call("ECHO", "last") == b"last"
 
 
 def test_a_link_names_itself_to_the_server(valkey: Server) -> None:
@@ -210,7 +221,7 @@ def test_a_second_database_of_a_cluster(any_cluster: Cluster) -> None:
 def test_a_command_that_the_user_may_not_send(any_server: Server) -> None:
     """A forbidden command is named, with the ACL rule that allows it."""
     with any_server.client() as client:
-        client.acl_setuser("bob", enabled=True, passwords=["+secret"], keys=["*"], commands=["+ping"])
+        client.acl_setuser("bob", enabled=True, reset=True, passwords=["+secret"], keys=["*"], commands=["+ping"])
     error = failure(f"redis://bob:secret@127.0.0.1:{any_server.port}")
     assert isinstance(error, MissingPermission)
     assert "TIME" in error.what

@@ -188,6 +188,28 @@ def test_another_reader_goes_on_where_one_stopped(any_server: Server) -> None:
         assert Counter(found) == Counter(straight)
 
 
+def test_the_connection_is_free_while_a_batch_is_looked_at(any_server: Server) -> None:
+    """Who takes the batches may ask over the same connection meanwhile, and the reader has nothing mixed up by it."""
+    keys = {f"key:{number}".encode(): number + 1 for number in range(20_000)}
+    set_keys(any_server, keys)
+    with link_to(any_server) as link:
+        for key, days in list(keys.items())[:100]:
+            link.call("EXPIRE", key, days * 86_400)
+        reader = ShardReader(link, whole(any_server), FAST, questions=(Question.TYPE,), batch_keys=3_000)
+        found: list[bytes] = []
+        for batch in reader.batches():
+            with_ttl = batch.frame.filter(batch.frame["ttl_ms"].is_not_null())
+            assert all(
+                ttl_ms == pytest.approx(keys[key] * 86_400_000, abs=60_000) for key, ttl_ms in with_ttl.iter_rows()
+            )
+            found += batch.frame["key"].to_list()
+            assert link.call("ECHO", "free") == b"free"
+            asked = batch.frame["key"].head(5).to_list()
+            reader.ask(asked)
+            assert [facts.key for facts in reader.all_answers()] == asked
+    assert Counter(found) == Counter(keys.keys())
+
+
 def test_a_slow_scan_hands_out_what_it_has(any_server: Server) -> None:
     """A batch ends after its time even when it has few keys, so that a slow scan can tell how far it is and save it."""
     keys = {f"key:{number}".encode() for number in range(3_000)}

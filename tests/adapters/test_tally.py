@@ -138,7 +138,7 @@ def test_the_table_stays_small_when_every_name_is_different(monkeypatch: pytest.
         for start in range(0, len(names), 500):
             tally.add(frame([(name.encode(), None) for name in names[start : start + 500]]))
             tally.finish_batches()
-            largest = max(largest, sum(table.height for table in tally._tables))
+            largest = max(largest, sum(table.height for table in tally._increments[0].tables))
         counted = tally.drain()
     assert counted.keys == len(names)
     assert largest < 2_000

@@ -43,7 +43,7 @@ def write_keyspace(
         made = chunks(shares, seed)
         chunk = next(made, None)
         while chunk is not None:
-            link.send(chunk.commands)
+            link.send(chunk.commands, chunk.replies)
             following = next(made, None)
             _take_replies(link, chunk)
             written += chunk.keys

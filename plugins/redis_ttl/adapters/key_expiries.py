@@ -52,8 +52,7 @@ class KeyExpiries:
         return _frame(self._ask("PEXPIRETIME", keys), 0, 0)
 
     def _nearly(self, keys: Sequence[bytes]) -> pl.DataFrame:
-        self._link.send(encode("TIME"))
-        before = self._link.receive_together(1)[0]
+        before = self._link.call_many([("TIME",)])[0]
         if isinstance(before, ErrorReply):
             raise self._link.translate(before, ("TIME",)) from before
         left = self._ask("PTTL", keys)
@@ -61,8 +60,7 @@ class KeyExpiries:
         return _frame(left, _ms(before), _ms(after) + _ROUNDING_MS)
 
     def _ask(self, command: str, keys: Sequence[bytes]) -> list[int]:
-        self._link.send(b"".join(encode(command, key) for key in keys))
-        replies = self._link.receive_together(len(keys))
+        replies = self._link.exchange(b"".join(encode(command, key) for key in keys), len(keys))
         if any(isinstance(reply, ErrorReply) for reply in replies):
             return [self._answer(reply, command) for reply in replies]
         return replies

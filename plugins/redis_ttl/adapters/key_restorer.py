@@ -201,13 +201,12 @@ class _Database:
 
     def _send(self, rows: Sequence[tuple[bytes, int, int | None]]) -> list[int]:
         calls = list(self._calls(rows))
-        self._link.send(b"".join(self._encoded(call) for call in calls))
+        replies = self._link.exchange(b"".join(self._encoded(call) for call in calls), len(calls))
         answers: list[int] = []
-        for call, reply in zip(calls, self._link.receive_together(len(calls)), strict=True):
+        for call, reply in zip(calls, replies, strict=True):
             if isinstance(reply, ErrorReply) and reply.text.startswith("NOSCRIPT"):
                 self._sha = self._load()
-                self._link.send(self._encoded(call))
-                reply = self._link.receive_together(1)[0]  # noqa: PLW2901  # the answer to the same call, asked again
+                reply = self._link.exchange(self._encoded(call), 1)[0]  # noqa: PLW2901  # the answer to the same call, asked again
             if isinstance(reply, ErrorReply):
                 raise self._link.translate(reply, ("EVALSHA",)) from reply
             answers += reply

@@ -132,7 +132,7 @@ class KeyWriter:
             data, replies = _encode_caps(names, instants), 2 * len(names)
         else:
             data, replies = _encode_sets(names, instants), len(names)
-        self._link.send(data)
+        self._link.send(data, replies)
         self._under_way.append((part.rows.slice(first, last - first), part.caps, replies))
         while len(self._under_way) > (1 if ahead else 0):
             self._collect()

@@ -63,6 +63,8 @@ class RedisLink:
         self._socket = open_socket(endpoint, self.where)
         self._parser = hiredis.Reader(replyError=ErrorReply, notEnoughData=_NOT_YET)
         self._arrived: list[Reply] = []
+        # Replies to what `send` sent that nobody has taken yet.
+        self._awaited = 0
         try:
             self._log_in(replica_reads=replica_reads)
         except BaseException:
@@ -77,24 +79,41 @@ class RedisLink:
         return reply
 
     def call_many(self, commands: Iterable[Sequence[Word]]) -> list[Reply]:
-        """The replies to several commands in one round trip, in their order; errors are `ErrorReply` among them."""
-        encoded = [encode(*words) for words in commands]
-        self.send(b"".join(encoded))
-        return self.receive_together(len(encoded))
+        """The replies to several commands in one round trip, in their order; errors are `ErrorReply` among them.
 
-    def send(self, data: bytes) -> None:
-        """Send commands that are already encoded; `receive_together` collects their replies."""
+        Replies to earlier commands that are under way stay for `receive_together`.
+        """
+        encoded = [encode(*words) for words in commands]
+        return self.exchange(b"".join(encoded), len(encoded))
+
+    def exchange(self, data: bytes, count: int) -> list[Reply]:
+        """Like `call_many`, for ``count`` commands that are already encoded."""
+        earlier = self._awaited
+        self.send(data, count)
+        self._wait_for(earlier + count)
+        replies = self._arrived[earlier : earlier + count]
+        del self._arrived[earlier : earlier + count]
+        self._awaited = earlier
+        return replies
+
+    def send(self, data: bytes, count: int) -> None:
+        """Send ``count`` commands that are already encoded; `receive_together` collects their replies."""
         try:
             self._socket.sendall(data)
         except OSError as error:
             raise self._broken_off(str(error)) from error
+        self._awaited += count
 
     def receive_together(self, count: int) -> list[Reply]:
         """The next ``count`` replies, as one list; error replies are elements of it. Later ones may be under way still."""
+        self._wait_for(count)
+        replies, self._arrived = self._arrived[:count], self._arrived[count:]
+        self._awaited -= count
+        return replies
+
+    def _wait_for(self, count: int) -> None:
         while len(self._arrived) < count:
             self._receive()
-        replies, self._arrived = self._arrived[:count], self._arrived[count:]
-        return replies
 
     def translate(self, reply: ErrorReply, words: Sequence[Word]) -> Exception:
         """Our error for that error reply to that command."""

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -21,7 +21,7 @@ from redis_ttl.domain.key_facts import KeyFacts, Question
 from redis_ttl.domain.shards import Shard, SplitRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from redis_ttl.domain.load import Load
 
@@ -33,6 +33,9 @@ _GONE = -2
 # A bucket holds at most about 35 keys (Valkey: 7 a bucket, at most 5 times overfull), so this many keys per shard
 # mean at least one bucket per shard.
 _KEYS_PER_SHARD_FOR_NESTED_BUCKETS = 64
+
+# Values that become part of a column at once: few enough to take less time than the server needs for a page.
+_COLUMN_PART = 500
 
 _COMMANDS = {
     Question.TYPE: ("TYPE",),
@@ -63,6 +66,43 @@ class KeyBatch:
     def keys(self) -> int:
         """How many keys the batch has."""
         return self.frame.height
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request: the TTLs of a page, of which ``now`` are waited for, questions about some keys, and perhaps a SCAN."""
+
+    page: list[bytes]
+    now: int
+    asked: list[bytes]
+    scans: bool
+    sent_s: float
+
+
+class _Column:
+    """A column in the making, of whatever comes: a part of it at a time is made of values, by ``make``."""
+
+    def __init__(self, make: Callable[[list[Any]], pl.Series]) -> None:
+        self._make = make
+        self._parts: list[pl.Series] = []
+        self._values: list[Any] = []
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def add(self, values: list[Any]) -> None:
+        self._length += len(values)
+        self._values += values
+        if len(self._values) >= _COLUMN_PART:
+            self._parts.append(self._make(self._values))
+            self._values = []
+
+    def take(self) -> pl.Series:
+        """All of it; the next one begins."""
+        column = pl.concat([*self._parts, self._make(self._values)], rechunk=True)
+        self._parts, self._values, self._length = [], [], 0
+        return column
 
 
 class ShardReader:
@@ -97,8 +137,9 @@ class ShardReader:
         self._met: set[bytes] = set()
         self._waiting: deque[bytes] = deque()
         self._facts: list[KeyFacts] = []
-        # Replies to PTTL in the order of the keys, and how many of the last ones haven't been waited for.
-        self._ttls: list[int | ErrorReply] = []
+        # What belongs to the next batch. PTTLs of the last `_under_way` keys haven't been answered yet.
+        self._keys = _Column(lambda keys: pl.Series(keys, dtype=pl.Binary))
+        self._ttls = _Column(self._ttl_column)
         self._under_way = 0
 
     def batches(self, cursor: int | None = None) -> Iterator[KeyBatch]:
@@ -114,14 +155,18 @@ class ShardReader:
         resume_at = scan_from or 0
         largest_page = self._pace.page_keys
         may_grow = True
-        keys: list[bytes] = []
         page: list[bytes] = []
         pages = 0
         began_s = time.monotonic()
         while scan_from is not None or page:
             count = self._pace.page_keys if may_grow else min(largest_page, self._pace.page_keys)
-            answer = self._exchange(page, scan_from, count)
-            keys += page
+            sent = self._send(page, scan_from, count)
+            # Here the server has something to do. However slow the load, somebody waits for news of the scan, and a kill
+            # may cost only so much.
+            if self._pace.keeps_busy and self._is_due(began_s):
+                yield self._batch(resume_at, pages, done=False)
+                pages, began_s = 0, time.monotonic()
+            answer = self._receive(sent)
             pages += 1
             page = []
             if answer is not None and scan_from is not None:
@@ -141,11 +186,10 @@ class ShardReader:
                 scan_from = None if shard.is_past(next_cursor) else next_cursor
             if scan_from is None and not page:
                 break
-            # However slow the load, somebody waits for news of the scan, and a kill may cost only so much.
-            if keys and (len(keys) >= self._batch_keys or time.monotonic() - began_s >= self._batch_s):
-                yield self._batch(keys, resume_at, pages, done=False)
-                keys, pages, began_s = [], 0, time.monotonic()
-        yield self._batch(keys, 0, pages, done=True)
+            if not self._pace.keeps_busy and self._is_due(began_s):
+                yield self._batch(resume_at, pages, done=False)
+                pages, began_s = 0, time.monotonic()
+        yield self._batch(0, pages, done=True)
 
     def ask(self, keys: Iterable[bytes]) -> None:
         """Have the reader's questions asked about these keys, a few along with each of the pages to come."""
@@ -160,7 +204,10 @@ class ShardReader:
     def all_answers(self) -> list[KeyFacts]:
         """Like `answers`, after asking everything that is still waiting."""
         while self._waiting:
-            self._exchange([], None, self._pace.page_keys)
+            asked = self._take_waiting(self._pace.page_keys)
+            sent_s = time.monotonic()
+            self._collect(asked, self._link.exchange(b"".join(self._about(asked)), len(asked) * len(self._questions)))
+            self._rest(0, sent_s)
         return self.answers()
 
     def seen_samples(self) -> list[bytes]:
@@ -168,56 +215,73 @@ class ShardReader:
         met, self._met = self._met, set()
         return list(met)
 
-    def _exchange(self, page: Sequence[bytes], scan_from: int | None, count: int) -> _ScanAnswer | None:
-        """Ask for the TTLs of the page and scan on; the answer to the SCAN if there was one.
+    def _send(self, page: list[bytes], scan_from: int | None, count: int) -> _Sent:
+        """Ask for the TTLs of the page and scan on.
 
-        Where the pace allows it, the page's last TTLs stay under way: the server has something to do while we take in
-        the next page and ask for its TTLs.
+        Where the pace allows it, the page's last TTLs stay under way when the rest has been answered: the server has
+        something to do while we take in the next page and ask for its TTLs.
         """
         # A page that was sized to block the server for a moment mustn't bring questions that block it for longer.
         asked = self._take_waiting(max(4, count // 10, len(self._waiting) // 8 if self._pace.keeps_busy else 0))
         now = len(page) // 3 if self._pace.keeps_busy and scan_from is not None else len(page)
-        request = [encode(*_COMMANDS[question], key) for key in asked for question in self._questions]
+        request = self._about(asked)
         if scan_from is not None:
             request.append(encode("SCAN", scan_from, "COUNT", count))
         sent_s = time.monotonic()
-        self._link.send(b"".join([_one_each(self._heads, page[:now]), *request]))
+        self._link.send(b"".join([_one_each(self._heads, page[:now]), *request]), now + len(request))
         if now < len(page):
             # By itself, so that the server doesn't take it in, and hold back its answers, before it has scanned on.
-            self._link.send(_one_each(self._heads, page[now:]))
+            self._link.send(_one_each(self._heads, page[now:]), len(page) - now)
         self._met |= self._samples.intersection(page)
+        return _Sent(page, now, asked, scan_from is not None, sent_s)
+
+    def _receive(self, sent: _Sent) -> _ScanAnswer | None:
+        """Wait for the answers; that to the SCAN if there was one."""
         self._settle()
-        replies = self._link.receive_together(now + len(request))
-        self._under_way = len(page) - now
+        # The server is at work for us: a good moment to make columns of what has arrived.
+        self._keys.add(sent.page)
+        questions = len(sent.asked) * len(self._questions)
+        replies = self._link.receive_together(sent.now + questions + sent.scans)
+        self._under_way = len(sent.page) - sent.now
+        answer = self._scan_answer(replies.pop()) if sent.scans else None
+        self._ttls.add(replies[: sent.now])
+        self._collect(sent.asked, replies[sent.now :])
+        self._rest(max(len(sent.page), len(answer[1]) if answer else 0), sent.sent_s)
+        return answer
+
+    def _rest(self, keys: int, sent_s: float) -> None:
+        """Leave the server alone for as long as the pace says, after a round trip about so many keys."""
         now_s = time.monotonic()
-        answer = self._scan_answer(replies.pop()) if scan_from is not None else None
-        self._ttls += replies[:now]
-        self._collect(asked, replies[now:])
-        keys = max(len(page), len(answer[1]) if answer else 0)
         pause_s = self._pace.pause_s(keys=keys, elapsed_s=now_s - sent_s, now_s=now_s)
         if pause_s > 0:
             time.sleep(pause_s)
-        return answer
+
+    def _about(self, asked: Sequence[bytes]) -> list[bytes]:
+        return [encode(*_COMMANDS[question], key) for key in asked for question in self._questions]
 
     def _settle(self) -> None:
-        """Wait for the TTLs that are under way: the connection is free for other commands then."""
-        self._ttls += self._link.receive_together(self._under_way)
-        self._under_way = 0
+        """Wait for the TTLs that are under way."""
+        if self._under_way:
+            self._ttls.add(self._link.receive_together(self._under_way))
+            self._under_way = 0
+
+    def _is_due(self, began_s: float) -> bool:
+        keys = len(self._keys)
+        return keys >= self._batch_keys or (keys > 0 and time.monotonic() - began_s >= self._batch_s)
 
     def _scan_answer(self, reply: Reply) -> _ScanAnswer:
         if isinstance(reply, ErrorReply):
             raise self._link.translate(reply, ("SCAN",)) from reply
         return int(reply[0]), reply[1]
 
-    def _batch(self, keys: list[bytes], next_cursor: int, pages: int, *, done: bool) -> KeyBatch:
+    def _batch(self, next_cursor: int, pages: int, *, done: bool) -> KeyBatch:
         self._settle()
-        ttls, self._ttls = self._ttls, []
-        columns = {"key": pl.Series(keys, dtype=pl.Binary), "ttl_ms": self._ttl_column(ttls)}
-        frame = pl.DataFrame(columns).filter(pl.col("ttl_ms") != _GONE)
+        asked = pl.DataFrame({"key": self._keys.take(), "ttl_ms": self._ttls.take()})
+        frame = asked.filter(pl.col("ttl_ms") != _GONE)
         frame = frame.with_columns(pl.when(pl.col("ttl_ms") != _NO_TTL).then(pl.col("ttl_ms")))
-        return KeyBatch(frame, len(keys) - len(frame), next_cursor, done, pages)
+        return KeyBatch(frame, asked.height - frame.height, next_cursor, done, pages)
 
-    def _ttl_column(self, ttls: list[int | ErrorReply]) -> pl.Series:
+    def _ttl_column(self, ttls: list[Reply]) -> pl.Series:
         try:
             return pl.Series(ttls, dtype=pl.Int64)
         except (TypeError, ValueError, pl.exceptions.PolarsError):  # an error reply among them
@@ -234,7 +298,6 @@ class ShardReader:
         # A page of COUNT 1 ends with the first bucket that has keys. It ended past the border, so that bucket lies
         # past it too, unless buckets are larger than shards; then its keys are kept, and some of them are met twice
         # rather than never.
-        self._settle()
         nested = int(self._link.call("DBSIZE")) >= _KEYS_PER_SHARD_FOR_NESTED_BUCKETS * shard.of
         return [] if nested else found
 

@@ -14,8 +14,8 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 from xxhash import xxh3_64_intdigest
@@ -43,6 +43,8 @@ LEAST_SAMPLED: Final = 200
 _BATCHES_WAITING: Final = 2
 
 _Group = tuple[str, int | None]
+#: Pattern, governor, type, size, FREQ, idle time, in use, counter.
+_FactRow = tuple[str, int | None, str | None, int | None, int | None, int | None, bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,17 @@ class _Batch:
     sample: dict[bytes, _Group]
 
 
+@dataclass(slots=True)
+class _Increment:
+    """What is counted from one drain to the next."""
+
+    tables: list[pl.DataFrame] = field(default_factory=list)
+    fingerprints: list[pl.DataFrame] = field(default_factory=list)
+    asked: dict[bytes, _Group] = field(default_factory=dict)
+    facts: list[_FactRow] = field(default_factory=list)
+    batches_waiting: int = 0
+
+
 class Tally:
     """Statistics of one shard in the making.
 
@@ -78,12 +91,10 @@ class Tally:
         self._sample_ratio = sample_ratio
         self._texts = LearnedTexts()
         self._worker = ThreadPoolExecutor(1, "tally", _give_way)
-        self._waiting: deque[Future[_Batch]] = deque()
-        self._tables: list[pl.DataFrame] = []
-        self._fingerprints: list[pl.DataFrame] = []
+        self._waiting: deque[tuple[Future[_Batch], _Increment]] = deque()
+        # The last one is open: batches are added to it. Those before it are closed, and wait to be drained.
+        self._increments = deque([_Increment()])
         self._wanted: list[bytes] = []
-        self._asked: dict[bytes, _Group] = {}
-        self._facts: list[dict[str, Any]] = []
         self._sampled = 0
 
     def __enter__(self) -> Self:
@@ -96,8 +107,10 @@ class Tally:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Count one batch: columns ``key`` (binary) and ``ttl_ms`` (null where the key has none)."""
-        self._waiting.append(self._worker.submit(self._count, frame))
-        while self._waiting and (len(self._waiting) > _BATCHES_WAITING or self._waiting[0].done()):
+        increment = self._increments[-1]
+        increment.batches_waiting += 1
+        self._waiting.append((self._worker.submit(self._count, frame), increment))
+        while self._waiting and (len(self._waiting) > _BATCHES_WAITING or self._waiting[0][0].done()):
             self._collect()
 
     def take_sample(self) -> list[bytes]:
@@ -108,48 +121,63 @@ class Tally:
     def add_facts(self, answers: Iterable[KeyFacts]) -> None:
         """Count what the server answered about sampled keys; a key that vanished meanwhile has no facts."""
         for facts in answers:
-            group = self._asked.pop(facts.key, None)
-            if group is not None:
-                self._facts.append(_fact_row(facts, group))
+            for increment in self._increments:
+                group = increment.asked.pop(facts.key, None)
+                if group is not None:
+                    increment.facts.append(_fact_row(facts, group))
+                    break
 
     def finish_batches(self) -> None:
-        """Wait until every batch is counted, so that :meth:`take_sample` offers all that will ever be offered for
-        them.
+        """Wait until every batch of the increment to be drained next is counted, so that :meth:`take_sample` has offered
+        all that will ever be offered for them.
         """
-        while self._waiting:
+        while not self.is_counted:
             self._collect()
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether :meth:`finish_batches` has nothing to wait for."""
+        return not self._increments[0].batches_waiting
+
+    def close(self) -> None:
+        """What is added from now on belongs to the next increment."""
+        self._increments.append(_Increment())
+
     def drain(self) -> Counted:
-        """Everything counted since the last drain; the tally starts from nothing again."""
+        """The first increment that was closed and not drained yet; where there is none, everything so far."""
+        if len(self._increments) == 1:
+            self.close()
         self.finish_batches()
-        table = merge_tables([*self._tables, self._fact_table()])
-        prints = pl.concat(self._fingerprints) if self._fingerprints else _NO_FINGERPRINTS
         # A sampled key that had vanished by the time it was asked about never gets an answer.
-        self._tables, self._fingerprints, self._facts, self._asked = [], [], [], {}
+        increment = self._increments.popleft()
+        table = merge_tables([*increment.tables, self._fact_table(increment.facts)])
+        prints = pl.concat(increment.fingerprints) if increment.fingerprints else _NO_FINGERPRINTS
         buffer = io.BytesIO()
         self._governors.name(prints.with_columns(pl.lit(self._db, pl.Int32).alias("db"))).write_parquet(buffer)
         return Counted(int(table["keys"].sum()), int(table["no_ttl_keys"].sum()), to_parquet(table), buffer.getvalue())
 
     def _collect(self) -> None:
-        batch = self._waiting.popleft().result()
-        self._tables.append(batch.table)
-        self._fingerprints.append(batch.fingerprints)
-        self._asked.update(batch.sample)
+        future, increment = self._waiting.popleft()
+        batch = future.result()
+        increment.batches_waiting -= 1
+        increment.tables.append(batch.table)
+        increment.fingerprints.append(batch.fingerprints)
+        increment.asked.update(batch.sample)
         self._wanted.extend(batch.sample)
-        if len(self._tables) > 1 and sum(table.height for table in self._tables) > PATTERNS_HELD:
-            self._compact()
+        if len(increment.tables) > 1 and sum(table.height for table in increment.tables) > PATTERNS_HELD:
+            self._compact(increment)
 
-    def _compact(self) -> None:
-        table = merge_tables(self._tables)
+    def _compact(self, increment: _Increment) -> None:
+        table = merge_tables(increment.tables)
         if table.height > PATTERNS_HELD:
             keys = table.group_by("pattern").agg(pl.col("keys").sum())
             renamed = fold_by_count(dict(keys.iter_rows()), SHARD_LIMITS)
             table = rename_patterns(table, renamed)
             self._texts.learn(set(renamed.values()))
-            self._asked = {
-                key: (renamed.get(pattern, pattern), governor) for key, (pattern, governor) in self._asked.items()
+            increment.asked = {
+                key: (renamed.get(pattern, pattern), governor) for key, (pattern, governor) in increment.asked.items()
             }
-        self._tables = [table]
+        increment.tables = [table]
 
     def _count(self, frame: pl.DataFrame) -> _Batch:
         texts = key_texts(frame["key"])
@@ -226,17 +254,21 @@ class Tally:
             .select("pattern", "governor", "key")
         )
 
-    def _fact_table(self) -> pl.DataFrame:
-        if not self._facts:
-            return conform(
-                pl.DataFrame(
-                    schema={"db": pl.Int32, "pattern": pl.String, "governance": pl.String, "governed_by": pl.String}
-                )
-            )
-        rows = self._governors.name(
-            pl.DataFrame(self._facts, schema_overrides={"governor": pl.Int32}, infer_schema_length=None)
-        )
-        return merge_tables([conform(rows.with_columns(db=pl.lit(self._db)))])
+    def _fact_table(self, facts: list[_FactRow]) -> pl.DataFrame:
+        rows = pl.DataFrame(facts, schema=_FACT_TYPES, orient="row")
+        known = pl.col("type").is_in(KEY_TYPES)
+        kind = pl.when(known).then("type").when(pl.col("type").is_not_null()).then(pl.lit("other"))
+        figures = [(kind == name).fill_null(value=False).cast(pl.Int64).alias(f"type_{name}") for name in KEY_TYPES]
+        for name in ("size", "freq", "idle"):
+            value = pl.col(name)
+            figures += [
+                value.is_not_null().cast(pl.Int64).alias(f"{name}_n"),
+                value.fill_null(0).alias(f"{name}_sum"),
+                (value.fill_null(0) ** 2).alias(f"{name}_squares"),
+                value.alias(f"{name}_max"),
+            ]
+        table = self._governors.name(rows.select("pattern", "governor", *figures, "hot_keys", "counter_keys"))
+        return merge_tables([conform(table.with_columns(db=pl.lit(self._db)))])
 
 
 def _give_way() -> None:
@@ -246,6 +278,16 @@ def _give_way() -> None:
 
 
 _BOUNDS: Final = pl.Series(TTL_BOUNDS_S, dtype=pl.Int64)
+_FACT_TYPES: Final = {
+    "pattern": pl.String(),
+    "governor": pl.Int32(),
+    "type": pl.String(),
+    "size": pl.Float64(),
+    "freq": pl.Float64(),
+    "idle": pl.Float64(),
+    "hot_keys": pl.Boolean(),
+    "counter_keys": pl.Boolean(),
+}
 _NO_FINGERPRINTS: Final = pl.DataFrame(schema={"key_hash": pl.UInt64, "pattern": pl.Categorical, "governor": pl.Int32})
 
 
@@ -262,18 +304,13 @@ def _fingerprints(keys: pl.Series) -> pl.Series:
     return pl.Series(list(map(xxh3_64_intdigest, keys.to_list())), dtype=pl.UInt64)
 
 
-def _fact_row(facts: KeyFacts, group: _Group) -> dict[str, Any]:
-    pattern, governor = group
-    row: dict[str, Any] = {"pattern": pattern, "governor": governor}
-    if facts.type is not None:
-        row[f"type_{facts.type if facts.type in KEY_TYPES else 'other'}"] = 1
-    row |= {"hot_keys": int(facts.is_hot), "counter_keys": int(facts.is_counter)}
-    for name, value in (("size", facts.size_bytes), ("freq", facts.freq), ("idle", facts.idle_s)):
-        if value is not None:
-            row |= {
-                f"{name}_n": 1,
-                f"{name}_sum": float(value),
-                f"{name}_squares": float(value) ** 2,
-                f"{name}_max": float(value),
-            }
-    return row
+def _fact_row(facts: KeyFacts, group: _Group) -> _FactRow:
+    return (
+        *group,
+        facts.type,
+        facts.size_bytes,
+        facts.freq,
+        facts.idle_s,
+        facts.is_hot,
+        facts.is_counter,
+    )

@@ -104,8 +104,16 @@ class Tally(Protocol):
     def add(self, frame: Any) -> None: ...
     def take_sample(self) -> list[bytes]: ...
     def add_facts(self, answers: Iterable[KeyFacts]) -> None: ...
+    def close(self) -> None:
+        """What is added from now on belongs to the next increment."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether all batches of the first closed increment are counted."""
+
     def finish_batches(self) -> None: ...
-    def drain(self) -> Counted: ...
+    def drain(self) -> Counted:
+        """The first closed increment."""
 
 
 class Merger(Protocol):

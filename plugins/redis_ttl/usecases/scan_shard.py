@@ -80,6 +80,16 @@ def scan_shard(
     return _result(number, shard, scan.saved, resumed_at=resumed_at)
 
 
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """An increment that has all of its keys, and is about to become a checkpoint."""
+
+    cursor: int
+    done: bool
+    vanished: int
+    seen_samples: list[bytes]
+
+
 @dataclass(slots=True)
 class _Scan:
     """One generation of one shard under way."""
@@ -97,6 +107,7 @@ class _Scan:
         keys = sum(each.keys for each in self.saved)
         cursor = self.saved[-1].cursor if self.saved else None
         since_keys, since_s, vanished = 0, clock.monotonic(), 0
+        closed: _Closed | None = None
         for batch in self.reader.batches(cursor):
             self.tally.add(batch.frame)
             self.reader.ask(self.tally.take_sample())
@@ -105,11 +116,19 @@ class _Scan:
             since_keys += batch.keys
             vanished += batch.vanished
             progress(self.number, keys=keys, ratio=1.0 if batch.done else self.shard.ratio_done(batch.next_cursor))
-            if batch.done or since_keys >= CHECKPOINT_KEYS or clock.monotonic() - since_s >= CHECKPOINT_S:
-                self._save(batch.next_cursor, done=batch.done, vanished=vanished)
+            is_due = since_keys >= CHECKPOINT_KEYS or clock.monotonic() - since_s >= CHECKPOINT_S
+            # Reading goes on until the last batches of an increment are counted.
+            if closed is not None and (batch.done or is_due or self.tally.is_counted):
+                self._save(closed)
+                closed = None
+            if batch.done or is_due:
+                self.tally.close()
+                closed = _Closed(batch.next_cursor, batch.done, vanished, self.reader.seen_samples())
                 since_keys, since_s, vanished = 0, clock.monotonic(), 0
+        if closed is not None:
+            self._save(closed)
 
-    def _save(self, cursor: int, *, done: bool, vanished: int) -> None:
+    def _save(self, closed: _Closed) -> None:
         self.tally.finish_batches()
         self.reader.ask(self.tally.take_sample())
         self.tally.add_facts(self.reader.all_answers())
@@ -130,14 +149,14 @@ class _Scan:
             generation=self.generation,
             number=count,
             run_id=self.shard.run_id,
-            cursor=cursor,
-            done=done,
+            cursor=closed.cursor,
+            done=closed.done,
             keys=counted.keys,
             no_ttl_keys=counted.no_ttl_keys,
-            vanished=vanished,
+            vanished=closed.vanished,
             patterns=self.folder.write(f"shards/{self.number}/{name}-{token}.parquet", counted.patterns),
             fingerprints=self.folder.write(f"no_ttl/{self.number}-{name}-{token}.parquet", counted.fingerprints),
-            seen_samples=tuple(key.hex() for key in self.reader.seen_samples()),
+            seen_samples=tuple(key.hex() for key in closed.seen_samples),
         )
         self.folder.write_json(f"shards/{self.number}/{name}.json", checkpoint.to_json())
         self.saved = [*self.saved, checkpoint]

@@ -9,6 +9,7 @@ from demo.dag_run import DagRun
 from demo.failure import DemoFailed
 from demo.first_audit import CLUSTER
 from demo.home import Home, read_text
+from demo.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ APPROVER = "bob"
 
 #: As fast as it goes: the demo's server has no neighbours to be gentle with, and nobody wants to wait ten minutes.
 SETTINGS: dict[str, Any] = {"rate": "unlimited", "load": "fast", "canary_watch": "5s"}
+
+_PUT_TO_REST_WITHIN_S = 60.0
 
 
 class FirstRemediation:
@@ -50,10 +53,19 @@ class FirstRemediation:
 
     def approve(self, approver: AirflowRest) -> None:
         """Approve as somebody else, through the form's own call."""
+        wait_until(self._is_put_to_rest, f"Airflow to put {GATE} to rest", timeout_s=_PUT_TO_REST_WITHIN_S)
         form = self._rest.waiting_form(DAG_ID, self.run_id, GATE)
         digest = form["params"]["plan_digest"]
         echoed = digest["value"] if isinstance(digest, dict) else digest
         approver.answer_form(DAG_ID, self.run_id, GATE, "Approve", {"plan_digest": echoed, "comment": "make demo"})
+
+    def _is_put_to_rest(self) -> bool:
+        """Whether the scheduler has heard that the process of the gate has ended; an answer before that may be lost."""
+        heard = (
+            "Received executor event with state success for task instance "
+            f"TaskInstanceKey(dag_id='{DAG_ID}', task_id='{GATE}', run_id='{self.run_id}'"
+        )
+        return heard in read_text(self._home.logs / "scheduler.log")
 
     def finish(self, check: Callable[[], None]) -> str:
         """Return the report when the run has succeeded."""

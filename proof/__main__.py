@@ -38,8 +38,6 @@ _AUDIT, _REMEDIATE, _ROLLBACK = (f"redis_ttl.{_CLUSTER}.{job}" for job in ("audi
 _GATE: Final = "approve_plan"
 _APPROVER: Final = "bob"
 _RUN_WITHIN_S: Final = 1_800.0
-#: Airflow 3.3 may lose an answer that comes while it is still putting the task to rest.
-_AT_REST_S: Final = 4.0
 #: By how much a key's own expiry must lie ahead for its fate to be ours alone.
 _SPARE_MS: Final = 3_600_000
 _EXIT_BY_SIGNAL: Final = 128
@@ -128,10 +126,10 @@ def _remediate(airflow: LiveAirflow, proof: Proof) -> tuple[str, int, dict[str, 
         tasks = airflow.task_instances(_REMEDIATE, run_id)
         if any(task["state"] == "failed" for task in tasks):
             raise RuntimeError(_failures(airflow, _REMEDIATE, run_id))
-        return any(task["task_id"] == _GATE and task["state"] == "awaiting_input" for task in tasks)
+        waiting = any(task["task_id"] == _GATE and task["state"] == "awaiting_input" for task in tasks)
+        return waiting and airflow.is_put_to_rest(_REMEDIATE, run_id, _GATE)
 
     airflow.wait(waits, "the plan", 300)
-    time.sleep(_AT_REST_S)
     digest = airflow.request("GET", form)["params"]["plan_digest"]
     with airflow.client_of(_APPROVER) as approver:
         answer = approver.patch(

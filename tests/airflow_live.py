@@ -187,6 +187,17 @@ class LiveAirflow:
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/xcomEntries/return_value"
         return self.request("GET", path, params={"map_index": map_index, "deserialize": True})["value"]
 
+    def is_put_to_rest(self, dag_id: str, run_id: str, task_id: str, *, attempt: int = 1) -> bool:
+        """Whether the scheduler has heard that the process of a task which waits for an answer has ended.
+
+        It would take a task that was answered before for a dead one (see docs/approval.md).
+        """
+        heard = (
+            "Received executor event with state success for task instance "
+            f"TaskInstanceKey(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}', try_number={attempt},"
+        )
+        return heard in (self.home / "scheduler.log").read_text(errors="replace")
+
     def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
         """Return as soon as the condition holds; raise with the components' logs when it doesn't in time."""
         deadline = time.monotonic() + timeout_s

@@ -137,21 +137,12 @@ rules:
         self.run_id = answer.json()["dag_run_id"]
 
     def wait_shown(self, gate: str = GATE, requests: int = 1) -> None:
-        """Until the gate has shown the plan so many times in this run, and waits.
-
-        The scheduler must have heard, too, that the process which began to wait has ended. It would take a task that was answered
-        before for a dead one (see docs/approval.md).
-        """
+        """Until the gate has shown the plan so many times in this run, and waits."""
 
         def waits() -> bool:
             shown = self.state(gate) == "awaiting_input" and len(self.requests(gate)) >= requests
-            return shown and heard in scheduler.read_text(errors="replace")
+            return shown and self.live.airflow.is_put_to_rest(self.dag_id, self.run_id, gate, attempt=requests)
 
-        scheduler = self.live.airflow.home / "scheduler.log"
-        heard = (
-            "Received executor event with state success for task instance "
-            f"TaskInstanceKey(dag_id='{self.dag_id}', task_id='{gate}', run_id='{self.run_id}', try_number={requests},"
-        )
         self.wait(waits, f"{gate} to wait")
 
     def answer(

@@ -2,10 +2,10 @@
 
     python -m tests.usecases.apply_part FILE PART MOMENT NUMBER
 
-``FILE`` is a pickled :class:`Applying`, ``PART`` is ``canary`` or ``shard``. ``MOMENT`` is one of ``never``, ``journal`` (before the
-object is written), ``journalled`` (when it is durable), ``sent`` (commands sent, no reply read), ``batch`` (between two
-batches) or ``full-disk`` (no file may grow beyond a kilobyte); it comes for the ``NUMBER``th time. Exits with 75 for an
-error that is tried again. An empty line on standard output says that the work begins.
+``FILE`` is a pickled :class:`Applying`, ``PART`` is ``canary``, ``shard`` or ``rollback``. ``MOMENT`` is one of ``never``,
+``journal`` (before the object is written), ``journalled`` (when it is durable), ``sent`` (writes sent, no reply read),
+``batch`` (between two batches) or ``full-disk`` (no file may grow beyond a kilobyte); it comes for the ``NUMBER``th
+time. Exits with 75 for an error that is tried again. An empty line on standard output says that the work begins.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from redis_ttl.domain.errors import RedisTtlError
 from redis_ttl.usecases import apply_plan, write_gate
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from tests.usecases.applying import Applying
+from tests.usecases.restoring import roll_back
 
 TRY_AGAIN = 75
 
@@ -37,10 +38,13 @@ def main(file: str, part: str, moment: str, number: int) -> None:
     arm(moment, number)
     print(flush=True)  # noqa: T201  # the test waits for it
     try:
-        if part == "canary":
-            applying.canary()
-        else:
-            applying.shard()
+        match part:
+            case "canary":
+                applying.canary()
+            case "shard":
+                applying.shard()
+            case "rollback":
+                roll_back(applying)
     except RedisTtlError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(TRY_AGAIN if error.retryable else 1)
@@ -61,9 +65,9 @@ def arm(moment: str, number: int) -> None:
         write_journal(self, name, data)  # type: ignore[arg-type]
         now("journalled")
 
-    def sending(self: RedisLink, data: bytes) -> None:
-        send(self, data)
-        if b"PEXPIREAT" in data[:40] and b"absent" not in data[:80]:
+    def sending(self: RedisLink, data: bytes, count: int) -> None:
+        send(self, data, count)
+        if (b"PEXPIREAT" in data[:40] and b"absent" not in data[:80]) or b"EVALSHA" in data[:40]:
             now("sent")
 
     def deciding(self: DatabaseDecisions, batch: object) -> object:

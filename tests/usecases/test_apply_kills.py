@@ -36,6 +36,7 @@ POLICY = policy_of(
     guards=replace(CALM, patience_s=1),
 )
 MOMENTS = ("journal", "journalled", "sent", "batch", "any")
+ROLLBACK_MOMENTS = ("journalled", "sent", "journal", "any")
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -157,6 +158,33 @@ def test_killed_writers_leave_the_invariants(server: Server, tmp_path: Path) -> 
         case.check_end()
         table.append((kill, part, " ".join(moments), " ".join(map(str, changed)), case.applying.journal().height))
     _print(table, ("kill", "part", "killed at", "changed by then", "journal rows"))
+
+
+def test_killed_rollbacks_give_everything_back(server: Server, tmp_path: Path) -> None:
+    """Killed at any moment, once or more, and run again: every key expires as it did before the remediation."""
+    chance = random.Random(20260221)
+    table = []
+    for kill in range(max(3, KILLS // 4)):
+        case = new_case(server, tmp_path / f"rollback-{kill}")
+        case.finish("canary")
+        check_canary(case.applying.plan, case.applying.tools())
+        case.finish("shard")
+        written = instants(server, list(case.before))
+        moments = [ROLLBACK_MOMENTS[kill % len(ROLLBACK_MOMENTS)], *chance.choices(ROLLBACK_MOMENTS, k=kill % 3)]
+        left = []
+        for moment in moments:
+            with case.part("rollback", moment, chance.randint(1, 4)) as process:
+                if moment == "any":
+                    time.sleep(chance.uniform(0, 1))
+                    process.kill()
+                process.communicate()
+            now = instants(server, list(case.before))
+            assert all(now[key] in {written[key], case.before[key]} for key in now)
+            left.append(sum(now[key] != case.before[key] for key in now))
+        case.finish("rollback")
+        assert instants(server, list(case.before)) == case.before
+        table.append((kill, "rollback", " ".join(moments), " ".join(map(str, left)), case.applying.journal().height))
+    _print(table, ("kill", "part", "killed at", "still ours by then", "journal rows"))
 
 
 @pytest.mark.parametrize("saved", ["before the writing", "after the kill"])

@@ -48,9 +48,9 @@ def test_what_cant_be_read_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no API server")
 
     monkeypatch.setattr(control.Variable, "get", fail)
-    unread = VariableControl("shop").read()
+    unread = VariableControl("shop", "remediate").read()
     monkeypatch.setattr(control.Variable, "get", lambda *_, **__: "paus")
-    nonsense = VariableControl("shop").read()
+    nonsense = VariableControl("shop", "remediate").read()
 
     assert (unread.state, nonsense.state) == (WishedState.PAUSE, WishedState.PAUSE)
     assert "redis_ttl.shop.remediate can't be read (no API server)" in str(unread.why)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from redis_ttl.adapters.journal_reader import NewestRows
 from redis_ttl.adapters.key_restorer import KeyRestorer
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
 from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.domain.control import Wish
 from redis_ttl.domain.load import parse_load
 from redis_ttl.domain.rate import parse_rate
 from redis_ttl.domain.rollback import RestoreAccount
@@ -17,18 +19,39 @@ from redis_ttl.usecases.restore_journal import RestoreOptions, RestoreTools, loa
 from tests.servers import Server
 from tests.usecases.applying import Applying
 
+
+@dataclass
+class Operator:
+    """Wishes one thing after the other, and nothing when that is over."""
+
+    wishes: Iterator[Wish]
+
+    def read(self) -> Wish:
+        """The next wish."""
+        return next(self.wishes, Wish())
+
+
 State = dict[tuple[int, bytes], int]
 
 
 def restore_tools(
-    run: Applying, *, rate: str = "unlimited", progress: Callable[[int, int], None] = lambda _done, _of: None
+    run: Applying,
+    *,
+    rate: str = "unlimited",
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+    wishes: Iterable[Wish] = (),
+    log: Callable[[str], None] = lambda _text: None,
 ) -> RestoreTools:
-    """What rolling back needs."""
+    """What rolling back needs; an operator with these wishes, one after the other."""
     return RestoreTools(
         documents=run.documents,
         open_restorer=lambda: KeyRestorer(endpoint_from_url(run.url), parse_load("fast"), parse_rate(rate)),
         new_rows=NewestRows,
+        control=Operator(iter(wishes)),
+        rate=parse_rate(rate),
+        sharers=1,
         progress=progress,
+        log=log,
         clock=SystemClock(),
         token=secrets.token_hex(3),
     )

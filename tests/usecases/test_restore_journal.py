@@ -7,11 +7,14 @@ import pytest
 
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.approval import ApprovalRequest, Verdict
-from redis_ttl.domain.errors import BadInput, OtherServer
+from redis_ttl.domain.control import Wish, WishedState
+from redis_ttl.domain.errors import Aborted, BadInput, OtherServer
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.plan import NodeIdentity
 from redis_ttl.domain.policy import Mode
+from redis_ttl.domain.rate import parse_rate
 from redis_ttl.domain.rollback import RestoreAccount
+from redis_ttl.usecases import restore_journal
 from redis_ttl.usecases.restore_journal import (
     RestoreOptions,
     chosen_rules,
@@ -128,6 +131,35 @@ def test_a_rollback_that_was_cut_off_goes_on(redis7: Server, tmp_path: Path) -> 
     assert total.restored + total.restored_before == total.keys
     again = roll_back(run)
     assert (again.restored, again.restored_before) == (0, again.keys)
+
+
+def test_an_operator_pauses_slows_and_stops_a_rollback(
+    redis7: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause is heard before each journal object and said once, a rate holds from then on, and after a stop the rollback
+    can be begun again.
+    """
+    monkeypatch.setattr(restore_journal, "_LOOK_S", 0.01)
+    mixed_keys(redis7)
+    before = expiries([redis7])
+    run = Applying(redis7.url, tmp_path, POLICY)
+    run.run()
+    said: list[str] = []
+    wishes = [
+        *[Wish(WishedState.PAUSE)] * 3,
+        Wish(WishedState.PAUSE, why="it can't be read"),
+        Wish(rate=parse_rate("5000/s")),
+        Wish(WishedState.STOP),
+    ]
+    tools = restore_tools(run, wishes=wishes, log=said.append)
+    with pytest.raises(Aborted, match="stopped"):
+        restore_part(run.plan, whole_journal(run.documents), RestoreOptions(dry_run=False), tools)
+    assert said == ["paused: the operator paused it", "paused: it can't be read", "going on"]
+    half = expiries([redis7])
+    assert half != before
+    total = roll_back(run)
+    assert expiries([redis7]) == before
+    assert total.restored_before > 0
 
 
 def test_the_newest_of_several_rows_is_put_back(redis7: Server, tmp_path: Path) -> None:

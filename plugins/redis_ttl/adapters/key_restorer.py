@@ -125,6 +125,13 @@ class KeyRestorer:
             )
         ]
 
+    def limit(self, rate: Rate) -> None:
+        """Restore no faster than this from now on."""
+        if rate != self._rate:
+            self._rate = rate
+            for database in self._databases.values():
+                database.limit(_pace(rate))
+
     def look(self, rows: pl.DataFrame) -> Looked:
         """Ask for the expiries of the rows' keys (the journal's columns, and ``undone``: restored by an earlier rollback)."""
         parts = [
@@ -166,8 +173,8 @@ class KeyRestorer:
         known = self._databases.get((address, db))
         if known is None:
             link = self._stack.enter_context(RedisLink(self._endpoint.at(address).on(db)))
-            pace: Pace = FastPace() if self._rate.keys_per_s is None else RatePace(self._rate.keys_per_s)
-            known = _Database(link, KeyExpiries(link, self._load), pace, in_cluster=self._node_of_slot is not None)
+            expiries, in_cluster = KeyExpiries(link, self._load), self._node_of_slot is not None
+            known = _Database(link, expiries, _pace(self._rate), in_cluster=in_cluster)
             self._databases[address, db] = known
         return known
 
@@ -182,6 +189,10 @@ class _Database:
         self._in_cluster = in_cluster
         self._script = _RESTORE.format(compare=_EXACTLY if expiries.exact else _NEARLY)
         self._sha = ""
+
+    def limit(self, pace: Pace) -> None:
+        """Restore at that pace from now on."""
+        self._pace = pace
 
     def restore(self, rows: pl.DataFrame) -> pl.Series:
         """What became of each key, as the name of a figure of ``RestoreAccount``."""
@@ -230,6 +241,10 @@ class _Database:
     def _load(self) -> str:
         sha: bytes = self._link.call("SCRIPT", "LOAD", self._script)
         return sha.decode()
+
+
+def _pace(rate: Rate) -> Pace:
+    return FastPace() if rate.keys_per_s is None else RatePace(rate.keys_per_s)
 
 
 def _state(now_ms: int) -> pl.Expr:

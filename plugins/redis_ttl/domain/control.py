@@ -1,4 +1,4 @@
-"""What an operator wishes of a remediation that is under way: go on, stand still, or end; and how fast."""
+"""What an operator wishes of a remediation or a rollback that is under way: go on, stand still, or end; and how fast."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What an operator wishes of a remediation that is under way, read from an Airflow Variable that the UI can edit."""
+"""What an operator wishes of a remediation or a rollback that is under way, read from an Airflow Variable that the UI can edit."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from airflow.sdk import Variable
 
@@ -14,16 +14,21 @@ from redis_ttl.domain.rate import parse_rate
 _ALLOWED: Final = 'run, pause, stop, a rate as in 5000/s, or JSON as in {"state": "run", "rate": "5000/s"}'
 
 
-def variable_of(cluster: str) -> str:
-    """The name of the Variable that steers the cluster's remediations."""
-    return f"redis_ttl.{cluster}.remediate"
+Job = Literal["remediate", "rollback"]
+
+
+def variable_of(cluster: str, job: Job) -> str:
+    """The name of the Variable that steers the cluster's remediations, or its rollbacks: a remediation that was stopped by it
+    must not stop its own rollback.
+    """
+    return f"redis_ttl.{cluster}.{job}"
 
 
 class VariableControl:
     """The wish in the cluster's Variable. Without a Variable there is no wish: the run goes on as planned."""
 
-    def __init__(self, cluster: str) -> None:
-        self._name = variable_of(cluster)
+    def __init__(self, cluster: str, job: Job) -> None:
+        self._name = variable_of(cluster, job)
 
     def read(self) -> Wish:
         """The wish as it stands; a pause, with the reason, when it can't be read or understood."""

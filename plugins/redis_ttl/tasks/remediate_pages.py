@@ -35,7 +35,7 @@ Reject. Marking that task as success approves too, and as failed rejects, if the
 lets the run see who did it. Then a few keys of each rule go first and the server is watched, then the others follow,
 then every key is looked at once more. Clearing `approve_plan` asks again.
 
-**Slower, pause, stop.** Set the Airflow Variable `{variable_of(policy.cluster)}` (Admin > Variables) to `pause`, `stop`,
+**Slower, pause, stop.** Set the Airflow Variable `{variable_of(policy.cluster, "remediate")}` (Admin > Variables) to `pause`, `stop`,
 `run`, a rate such as `5000/s`, or both as in `{{"state": "run", "rate": "5000/s"}}`. It is read every two seconds. Delete
 it to go on as planned. Marking the run as failed stops it as well, within seconds.
 

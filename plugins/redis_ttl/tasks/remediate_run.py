@@ -306,7 +306,7 @@ def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Pla
         documents=documents,
         policy=policy,
         approve=approve,
-        control=VariableControl(policy.cluster),
+        control=VariableControl(policy.cluster, "remediate"),
         clock=SystemClock(),
         log=lambda text: _log.info("%s", text),
         token=secrets.token_hex(3),

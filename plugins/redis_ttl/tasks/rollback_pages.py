@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from redis_ttl.tasks.control import variable_of
+
 if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
 
@@ -23,7 +25,8 @@ journals first.
 3. Trigger it again with **dry run off**. It asks for no approval: it restores what was there. The plan's own approval
    ends with it, so that a writer which is started again doesn't set the TTLs anew.
 
-**It hurts, stop it.** Mark the run as failed; nothing needs cleaning up. Trigger it again with a lower rate.
+**Slower, pause, stop.** Set the Airflow Variable `{variable_of(policy.cluster, "rollback")}` (Admin > Variables) to a rate as in
+`5000/s`, or to `pause`, `stop`, or `run`. Nothing needs cleaning up after a stop: clear the red tasks, or trigger it again.
 
 **It failed, or was killed.** Clear the red task, or trigger it again, as often as you like: keys that were restored are
 found as they were before, and counted as *restored before*.

@@ -24,6 +24,7 @@ from redis_ttl.domain.rollback import RestoreResult, add_restored
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.rollback_page import rollback_page
 from redis_ttl.tasks.connection import endpoint_of
+from redis_ttl.tasks.control import VariableControl
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.store import open_store
 from redis_ttl.usecases import restore_journal as restoring
@@ -163,7 +164,11 @@ def _tools(
         documents=documents,
         open_restorer=partial(KeyRestorer, endpoint, load.share(sharers), rate.share(sharers)),
         new_rows=NewestRows,
+        control=VariableControl(policy.cluster, "rollback"),
+        rate=rate.share(sharers),
+        sharers=sharers,
         progress=_log_progress,
+        log=_log.info,
         clock=SystemClock(),
         token=secrets.token_hex(3),
     )

@@ -6,24 +6,31 @@ expiry which the application set since is never touched, however often and by ho
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.approval import Channel, Decision, Verdict
-from redis_ttl.domain.errors import BadInput, OtherServer
+from redis_ttl.domain.control import WishedState
+from redis_ttl.domain.errors import Aborted, BadInput, OtherServer
 from redis_ttl.domain.journal import JournalName, attempt_of
 from redis_ttl.domain.rollback import RestoreResult, add_restored
+from redis_ttl.usecases.write_gate import LOG_S, wish_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from redis_ttl.domain.plan import Plan
+    from redis_ttl.domain.rate import Rate
     from redis_ttl.domain.rollback import RestoreAccount
     from redis_ttl.usecases.plan_documents import PlanDocuments
     from redis_ttl.usecases.ports import Clock
     from redis_ttl.usecases.restore_ports import JournalRows, OpenRestorer
+    from redis_ttl.usecases.write_ports import Control
 
+#: How often a paused rollback looks whether it may go on.
+_LOOK_S: Final = 1.0
 #: A part has at least so many journal objects: less isn't worth a task.
 _OBJECTS_A_PART: Final = 4
 
@@ -43,12 +50,20 @@ class RestoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class RestoreTools:
-    """What rolling back needs from the outside. ``progress`` hears how many journal objects of how many are done."""
+    """What rolling back needs from the outside.
+
+    ``rate`` is this part's, of the ``sharers`` that restore at the same time, unless the operator wishes another one through
+    ``control``. ``progress`` hears how many journal objects of how many are done; ``log`` hears why nothing is done.
+    """
 
     documents: PlanDocuments
     open_restorer: OpenRestorer
     new_rows: Callable[[], JournalRows]
+    control: Control
+    rate: Rate
+    sharers: int
     progress: Callable[[int, int], None]
+    log: Callable[[str], None]
     clock: Clock
     token: str
 
@@ -107,8 +122,9 @@ def restore_part(plan: Plan, part: JournalPart, options: RestoreOptions, tools: 
     """Restore the keys of one part of the journal, and write ``results/<plan_id>/rollback-*.json``.
 
     Of several rows about one key, wherever in the journal, the newest counts. What is restored is journalled before.
-    In a dry run nothing is written but the result. Raises :class:`OtherServer` for servers that don't continue the
-    plan's, unless the options say that this doesn't matter.
+    In a dry run nothing is written but the result. Before each journal object the operator's wish is heard: a pause lasts
+    as long as it is wished. Raises :class:`OtherServer` for servers that don't continue the plan's, unless the options say
+    that this doesn't matter, and :class:`Aborted` when the operator stops it.
     """
     began = tools.clock.now()
     attempt = attempt_of(int(began.timestamp() * 1000), tools.token)
@@ -126,6 +142,8 @@ def restore_part(plan: Plan, part: JournalPart, options: RestoreOptions, tools: 
     with tools.open_restorer() as restorer:
         _refuse_strangers(plan, restorer.strangers(plan.nodes), options)
         for done, name in enumerate(reversed(chosen), start=1):
+            if not options.dry_run:
+                restorer.limit(_allowed(tools))
             looked = restorer.look(rows.of(names.index(name), tools.documents.journal(name), options.rules))
             accounts.append(looked.accounts)
             if options.dry_run:
@@ -170,6 +188,30 @@ def chosen_rules(plan: Plan, patterns: Collection[str]) -> frozenset[int] | None
             todo="Choose among these, or none for all of them.",
         )
     return frozenset(numbers[pattern] for pattern in patterns)
+
+
+def _allowed(tools: RestoreTools) -> Rate:
+    """The rate of this part at this moment, as soon as the operator lets it go on."""
+    said: str | None = None
+    said_s = tools.clock.monotonic()
+    while True:
+        wish = wish_of(tools.control)
+        if wish.state is WishedState.STOP:
+            raise Aborted(
+                "the rollback was stopped",
+                where=f"plan {tools.documents.plan_id}",
+                found=wish.why or "the operator stopped it",
+                todo="What was restored stays restored. Clear this task, or trigger the rollback again, to go on.",
+            )
+        if wish.state is WishedState.RUN:
+            if said is not None:
+                tools.log("going on")
+            return wish.rate.share(tools.sharers) if wish.rate is not None else tools.rate
+        why = wish.why or "the operator paused it"
+        if why != said or tools.clock.monotonic() - said_s >= LOG_S:
+            said, said_s = why, tools.clock.monotonic()
+            tools.log(f"paused: {why}")
+        time.sleep(_LOOK_S)
 
 
 def _written(documents: PlanDocuments) -> list[JournalName]:

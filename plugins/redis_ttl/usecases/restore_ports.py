@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from redis_ttl.domain.plan import NodeIdentity
+    from redis_ttl.domain.rate import Rate
     from redis_ttl.domain.rollback import RestoreAccount
 
 
@@ -48,6 +49,9 @@ class Restorer(Protocol):
 
     def journal(self, ours: Any) -> bytes:
         """The journal object that says what we found and what we put back."""
+
+    def limit(self, rate: Rate) -> None:
+        """Restore no faster than this from now on."""
 
     def restore(self, ours: Any) -> Mapping[int, RestoreAccount]:
         """Restore each key that has our expiry still, in one step on the server; what became of them."""

@@ -18,11 +18,13 @@ import pytest
 
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
 from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.domain.control import Wish
 from redis_ttl.domain.policy import Mode
+from redis_ttl.domain.rate import parse_rate
 from redis_ttl.usecases.apply_plan import check_canary
 from tests.adapters.keyspaces import send
 from tests.conftest import require
-from tests.servers import VALKEY, Server, run_server, wait_for
+from tests.servers import VALKEY, Server, run_sentinel, run_server, wait_for
 from tests.usecases.apply_part import TRY_AGAIN
 from tests.usecases.applying import CALM, DAY_S, Applying, policy_of, rule
 
@@ -262,6 +264,37 @@ def test_a_failover_leaves_the_invariants(tmp_path: Path) -> None:
             client.execute_command("REPLICAOF", "NO", "ONE")
         case.server = replica
         case.applying.endpoint_url = replica.url
+        case.finish("shard")
+        case.check_end()
+
+
+def test_a_sentinel_failover_under_a_running_writer_leaves_the_invariants(tmp_path: Path) -> None:
+    """Sentinel makes the replica the primary while keys are written: the writer ends with an error that is tried again, and
+    the retry asks the sentinel and finishes there.
+    """
+    with (
+        run_server(require(VALKEY)) as primary,
+        run_server(require(VALKEY), replica_of=primary) as replica,
+        run_sentinel(VALKEY, primary, name="shop") as sentinel,
+        sentinel.client() as guard,
+    ):
+        case = new_case(primary, tmp_path / "sentinel")
+        case.applying.endpoint_url = f"redis+sentinel://{sentinel.host}:{sentinel.port}/shop"
+        case.finish("canary")
+        check_canary(case.applying.plan, case.applying.tools())
+        wait_for(lambda: len(guard.sentinel_slaves("shop")) == 1, "the sentinel to know the replica")
+        case.applying.wishes.wish = Wish(rate=parse_rate("150/s"))
+        with case.part("shard") as process:
+            wait_for(lambda: case.check_journal() > 200, "some keys to be changed")
+            wait_for(lambda: guard.execute_command("SENTINEL", "FAILOVER", "shop"), "the failover to begin")
+            errors = process.communicate()[1].decode()
+            assert process.returncode == TRY_AGAIN, errors
+        wait_for(
+            lambda: guard.sentinel_get_master_addr_by_name("shop")[1] == replica.port,
+            "the failover to end",
+        )
+        case.server = replica
+        case.applying.wishes.wish = Wish()
         case.finish("shard")
         case.check_end()
 

@@ -58,7 +58,7 @@ proof: $(DEV_INSTALLED) ## Remediate and roll back the whole incident in Airflow
 
 .PHONY: approvals
 approvals: $(DEV_INSTALLED) ## Try everything that can be done to a waiting plan, and write build/approval_table.md
-	@APPROVAL_CASES=all $(BIN)/python -m pytest tests/tasks/test_live_approval.py -s
+	@APPROVAL_CASES=all $(BIN)/python -m pytest tests/tasks/test_live_approval.py tests/tasks/test_live_anonymous.py -s
 
 .PHONY: lock
 lock: $(BIN)/python ## Write constraints.txt anew from constraints.in (ARGS=--upgrade for the newest versions)

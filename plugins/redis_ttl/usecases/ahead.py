@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOOK_S: Final = 0.1
+#: Making ahead is never urgent: whoever shares the machine, a server perhaps, goes first.
+_NICENESS: Final = 10
 
 
 @contextmanager
@@ -60,6 +63,8 @@ class _Maker(Generic[T]):
             yield what
 
     def _make(self) -> None:
+        with suppress(OSError):  # where threads have no priority of their own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         try:
             for item in self._items:
                 if not self._put(item):

@@ -295,6 +295,10 @@ def _keys(value: str) -> int:
     return keys
 
 
+def _keys_or_none(value: str) -> int:
+    return 0 if value in ("none", "0") else _keys(value)
+
+
 _SIZE = re.compile(r"([0-9]{1,9}) ?(B|KB|MB|GB|KiB|MiB|GiB)")
 _SIZE_UNITS = {"B": 0, "K": 1, "M": 2, "G": 3}
 
@@ -363,6 +367,7 @@ RateText = Annotated[str, _leaf(_rate, "keys changed per second as in 20000/s, o
 Duration = Annotated[int, _leaf(_ttl, DURATION)]
 Span = Annotated[int, _leaf(_span, f"{DURATION}, or none")]
 KeyCount = Annotated[int, _leaf(_keys, f"a number of keys from 1 to {MAX_KEYS:,}")]
+DriftKeys = Annotated[int, _leaf(_keys_or_none, f"a number of keys from 0 to {MAX_KEYS:,}, or none")]
 Approvals = Annotated[int, _whole_number(1, MAX_APPROVALS)]
 Freq = Annotated[int, _whole_number(0, MAX_FREQ)]
 UserName = Annotated[str, _leaf(_user_name, "the name of an Airflow user")]

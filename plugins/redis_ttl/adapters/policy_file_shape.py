@@ -16,6 +16,7 @@ from redis_ttl.adapters.policy_file_leaves import (
     ConnectionId,
     Databases,
     Date,
+    DriftKeys,
     Duration,
     EmailAddress,
     Factor,
@@ -58,6 +59,8 @@ from redis_ttl.domain.policy import (
     CanarySettings,
     Caps,
     Cold,
+    DriftSettings,
+    DriftTolerance,
     Exemption,
     GuardSettings,
     Language,
@@ -78,6 +81,7 @@ _AUDIT = AuditSettings()
 _REMEDIATION = RemediationSettings()
 _CANARY = CanarySettings()
 _GUARDS = GuardSettings()
+_DRIFT = DriftSettings()
 
 
 class _Entry(BaseModel):
@@ -234,6 +238,30 @@ def _caps(keys: int | None, ratio: float | None, default: Caps) -> Caps:
     return Caps(keys or default.keys, ratio or default.ratio)
 
 
+class DriftToleranceEntry(_Entry):
+    """``drift`` of a rule, and ``ungoverned`` of ``drift``."""
+
+    keys: DriftKeys | None = None
+    percent: Ratio | None = None
+    keys_per_day: DriftKeys | None = None
+
+    def tolerance(self) -> DriftTolerance:
+        """The tolerance that the entry means."""
+        return DriftTolerance(self.keys, self.percent, self.keys_per_day)
+
+
+class DriftEntry(DriftToleranceEntry):
+    """``drift``."""
+
+    ungoverned: DriftToleranceEntry | None = None
+
+    def value(self) -> DriftSettings:
+        """The settings that the entry means."""
+        return DriftSettings(
+            self.tolerance(), _DRIFT.ungoverned if self.ungoverned is None else self.ungoverned.tolerance()
+        )
+
+
 class ColdEntry(_Entry):
     """``cold`` of a rule."""
 
@@ -265,6 +293,8 @@ class RuleEntry(_Entry):
     cold: ColdEntry | None = None
     max_keys: KeyCount | None = None
     max_percent: RatioAboveZero | None = None
+    drift: DriftToleranceEntry | None = None
+    due: Date | None = None
 
     def value(self, caps: Caps) -> Rule:
         """The rule that the entry means, in a policy whose rules have these ``caps`` unless they say otherwise."""
@@ -278,6 +308,8 @@ class RuleEntry(_Entry):
             sign_off=None if agreed is None else SignOff(agreed.by, agreed.on, agreed.ref),
             cold=None if self.cold is None else self.cold.value(),
             caps=_caps(self.max_keys, self.max_percent, caps) if self.max_keys or self.max_percent else None,
+            drift=None if self.drift is None else self.drift.tolerance(),
+            due=self.due,
         )
 
 
@@ -300,6 +332,7 @@ class PolicyEntry(_Entry):
     scaling_cost: ScalingCostEntry | None = None
     audit: AuditEntry = AuditEntry()
     remediation: RemediationEntry = RemediationEntry()
+    drift: DriftEntry = DriftEntry()
     rules: tuple[RuleEntry, ...] = ()
     exempt: tuple[ExemptionEntry, ...] = ()
 
@@ -317,6 +350,7 @@ class PolicyEntry(_Entry):
             scaling_cost=None if cost is None else ScalingCost(cost.usd_per_month, cost.note),
             audit=self.audit.value(),
             remediation=remediation,
+            drift=self.drift.value(),
             rules=tuple(rule.value(remediation.rule_caps) for rule in self.rules),
             exemptions=tuple(Exemption(entry.pattern, entry.reason) for entry in self.exempt),
         )
@@ -325,6 +359,8 @@ class PolicyEntry(_Entry):
 def known_keys(location: tuple[str | int, ...]) -> list[str]:
     """The keys that may stand where the last step of the location does."""
     names = [step for step in location[:-1] if isinstance(step, str)]
+    if names == ["rules", "drift"]:  # the same word, and less to say there
+        return list(DriftToleranceEntry.model_fields)
     return list((_ENTRIES[names[-1]] if names else PolicyEntry).model_fields)
 
 
@@ -337,6 +373,8 @@ _ENTRIES: Final[dict[str, type[_Entry]]] = {
     "remediation": RemediationEntry,
     "canary": CanaryEntry,
     "guards": GuardsEntry,
+    "drift": DriftEntry,
+    "ungoverned": DriftToleranceEntry,
     "rules": RuleEntry,
     "cold": ColdEntry,
     "sign_off": SignOffEntry,

@@ -178,6 +178,38 @@ class RemediationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftTolerance:
+    """How many new keys without TTL a drift check lets pass; what is given must be kept all together, and nothing given means none.
+
+    ``ratio`` is a share of all keys that are governed alike; ``keys_per_day`` adds up from the accepted baseline on, in
+    which the first day counts whole.
+    """
+
+    keys: int | None = None
+    ratio: float | None = None
+    keys_per_day: int | None = None
+
+    def allowed_keys(self, *, of_keys: int, days: float) -> int:
+        """How many, of so many keys, so many days after the baseline."""
+        limits = []
+        if self.keys is not None:
+            limits.append(self.keys)
+        if self.ratio is not None:
+            limits.append(int(self.ratio * of_keys))
+        if self.keys_per_day is not None:
+            limits.append(int(self.keys_per_day * max(1.0, days)))
+        return min(limits, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSettings:
+    """What a drift check tolerates: for each rule that says nothing else, and for all keys together that nothing governs."""
+
+    tolerance: DriftTolerance = DriftTolerance()
+    ungoverned: DriftTolerance = DriftTolerance(keys=100)
+
+
+@dataclass(frozen=True, slots=True)
 class Cold:
     """A rule that takes cold keys only: those that weren't used for so long, or so rarely.
 
@@ -214,6 +246,10 @@ class Rule:
     """Leave keys alone that are in use; None takes all."""
     caps: Caps | None = None
     """None takes the policy's ``remediation.rule_caps``."""
+    drift: DriftTolerance | None = None
+    """None takes the policy's ``drift``."""
+    due: dt.date | None = None
+    """After that day (UTC) a drift check fails as long as the rule has any key without TTL."""
 
     @property
     def longest_ttl_s(self) -> int:
@@ -244,6 +280,7 @@ class Policy:
     scaling_cost: ScalingCost | None = None
     audit: AuditSettings = AuditSettings()
     remediation: RemediationSettings = RemediationSettings()
+    drift: DriftSettings = DriftSettings()
     rules: tuple[Rule, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
 

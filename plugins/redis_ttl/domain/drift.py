@@ -1,0 +1,416 @@
+"""Keys without TTL that weren't there when somebody last accepted those that were: what a drift check finds, and what of it fails.
+
+A baseline is a set of fingerprints. It doesn't slide: it begins with the first audit and is replaced only by somebody
+who accepts what is there. Between the two it can only lose keys, those that have a TTL now or are gone; a key that
+comes back without one is new. Knows nothing of columns, of the store, or of Airflow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from redis_ttl.domain.pattern_statistics import Governance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from redis_ttl.domain.policy import DriftTolerance, Owner, Policy, Rule
+
+DRIFT_SCHEMA: Final = "redis_ttl.drift/1"
+BASELINE_SCHEMA: Final = "redis_ttl.baseline/1"
+
+#: Names of keys that a finding shows at most.
+EXAMPLES_SHOWN: Final = 10
+
+_DAY_S: Final = 86_400.0
+#: Growth over less than this says more about the moment than about a day.
+_LEAST_MEASURED_S: Final = 3_600.0
+
+
+class BaselineKind(StrEnum):
+    """How a baseline came to be."""
+
+    FIRST = "first"
+    """Of the first audit that was checked: nobody was asked."""
+    ACCEPTED = "accepted"
+    """Somebody accepted what an audit found."""
+    STANDING = "standing"
+    """The one before, without the keys that have left it; with the keys of databases that no audit had read before."""
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintRange:
+    """One document of a baseline: the fingerprints from ``first`` to ``last``, both included."""
+
+    first: int
+    last: int
+    keys: int
+    path: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; the bounds in hex, because not every reader of JSON has 64 bits for a number."""
+        return {"first": f"{self.first:016x}", "last": f"{self.last:016x}", "keys": self.keys, "path": self.path}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FingerprintRange:
+        """The range that :meth:`to_json` wrote."""
+        return cls(int(data["first"], 16), int(data["last"], 16), data["keys"], data["path"])
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The no-TTL keys that are accounted for, as of one audit.
+
+    ``number`` counts the cluster's baselines from 1, ``previous`` is the one that it was made of. ``accepted`` is the
+    number of the first or accepted one that it goes back to, whose audit began at ``accepted_at``. ``databases`` are
+    those that some audit has read. ``by``, ``why`` and ``run`` say who accepted it, for which reason, in which run.
+    """
+
+    number: int
+    cluster: str
+    kind: BaselineKind
+    audit_id: str
+    at: str
+    keys: int
+    databases: tuple[int, ...]
+    ranges: tuple[FingerprintRange, ...]
+    accepted: int
+    accepted_at: str
+    previous: int | None = None
+    by: str | None = None
+    why: str | None = None
+    run: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the store."""
+        return {
+            "schema": BASELINE_SCHEMA,
+            **_fields(self),
+            "kind": self.kind.value,
+            "databases": list(self.databases),
+            "ranges": [each.to_json() for each in self.ranges],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Baseline:
+        """The baseline that :meth:`to_json` wrote."""
+        return cls(
+            **{
+                **_without_schema(data),
+                "kind": BaselineKind(data["kind"]),
+                "databases": tuple(data["databases"]),
+                "ranges": tuple(FingerprintRange.from_json(each) for each in data["ranges"]),
+            }
+        )
+
+
+class DriftKind(StrEnum):
+    """Why a pattern has keys without TTL that it shouldn't have."""
+
+    NEW_WRITER = "new_writer"
+    """Keys that were never seen before, or were away meanwhile."""
+    TTL_WIPED = "ttl_wiped"
+    """A remediation gave them a TTL that would still hold; they were written again without one."""
+    RULE_MISSING = "rule_missing"
+    """New keys of a pattern that no rule and no exemption speaks of."""
+    OVERDUE = "overdue"
+    """The rule's date has passed, and there are still keys without TTL, new or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKeys:
+    """How many new keys one pattern of one database has, as the comparison counted them."""
+
+    db: int
+    pattern: str
+    governance: Governance
+    governed_by: str | None
+    wiped: bool
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatternKeys:
+    """What the audit counted of one pattern of one database, governed by what today's policy says."""
+
+    db: int
+    pattern: str
+    governance: Governance
+    governed_by: str | None
+    keys: int
+    no_ttl_keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFinding:
+    """New keys of one kind in one pattern of one database; for ``overdue``, all no-TTL keys of one rule.
+
+    ``rule`` is the pattern of the rule that governs them, ``exemption`` that of the exemption. ``owner`` is a team.
+    ``new_keys`` are not in the baseline; ``no_ttl_keys`` and ``keys`` are what the audit counted of the pattern (of the
+    rule, for ``overdue``). ``growth_per_day`` compares ``new_keys`` with the check before; None where the two audits
+    are too close to tell. ``since`` is when the first audit that found it ended. ``allowed_keys`` is what the policy
+    tolerates for the whole rule (None: nothing can be too much), ``fails`` whether it was exceeded. ``examples`` are
+    names of such keys.
+    """
+
+    kind: DriftKind
+    db: int
+    pattern: str
+    rule: str | None
+    exemption: str | None
+    owner: str
+    new_keys: int
+    no_ttl_keys: int
+    keys: int
+    growth_per_day: float | None
+    since: str
+    allowed_keys: int | None
+    fails: bool
+    due: str | None = None
+    examples: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, int, str]:
+        """What makes it the same finding as one of another night."""
+        return (self.kind.value, self.db, self.pattern)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**_fields(self), "kind": self.kind.value, "examples": list(self.examples)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DriftFinding:
+        """The finding that :meth:`to_json` wrote."""
+        return cls(**{**data, "kind": DriftKind(data["kind"]), "examples": tuple(data["examples"])})
+
+
+class Verdict(StrEnum):
+    """What a drift check came to."""
+
+    FIRST = "first"
+    """There was no baseline; now there is."""
+    CLEAN = "clean"
+    """Nothing new."""
+    TOLERATED = "tolerated"
+    """New keys, all within what the policy tolerates, or exempt."""
+    DRIFT = "drift"
+    """More than the policy tolerates: the task fails."""
+    ACCEPTED = "accepted"
+    """Somebody accepted what there is; it is the baseline from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """What one drift check found.
+
+    ``audited_at`` is when the audit ended. ``baseline`` is the number of the baseline that it was compared with, None for the
+    first check; ``accepted_at`` the beginning of the audit which that one goes back to, ``accepted_by`` who accepted it (None:
+    nobody was asked). ``next_baseline`` is the number of the one that holds from now on. ``no_ttl_keys`` are different keys
+    without TTL, ``left_keys`` those that left the baseline. ``by`` and ``why`` belong to a check that accepted.
+    """
+
+    cluster: str
+    audit_id: str
+    audited_at: str
+    checked_at: str
+    run: str
+    policy_hash: str
+    verdict: Verdict
+    baseline: int | None
+    accepted: int
+    accepted_at: str
+    accepted_by: str | None
+    next_baseline: int
+    no_ttl_keys: int
+    baseline_keys: int
+    new_keys: int
+    left_keys: int
+    findings: tuple[DriftFinding, ...] = ()
+    notes: tuple[str, ...] = ()
+    by: str | None = None
+    why: str | None = None
+
+    @property
+    def failing(self) -> tuple[DriftFinding, ...]:
+        """What is outside of the policy's tolerance."""
+        return tuple(finding for finding in self.findings if finding.fails)
+
+    def headline(self) -> dict[str, Any]:
+        """The few figures that a task returns."""
+        return {
+            "cluster": self.cluster,
+            "audit_id": self.audit_id,
+            "verdict": self.verdict.value,
+            "new_keys": self.new_keys,
+            "no_ttl_keys": self.no_ttl_keys,
+            "findings": len(self.findings),
+            "failing": len(self.failing),
+            "baseline": self.baseline,
+            "next_baseline": self.next_baseline,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the store."""
+        return {
+            "schema": DRIFT_SCHEMA,
+            **_fields(self),
+            "verdict": self.verdict.value,
+            "findings": [each.to_json() for each in self.findings],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DriftReport:
+        """The report that :meth:`to_json` wrote."""
+        return cls(
+            **{
+                **_without_schema(data),
+                "verdict": Verdict(data["verdict"]),
+                "findings": tuple(DriftFinding.from_json(each) for each in data["findings"]),
+                "notes": tuple(data["notes"]),
+            }
+        )
+
+
+def judge(
+    policy: Policy,
+    new: Iterable[NewKeys],
+    patterns: Sequence[PatternKeys],
+    *,
+    audited_at: dt.datetime,
+    accepted_at: dt.datetime,
+    before: DriftReport | None,
+) -> list[DriftFinding]:
+    """The findings, those that fail and the largest first, without examples.
+
+    ``accepted_at`` is the moment that a budget per day counts from. ``before`` is the last report about an earlier audit
+    and the same accepted baseline; None where there is none.
+    """
+    new = [each for each in new if each.keys]
+    rules = {rule.pattern.text: rule for rule in policy.rules}
+    days = max(1.0, (audited_at - accepted_at).total_seconds() / _DAY_S)
+    known = {} if before is None else {each.identity: each for each in before.findings}
+    since_s = (
+        audited_at - (accepted_at if before is None else dt.datetime.fromisoformat(before.audited_at))
+    ).total_seconds()
+    keys: dict[str | None, int] = {}
+    of_pattern: dict[tuple[int, str], tuple[int, int]] = {}
+    for row in patterns:
+        keys[_scope(row)] = keys.get(_scope(row), 0) + row.keys
+        held = of_pattern.get((row.db, row.pattern), (0, 0))
+        of_pattern[row.db, row.pattern] = (held[0] + row.keys, held[1] + row.no_ttl_keys)
+    found: dict[str | None, int] = {}
+    for each in new:
+        found[_scope(each)] = found.get(_scope(each), 0) + each.keys
+    allowed = {
+        scope: _tolerance(policy, rules.get(scope or "")).allowed_keys(of_keys=keys.get(scope, 0), days=days)
+        for scope in found
+    }
+
+    def finding(kind: DriftKind, db: int, pattern: str, count: int, **facts: Any) -> DriftFinding:
+        earlier = known.get((kind.value, db, pattern))
+        growth = (
+            (count - (0 if earlier is None else earlier.new_keys)) / since_s * _DAY_S
+            if since_s >= _LEAST_MEASURED_S
+            else None
+        )
+        return DriftFinding(
+            kind=kind,
+            db=db,
+            pattern=pattern,
+            new_keys=count,
+            growth_per_day=None if growth is None else round(growth, 1),
+            since=audited_at.isoformat() if earlier is None else earlier.since,
+            **facts,
+        )
+
+    findings = []
+    for group, count in _sums(new).items():
+        kind, db, pattern, governance, governed_by = group
+        scope = governed_by if governance is Governance.RULE else None
+        exempt = governance is Governance.EXEMPT
+        total, no_ttl = of_pattern.get((db, pattern), (0, 0))
+        rule = rules.get(scope or "")
+        findings.append(
+            finding(
+                kind,
+                db,
+                pattern,
+                count,
+                rule=scope,
+                exemption=governed_by if exempt else None,
+                owner=_owner(policy, rule).team,
+                no_ttl_keys=max(no_ttl, count),
+                keys=max(total, count),
+                allowed_keys=None if exempt else allowed[scope],
+                fails=not exempt and found[scope] > allowed[scope],
+                due=None if rule is None or rule.due is None else rule.due.isoformat(),
+            )
+        )
+    for text, rule in rules.items():
+        rows = [row for row in patterns if row.governance is Governance.RULE and row.governed_by == text]
+        no_ttl = sum(row.no_ttl_keys for row in rows)
+        if rule.due is not None and no_ttl and audited_at.astimezone(dt.UTC).date() > rule.due:
+            findings.append(
+                finding(
+                    DriftKind.OVERDUE,
+                    min(row.db for row in rows),
+                    text,
+                    sum(each.keys for each in new if _scope(each) == text and each.governance is Governance.RULE),
+                    rule=text,
+                    exemption=None,
+                    owner=_owner(policy, rule).team,
+                    no_ttl_keys=no_ttl,
+                    keys=sum(row.keys for row in rows),
+                    allowed_keys=0,
+                    fails=True,
+                    due=rule.due.isoformat(),
+                )
+            )
+    return sorted(findings, key=lambda each: (not each.fails, -each.new_keys, -each.no_ttl_keys, each.identity))
+
+
+def _sums(new: Iterable[NewKeys]) -> dict[tuple[DriftKind, int, str, Governance, str | None], int]:
+    """Rows of one finding as one: a second folding gives several patterns one name."""
+    sums: dict[tuple[DriftKind, int, str, Governance, str | None], int] = {}
+    for each in new:
+        group = (_kind(each), each.db, each.pattern, each.governance, each.governed_by)
+        sums[group] = sums.get(group, 0) + each.keys
+    return sums
+
+
+def _kind(new: NewKeys) -> DriftKind:
+    if new.wiped:
+        return DriftKind.TTL_WIPED
+    return DriftKind.RULE_MISSING if new.governance is Governance.NONE else DriftKind.NEW_WRITER
+
+
+def _scope(row: NewKeys | PatternKeys) -> str | None:
+    """What a tolerance is for: a rule by its pattern, or (None) all that nothing governs. Exempt keys have a scope that no rule has."""
+    if row.governance is Governance.EXEMPT:
+        return f"exempt {row.governed_by}"
+    return row.governed_by if row.governance is Governance.RULE else None
+
+
+def _tolerance(policy: Policy, rule: Rule | None) -> DriftTolerance:
+    if rule is None:
+        return policy.drift.ungoverned
+    return policy.drift.tolerance if rule.drift is None else rule.drift
+
+
+def _owner(policy: Policy, rule: Rule | None) -> Owner:
+    """Whom a finding is for."""
+    del rule
+    return policy.owner
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+def _without_schema(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "schema"}

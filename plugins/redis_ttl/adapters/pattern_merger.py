@@ -21,6 +21,8 @@ from redis_ttl.adapters.pattern_table import (
 from redis_ttl.domain.fold_by_count import AUDIT_LIMITS, SHARD_LIMITS, fold_by_count
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from redis_ttl.domain.fold_by_count import FoldingLimits
     from redis_ttl.domain.pattern_statistics import PatternStatistics
 
@@ -33,6 +35,7 @@ class PatternMerger:
 
     def __init__(self) -> None:
         self._table = empty_table()
+        self._names: dict[str, str] = {}
 
     def add(self, patterns: bytes) -> None:
         """Add one increment of one shard."""
@@ -45,9 +48,25 @@ class PatternMerger:
         table = self._folded(AUDIT_LIMITS)
         return to_statistics(table), to_parquet(table)
 
+    def names(self) -> dict[str, str]:
+        """What each pattern of the shards is called in the report, after :meth:`result`; those that keep their name may be left out."""
+        return self._names
+
     def _folded(self, limits: FoldingLimits) -> pl.DataFrame:
         keys = self._table.group_by("pattern").agg(pl.col("keys").sum())
-        return rename_patterns(self._table, fold_by_count(dict(keys.iter_rows()), limits))
+        folded = fold_by_count(dict(keys.iter_rows()), limits)
+        changed = {pattern: name for pattern, name in folded.items() if pattern != name}
+        self._names = {pattern: changed.get(name, name) for pattern, name in self._names.items()} | changed
+        return rename_patterns(self._table, folded)
+
+
+def names_in_report(documents: Iterable[bytes]) -> dict[str, str]:
+    """What the patterns of these increments' tables are called in the report that was made of them."""
+    merger = PatternMerger()
+    for document in documents:
+        merger.add(document)
+    merger.result()
+    return merger.names()
 
 
 def read_patterns(document: bytes) -> list[PatternStatistics]:

@@ -108,6 +108,24 @@ class Baseline:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ComparisonScope:
+    """What a comparison is about.
+
+    ``audit_began_ms`` is when the audit began (ms since 1970). ``scanned`` are the databases that it read, ``covered``
+    those that an audit had read before, whose unknown keys are new; keys of others join the baseline. ``is_first``: there
+    is no baseline yet. ``accepts_all``: everything that is there becomes the next one. ``may_leave``: a key that the audit didn't meet is
+    gone or has a TTL now.
+    """
+
+    audit_began_ms: int
+    scanned: tuple[int, ...]
+    covered: tuple[int, ...]
+    is_first: bool = False
+    accepts_all: bool = False
+    may_leave: bool = True
+
+
 class DriftKind(StrEnum):
     """Why a pattern has keys without TTL that it shouldn't have."""
 
@@ -177,6 +195,10 @@ class DriftFinding:
     def identity(self) -> tuple[str, int, str]:
         """What makes it the same finding as one of another night."""
         return (self.kind.value, self.db, self.pattern)
+
+    def with_examples(self, names: tuple[str, ...]) -> DriftFinding:
+        """The same, with at most :data:`EXAMPLES_SHOWN` of these names."""
+        return dataclasses.replace(self, examples=names[:EXAMPLES_SHOWN])
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

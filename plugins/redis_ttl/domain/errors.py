@@ -22,6 +22,7 @@
     ├── OtherServer              not the data set that the plan was made of
     ├── Aborted                  a guard or an operator ended the work
     ├── TooManyMatches           a rule matches more keys than its plan allows
+    ├── DriftFound               keys without TTL that nobody has accepted
     ├── NotApproved              nobody who may has agreed to this plan, or not in time
     └── StoreProblem             the document store can't be written or read
 
@@ -176,6 +177,10 @@ class TooManyMatches(RedisTtlError):
 
 class NotApproved(RedisTtlError):
     """Nothing may be written: the approval that it needs isn't there, or isn't one."""
+
+
+class DriftFound(RedisTtlError):
+    """An audit met more new keys without TTL than the policy tolerates, or a rule's date has passed."""
 
 
 class StoreProblem(RedisTtlError):

@@ -1,0 +1,191 @@
+"""What a drift check found, as a page in Markdown and as the one text that a failed task shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, assert_never
+
+from redis_ttl.domain.drift import DriftKind, Verdict
+from redis_ttl.messages.figures import code_span, count, printable
+from redis_ttl.messages.markdown_table import markdown_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from redis_ttl.domain.drift import DriftFinding, DriftReport
+
+_KINDS: Final = {
+    DriftKind.NEW_WRITER: "new writer",
+    DriftKind.TTL_WIPED: "TTL wiped",
+    DriftKind.RULE_MISSING: "rule missing",
+    DriftKind.OVERDUE: "overdue",
+}
+_MEANINGS: Final = {
+    DriftKind.NEW_WRITER: "something writes such keys without a TTL. Have the writer set one; then remediate what is there",
+    DriftKind.TTL_WIPED: "a remediation gave these keys a TTL, and they were written again without one, as SET does. Have the writer set "
+    "the TTL, or keep it (SET with KEEPTTL)",
+    DriftKind.RULE_MISSING: "no rule and no exemption speaks of these keys. Write one, with their owner",
+    DriftKind.OVERDUE: "the rule's `due` date has passed. Remediate, or agree on another date",
+}
+_NAME_WIDTH: Final = 80
+_PATTERNS_NAMED: Final = 3
+_LINES_OF_TASK: Final = 10
+
+
+def drift_page(report: DriftReport) -> str:
+    """The whole report."""
+    parts = [f"# Drift of {printable(report.cluster)}", _headline(report)]
+    if report.why is not None:
+        parts.append(f"Accepted by **{printable(report.by or '')}**: {printable(report.why)}")
+    if report.findings:
+        parts += [_table(report.findings), *(_section(finding) for finding in report.findings)]
+        kinds = dict.fromkeys(finding.kind for finding in report.findings)
+        parts.append("## What to do\n\n" + "\n".join(f"- **{_KINDS[kind]}**: {_MEANINGS[kind]}." for kind in kinds))
+    if report.verdict is Verdict.DRIFT:
+        parts.append(_way_out(report))
+    if report.notes:
+        parts.append("## Notes\n\n" + "\n".join(f"- {note}." for note in report.notes))
+    parts.append(_comparison(report))
+    return "\n\n".join(parts) + "\n"
+
+
+def failure(report: DriftReport) -> tuple[str, str]:
+    """What happened and what was found, for the error that fails the task."""
+    failing = report.failing
+    what = f"{_keys(sum(each.new_keys for each in failing if each.kind is not DriftKind.OVERDUE))} without TTL that nobody has accepted"
+    overdue = [each for each in failing if each.kind is DriftKind.OVERDUE]
+    if len(overdue) == len(failing):
+        what = f"the date of {_counted(len(overdue), 'rule')} has passed, and keys are still without TTL"
+    lines = [_line(each) for each in failing[:_LINES_OF_TASK]]
+    if len(failing) > _LINES_OF_TASK:
+        lines.append(f"and {len(failing) - _LINES_OF_TASK} more")
+    return what, "\n  " + "\n  ".join(lines) + "\n"
+
+
+def headline(report: DriftReport) -> str:
+    """One sentence, for the end of a log."""
+    return _headline(report).replace("**", "")
+
+
+def _headline(report: DriftReport) -> str:
+    new, total = count(report.new_keys), _keys(report.no_ttl_keys)
+    match report.verdict:
+        case Verdict.FIRST:
+            return (
+                f"**This is the first check: the {total} without TTL are the baseline from now on.** Every key without TTL that comes "
+                "after them is new."
+            )
+        case Verdict.CLEAN:
+            return f"**No new keys without TTL.** {_gone(report)}"
+        case Verdict.TOLERATED:
+            return f"**{_keys(report.new_keys)} without TTL came, within what the policy tolerates.** {_gone(report)}"
+        case Verdict.DRIFT:
+            failing = report.failing
+            patterns = list(dict.fromkeys(code_span(printable(each.pattern, _NAME_WIDTH)) for each in failing))
+            named = ", ".join(patterns[:_PATTERNS_NAMED])
+            more = "" if len(patterns) <= _PATTERNS_NAMED else f" and {len(patterns) - _PATTERNS_NAMED} more"
+            return f"**Drift: {_counted(len(failing), 'finding')} outside of the policy's tolerance, in {named}{more}.** {_gone(report)}"
+        case Verdict.ACCEPTED:
+            return f"**Accepted: the {total} without TTL, {new} of them new, are the baseline from now on.**"
+        case _:
+            assert_never(report.verdict)
+
+
+def _table(findings: Sequence[DriftFinding]) -> str:
+    rows = [
+        (
+            _KINDS[each.kind] + ("" if each.fails else " (tolerated)"),
+            code_span(printable(each.pattern, _NAME_WIDTH)) + (f" db{each.db}" if each.db else ""),
+            printable(each.owner),
+            count(each.new_keys),
+            count(each.no_ttl_keys),
+            count(each.keys),
+            "exempt" if each.allowed_keys is None else count(each.allowed_keys),
+            _growth(each),
+            each.since[:10],
+        )
+        for each in findings
+    ]
+    header = ("Kind", "Pattern", "Owner", "New", "No TTL", "Keys", "Allowed", "A day", "Since")
+    return markdown_table(header, rows, right=(3, 4, 5, 6, 7))
+
+
+def _section(finding: DriftFinding) -> str:
+    lines = [f"### {code_span(printable(finding.pattern, _NAME_WIDTH))}: {_KINDS[finding.kind]}", ""]
+    lines.append(f"{_facts(finding, code_span)}.")
+    if finding.examples:
+        lines += ["", *(f"- {code_span(printable(name, 2 * _NAME_WIDTH))}" for name in finding.examples)]
+    return "\n".join(lines)
+
+
+def _line(finding: DriftFinding) -> str:
+    """A finding in one line of plain text."""
+    where = f"{printable(finding.pattern, _NAME_WIDTH)}{f' (db{finding.db})' if finding.db else ''}"
+    example = f"; such as {printable(finding.examples[0], _NAME_WIDTH)}" if finding.examples else ""
+    return f"{where}: {_KINDS[finding.kind]}, {_facts(finding, str)}{example}"
+
+
+def _facts(finding: DriftFinding, quoted: Callable[[str], str]) -> str:
+    who = f"owner {printable(finding.owner)}, {_governed(finding, quoted)}"
+    if finding.kind is DriftKind.OVERDUE:
+        return f"due {finding.due}, {_keys(finding.no_ttl_keys)} without TTL of {count(finding.keys)}; {who}"
+    allowed = ""
+    if finding.allowed_keys is not None:
+        whole = "all that nothing governs" if finding.rule is None else "its rule"
+        allowed = f" (allowed: {count(finding.allowed_keys)} for {whole})"
+    pace = "" if finding.growth_per_day is None else f", {_growth(finding)} a day"
+    return f"{_counted(finding.new_keys, 'new key')}{allowed}{pace}, since {finding.since[:10]}; {who}"
+
+
+def _governed(finding: DriftFinding, quoted: Callable[[str], str]) -> str:
+    if finding.rule is not None:
+        return f"rule {quoted(printable(finding.rule, _NAME_WIDTH))}"
+    return "no rule" if finding.exemption is None else f"exempt as {quoted(printable(finding.exemption, _NAME_WIDTH))}"
+
+
+def _way_out(report: DriftReport) -> str:
+    return f"""\
+## How it gets green again
+
+The check compares with what was accepted, not with yesterday: it fails every night until
+
+- the keys are gone or have a TTL (a remediation, or the owner), or
+- somebody accepts them: trigger `redis_ttl.{report.cluster}.drift_check` with **accept** and a reason. An overdue rule isn't accepted that
+  way; change its date in the policy."""
+
+
+def _comparison(report: DriftReport) -> str:
+    if report.baseline is None:
+        base = "none before"
+    else:
+        who = f"accepted by {printable(report.accepted_by)}" if report.accepted_by else "of the first check"
+        base = f"number {report.baseline} with {_keys(report.baseline_keys)}, {who}, of {report.accepted_at[:10]}"
+    return markdown_table(
+        ("Compared", ""),
+        [
+            ("audit", f"{report.audit_id}, ended {report.audited_at[:16].replace('T', ' ')}"),
+            ("baseline", base),
+            ("baseline from now on", f"number {report.next_baseline}"),
+            ("keys without TTL", count(report.no_ttl_keys)),
+            ("new", count(report.new_keys)),
+            ("left the baseline", count(report.left_keys)),
+        ],
+    )
+
+
+def _gone(report: DriftReport) -> str:
+    left = f", and {_keys(report.left_keys)} left it" if report.left_keys else ""
+    return (
+        f"{_keys(report.no_ttl_keys)} without TTL were compared with a baseline of {count(report.baseline_keys)}{left}."
+    )
+
+
+def _growth(finding: DriftFinding) -> str:
+    return "" if finding.growth_per_day is None else f"{finding.growth_per_day:+,.0f}"
+
+
+def _keys(number: int) -> str:
+    return _counted(number, "key")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"

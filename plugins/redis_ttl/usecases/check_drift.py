@@ -1,0 +1,445 @@
+"""Compares an audit with the baseline: which keys without TTL are new, whose they are, and whether the policy lets them pass.
+
+Checking the same audit twice gives the same report. Everything is written before anybody is told: first the
+fingerprints of the next baseline, then the baseline, then the report. A check that is killed in between is done again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from redis_ttl.domain.approval import is_nameable
+from redis_ttl.domain.drift import (
+    Baseline,
+    BaselineKind,
+    ComparisonScope,
+    DriftFinding,
+    DriftKind,
+    DriftReport,
+    NewKeys,
+    PatternKeys,
+    Verdict,
+    judge,
+)
+from redis_ttl.domain.errors import BadInput, NotApproved, RedisTtlError
+from redis_ttl.domain.journal import attempt_of
+from redis_ttl.domain.key_name import key_text
+from redis_ttl.domain.pattern_statistics import Governance
+from redis_ttl.domain.policy import Exemption
+from redis_ttl.domain.remediation import Outcome
+from redis_ttl.usecases.documents import AuditFolder
+from redis_ttl.usecases.drift_documents import DriftDocuments
+from redis_ttl.usecases.plan_documents import PlanDocuments
+from redis_ttl.usecases.read_audit import read_audit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from redis_ttl.domain.audit import Audit, Checkpoint
+    from redis_ttl.domain.pattern_statistics import PatternStatistics
+    from redis_ttl.domain.policy import Policy
+    from redis_ttl.usecases.drift_ports import Comparison, NewComparison
+    from redis_ttl.usecases.ports import Documents, Redis
+
+#: Keys that are read again, all together, to find the names of some new ones.
+READ_AGAIN: Final = 2_000_000
+#: A stretch that is read again has grown by so much at most since the audit; what is beyond it belongs to the next one.
+_STRETCH_GROWS: Final = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Somebody's word that what an audit found is accounted for."""
+
+    by: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRequest:
+    """One check: of which audit, in which run, and whether it accepts what it finds."""
+
+    audit_id: str
+    run: str
+    accept: Acceptance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftTools:
+    """What checking needs from the outside.
+
+    ``names_in_report`` says what shards' patterns are called in the report that was made of these documents. ``redis`` is
+    asked for names of new keys; None doesn't ask. ``warn`` hears what the check does without. ``page`` makes the page of a report.
+    """
+
+    documents: Documents
+    policy: Policy
+    new_comparison: NewComparison
+    read_patterns: Callable[[bytes], Sequence[PatternStatistics]]
+    names_in_report: Callable[[Iterable[bytes]], Mapping[str, str]]
+    redis: Redis | None
+    now: Callable[[], dt.datetime]
+    warn: Callable[[str], None]
+    page: Callable[[DriftReport], str]
+
+
+def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
+    """The report, which is in the store when this returns, whatever its verdict.
+
+    Raises :class:`NotApproved` for an acceptance without a reason or by nobody who can be named, and :class:`BadInput` for an audit that
+    isn't there.
+    """
+    accept = request.accept
+    if accept is not None:
+        _check_acceptance(accept)
+    documents = DriftDocuments(tools.documents, tools.policy.cluster)
+    base = documents.holding(request.audit_id, without_run=request.run if accept else None)
+    for earlier in reversed(documents.reports_about(request.audit_id)):
+        if _answers(earlier, request, base, tools.policy):
+            return earlier
+    folder = AuditFolder(tools.documents, tools.policy.cluster, request.audit_id)
+    if not folder.has("audit.json"):
+        raise BadInput(
+            "no such audit, or one that didn't come to its end",
+            where=folder.path,
+            todo="Leave audit_id empty for the newest one, or run the audit first.",
+        )
+    audit = read_audit(folder, tools.read_patterns)
+    scope = _scope(audit, base, accepts=accept is not None)
+    about = audit.no_ttl_keys + (0 if base is None else base.keys)
+    with tools.new_comparison(scope, about) as comparison:
+        return _Check(request, tools, documents, folder, audit, base, scope, comparison).report()
+
+
+def _check_acceptance(accept: Acceptance) -> None:
+    if not accept.why.strip():
+        raise NotApproved(
+            "what is accepted needs a reason",
+            where="reason",
+            todo="Trigger it again with accept and a reason: whoever reads it in a year wasn't there.",
+        )
+    if not is_nameable(accept.by):
+        raise NotApproved(
+            "nobody can be named who accepts this",
+            where="the user who triggered this run",
+            found=repr(accept.by),
+            todo="Trigger it as a user who has logged in; an Airflow where everybody is admin can't accept drift.",
+        )
+
+
+def _answers(report: DriftReport, request: DriftRequest, base: Baseline | None, policy: Policy) -> bool:
+    """Whether the report is what the request would come to again."""
+    if request.accept is not None:
+        return report.verdict is Verdict.ACCEPTED and report.run == request.run
+    if report.policy_hash != policy.hash or base is None:
+        return False
+    first = report.verdict is Verdict.FIRST and report.next_baseline == base.number
+    return first or (report.verdict is not Verdict.ACCEPTED and report.baseline == base.number)
+
+
+def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonScope:
+    scanned = tuple(sorted({split.db for split in audit.plan.splits}))
+    return ComparisonScope(
+        audit_began_ms=int(dt.datetime.fromisoformat(audit.plan.started_at).timestamp() * 1000),
+        scanned=scanned,
+        covered=() if base is None else base.databases,
+        is_first=base is None,
+        accepts_all=accepts,
+        # What slots on the move, or a scan that lost some, didn't meet may still be there: it would come back as new.
+        may_leave=audit.completeness.unseen == 0 and len(audit.warnings) == len(audit.plan.warnings),
+    )
+
+
+@dataclass(slots=True)
+class _Check:
+    request: DriftRequest
+    tools: DriftTools
+    documents: DriftDocuments
+    folder: AuditFolder
+    audit: Audit
+    base: Baseline | None
+    scope: ComparisonScope
+    comparison: Comparison
+
+    def report(self) -> DriftReport:
+        self._fill()
+        self.comparison.compare()
+        governed = _Governed(self.audit, self.tools.policy)
+        counted = self.comparison.new_keys()
+        names = self._names(counted)
+        new = [governed.now(replace(each, pattern=names.get(each.pattern, each.pattern))) for each in counted]
+        following = self._next_baseline()
+        findings = self._findings(new, governed, names)
+        report = self._report(findings, sum(each.keys for each in new), following)
+        self.documents.write_report(report, self.tools.page(report))
+        return report
+
+    def _fill(self) -> None:
+        for number, path in enumerate(self.audit.fingerprints):
+            self.comparison.add_today(number, self.folder.read(path.removeprefix(f"{self.folder.path}/")))
+        base = self.base
+        if base is None:
+            return
+        for document in self.documents.fingerprints(base):
+            self.comparison.add_baseline(document)
+        if self._add_journals(base) and base.accepted != base.number:
+            for document in self.documents.fingerprints(self.documents.baseline(base.accepted)):
+                self.comparison.add_accepted(document)
+
+    def _add_journals(self, base: Baseline) -> bool:
+        """Take in what our remediations changed and took back; whether anything was taken back."""
+        cluster = self.tools.policy.cluster
+        began = dt.datetime.fromisoformat(self.audit.plan.started_at)
+        accepted = attempt_of(int(dt.datetime.fromisoformat(base.accepted_at).timestamp() * 1000), "")
+        objects = []
+        for plan_id in self.tools.documents.names(f"{cluster}/journals"):
+            plan = PlanDocuments(self.tools.documents, cluster, plan_id)
+            done = {
+                part.part
+                for part in plan.parts()
+                if part.outcome is Outcome.DONE and dt.datetime.fromisoformat(part.ended_at) <= began
+            }
+            objects += [(name, plan_id, plan, name.part in done) for name in plan.journal_names()]
+        objects.sort(key=lambda each: each[:2])
+        for turn, (name, _, plan, is_complete) in enumerate(objects):
+            self.comparison.add_journal(
+                plan.journal(name),
+                turn,
+                undoes=name.undoes,
+                is_complete=is_complete,
+                is_later=name.attempt > accepted,
+            )
+        return any(name.undoes for name, *_ in objects)
+
+    def _names(self, new: Sequence[NewKeys]) -> Mapping[str, str]:
+        """What the patterns of shards are called in the report; asked only where one isn't there under its own name."""
+        reported = {row.pattern for row in self.audit.patterns}
+        if all(each.pattern in reported for each in new):
+            return {}
+        return self.tools.names_in_report(self.folder.read(_table_of(path)) for path in self.audit.fingerprints)
+
+    def _next_baseline(self) -> Baseline:
+        """The baseline that holds from now on; written where it is another one than before."""
+        comparison, base, accept = self.comparison, self.base, self.request.accept
+        newest = next(self.documents.baselines(), None)
+        if accept is not None and newest is not None and newest.run == self.request.run:
+            return newest
+        if base is not None and accept is None:
+            if newest is not None and newest != base and newest.audit_id >= self.audit.plan.audit_id:
+                return newest  # an earlier attempt has written it, or a later audit was checked before this one
+            if not comparison.left_keys and not comparison.joined_keys:
+                return base
+        number = 1 if newest is None else newest.number + 1
+        ranges = self.documents.write_ranges(number, comparison.ranges())
+        kind = BaselineKind.FIRST if base is None else BaselineKind.STANDING
+        kind = kind if accept is None else BaselineKind.ACCEPTED
+        stands = base is not None and accept is None
+        made = Baseline(
+            number=number,
+            cluster=self.tools.policy.cluster,
+            kind=kind,
+            audit_id=self.audit.plan.audit_id,
+            at=self.tools.now().isoformat(),
+            keys=sum(each.keys for each in ranges),
+            databases=tuple(sorted({*self.scope.covered, *self.scope.scanned})),
+            ranges=ranges,
+            accepted=base.accepted if base is not None and stands else number,
+            accepted_at=base.accepted_at if base is not None and stands else self.audit.plan.started_at,
+            previous=None if base is None else base.number,
+            by=base.by if base is not None and stands else None if accept is None else accept.by,
+            why=base.why if base is not None and stands else None if accept is None else accept.why.strip(),
+            run=None if accept is None else self.request.run,
+        )
+        self.documents.write_baseline(made)
+        return made
+
+    def _findings(
+        self, new: Sequence[NewKeys], governed: _Governed, names: Mapping[str, str]
+    ) -> tuple[DriftFinding, ...]:
+        if self.base is None:
+            return ()
+        before = self.documents.report_before(self.audit.plan.audit_id)
+        if before is not None:
+            before = _comparable(before, self.base)
+        findings = judge(
+            self.tools.policy,
+            new,
+            governed.patterns,
+            audited_at=dt.datetime.fromisoformat(self.audit.finished_at),
+            accepted_at=dt.datetime.fromisoformat(self.base.accepted_at),
+            before=before,
+        )
+        if not new:
+            return tuple(findings)
+        self._look_for_names()
+        found: dict[tuple[int, str, bool], list[bytes]] = {}
+        for (db, pattern, wiped), keys in self.comparison.examples().items():
+            found.setdefault((db, names.get(pattern, pattern), wiped), []).extend(keys)
+        return tuple(_with_examples(each, found) for each in findings)
+
+    def _look_for_names(self) -> None:
+        """Find names of new keys: among the audit's examples, then where the audit met the keys, on the server."""
+        for row in self.audit.patterns:
+            self.comparison.add_names(row.examples, row.db)
+        if self.tools.redis is None:
+            return
+        budget = READ_AGAIN
+        while budget > 0 and (number := self.comparison.next_document()) is not None:
+            path = self.audit.fingerprints[number]
+            try:
+                budget -= self._read_again(self.tools.redis, path, budget)
+            except RedisTtlError as error:
+                self.tools.warn(f"names of new keys can't be looked up: {error}")
+                return
+
+    def _read_again(self, redis: Redis, path: str, budget: int) -> int:
+        """Read the stretch of a shard that a fingerprints document is about; the keys that were read."""
+        checkpoint, began_at = self._stretch(path)
+        shards = self.audit.plan.shards
+        if checkpoint.shard >= len(shards):
+            return 0
+        shard = shards[checkpoint.shard]
+        most = min(budget, int(checkpoint.keys * _STRETCH_GROWS) + 1)
+        read = 0
+        with redis.connect(shard.node, shard.db) as node:
+            run_id = node.run_id()
+            if run_id != checkpoint.run_id:
+                raise BadInput(
+                    "another server process answers than the one that was audited, and cursors mean nothing to it",
+                    where=shard.node,
+                )
+            with node.reader(replace(shard, run_id=run_id), load_share=1, samples=()) as reader:
+                for batch in reader.batches(began_at):
+                    self.comparison.add_names(batch.frame, shard.db)
+                    read += batch.keys
+                    if read >= most or batch.done:
+                        break
+        return max(read, 1)
+
+    def _stretch(self, path: str) -> tuple[Checkpoint, int | None]:
+        """The checkpoint that a fingerprints document belongs to, and the cursor at which its stretch begins."""
+        shard, generation, count, _ = PurePosixPath(path).stem.split("-")
+        saved = [each for each in self.folder.checkpoints(int(shard)) if each.generation == int(generation)]
+        at = next(index for index, each in enumerate(saved) if each.number == int(count))
+        return saved[at], saved[at - 1].cursor if at else None
+
+    def _report(self, findings: tuple[DriftFinding, ...], new_keys: int, following: Baseline) -> DriftReport:
+        accept, base, comparison = self.request.accept, self.base, self.comparison
+        held = following if base is None or accept is not None else base
+        return DriftReport(
+            cluster=self.tools.policy.cluster,
+            audit_id=self.audit.plan.audit_id,
+            audited_at=self.audit.finished_at,
+            checked_at=self.tools.now().isoformat(),
+            run=self.request.run,
+            policy_hash=self.tools.policy.hash,
+            verdict=_verdict(base, findings, new_keys, accepts=accept is not None),
+            baseline=None if base is None else base.number,
+            accepted=held.accepted,
+            accepted_at=held.accepted_at,
+            accepted_by=held.by,
+            next_baseline=following.number,
+            no_ttl_keys=comparison.no_ttl_keys,
+            baseline_keys=0 if base is None else base.keys,
+            new_keys=new_keys,
+            left_keys=comparison.left_keys,
+            findings=findings,
+            notes=self._notes(),
+            by=None if accept is None else accept.by,
+            why=None if accept is None else accept.why.strip(),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = []
+        if not self.scope.may_leave:
+            notes.append(
+                "the audit may not have met every key (slots moved, or sample keys stayed unseen), so none left the baseline"
+            )
+        if self.base is not None and (joined := set(self.scope.scanned) - set(self.base.databases)):
+            listed = ", ".join(map(str, sorted(joined)))
+            notes.append(f"the first audit that read database {listed}: its keys joined the baseline")
+        if self.base is not None and (unread := set(self.base.databases) - set(self.scope.scanned)):
+            listed = ", ".join(map(str, sorted(unread)))
+            notes.append(f"the audit didn't read database {listed}: its keys stay in the baseline as they are")
+        if self.audit.plan.policy_hash != self.tools.policy.hash:
+            notes.append("the policy was changed after the audit began; keys are judged by today's")
+        return tuple(notes)
+
+
+class _Governed:
+    """What today's policy says of the audit's patterns, where the audit was made under another one."""
+
+    def __init__(self, audit: Audit, policy: Policy) -> None:
+        self._policy = policy
+        then = (audit.plan.exemptions, tuple(rule.pattern for rule in audit.plan.rules))
+        today = (
+            tuple(each.pattern.text for each in policy.exemptions),
+            tuple(rule.pattern.text for rule in policy.rules),
+        )
+        self._same = then == today
+        self._examples: dict[tuple[int, str, Governance, str | None], tuple[bytes, ...]] = {
+            (row.db, row.pattern, row.governance, row.governed_by): row.examples for row in audit.patterns
+        }
+        self.patterns = [
+            PatternKeys(
+                row.db,
+                row.pattern,
+                *self._judged(row.db, row.pattern, row.governance, row.governed_by),
+                row.keys,
+                row.no_ttl_keys,
+            )
+            for row in audit.patterns
+        ]
+
+    def now(self, new: NewKeys) -> NewKeys:
+        """The same keys, governed as of today."""
+        governance, governed_by = self._judged(new.db, new.pattern, new.governance, new.governed_by)
+        return replace(new, governance=governance, governed_by=governed_by)
+
+    def _judged(
+        self, db: int, pattern: str, governance: Governance, governed_by: str | None
+    ) -> tuple[Governance, str | None]:
+        """By the names of the group's examples, which today's policy is asked about; they were all governed alike."""
+        if self._same:
+            return governance, governed_by
+        for key in self._examples.get((db, pattern, governance, governed_by), ()):
+            entry = self._policy.governs(key_text(key))
+            if entry is None:
+                return Governance.NONE, None
+            kind = Governance.EXEMPT if isinstance(entry, Exemption) else Governance.RULE
+            return kind, entry.pattern.text
+        return governance, governed_by
+
+
+def _table_of(path: str) -> str:
+    """The table of patterns that was saved with a fingerprints document, within the audit's folder."""
+    shard, rest = PurePosixPath(path).stem.split("-", 1)
+    return f"shards/{shard}/{rest}.parquet"
+
+
+def _comparable(before: DriftReport, base: Baseline) -> DriftReport | None:
+    """What an earlier report says of findings that are still open."""
+    if before.verdict is Verdict.ACCEPTED or before.accepted != base.accepted:
+        overdue = tuple(each for each in before.findings if each.kind is DriftKind.OVERDUE)
+        return replace(before, findings=overdue) if overdue or before.accepted == base.accepted else None
+    return before
+
+
+def _with_examples(finding: DriftFinding, found: Mapping[tuple[int, str, bool], Sequence[bytes]]) -> DriftFinding:
+    if finding.kind is DriftKind.OVERDUE:
+        return finding
+    keys = sorted(found.get((finding.db, finding.pattern, finding.kind is DriftKind.TTL_WIPED), ()))
+    return finding.with_examples(tuple(map(key_text, keys)))
+
+
+def _verdict(base: Baseline | None, findings: Sequence[DriftFinding], new_keys: int, *, accepts: bool) -> Verdict:
+    if accepts:
+        return Verdict.ACCEPTED
+    if base is None:
+        return Verdict.FIRST
+    if any(finding.fails for finding in findings):
+        return Verdict.DRIFT
+    return Verdict.TOLERATED if new_keys else Verdict.CLEAN

@@ -3,43 +3,23 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.airflow_live import ROOT
 from tests.servers import Server
-from tests.tasks.conftest import LiveTests
+from tests.tasks.conftest import LiveTests, log_in
 
 pytestmark = pytest.mark.timeout(900)
 
 CLUSTER = "shop"
 GATE = "approve_plan"
 _DOCUMENTED = ROOT / "docs" / "images" / "approval_page.png"
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-_FLAGS += ["--disable-component-update", "--disable-sync"]
 #: Airflow 3.3 may lose an answer that comes while it is still putting the task to rest.
 _AT_REST_S = 3.0
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A page of a real browser."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium; .ci/run installs one")
-        pytest.skip("no Chromium (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1500})
-        page.set_default_timeout(30_000)
-        expect.set_options(timeout=30_000)
-        yield page
-        browser.close()
 
 
 def test_approving_in_a_browser(live: LiveTests, valkey: Server, page: Page, tmp_path: Path) -> None:
@@ -52,7 +32,7 @@ def test_approving_in_a_browser(live: LiveTests, valkey: Server, page: Page, tmp
     run_id, dag_id, digest = _waiting_run(live, valkey)
 
     page.goto(f"{live.airflow.url}/dags/{dag_id}/runs/{run_id}/tasks/{GATE}/required_actions")
-    _log_in(page, "bob", live.airflow.password_of("bob"))
+    log_in(page, "bob", live.airflow.password_of("bob"))
     expect(page.get_by_text(digest)).to_be_visible()
     expect(page.get_by_role("cell", name="MARKETING:COUPON:UNREAD:{userId}").first).to_be_visible()
     picture = tmp_path / "approval_page.png"
@@ -104,9 +84,3 @@ rules:
     [plan] = (live.store / CLUSTER / "plans").iterdir()
     digest = plan.read_text().rsplit('"digest": "', 1)[1][:64]
     return run_id, dag_id, digest
-
-
-def _log_in(page: Page, user: str, password: str) -> None:
-    page.get_by_label("Username").fill(user)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()

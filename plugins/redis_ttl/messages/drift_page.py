@@ -55,7 +55,7 @@ def failure(report: DriftReport) -> tuple[str, str]:
     overdue = [each for each in failing if each.kind is DriftKind.OVERDUE]
     if len(overdue) == len(failing):
         what = f"the date of {_counted(len(overdue), 'rule')} has passed, and keys are still without TTL"
-    lines = [_line(each) for each in failing[:_LINES_OF_TASK]]
+    lines = [_lines(each) for each in failing[:_LINES_OF_TASK]]
     if len(failing) > _LINES_OF_TASK:
         lines.append(f"and {len(failing) - _LINES_OF_TASK} more")
     return what, "\n  " + "\n  ".join(lines) + "\n"
@@ -111,35 +111,37 @@ def _table(findings: Sequence[DriftFinding]) -> str:
 
 def _section(finding: DriftFinding) -> str:
     lines = [f"### {code_span(printable(finding.pattern, _NAME_WIDTH))}: {_KINDS[finding.kind]}", ""]
-    lines.append(f"{_facts(finding, code_span)}.")
+    lines.append(f"{_figures(finding)}; {_responsible(finding, code_span)}.")
     if finding.examples:
         lines += ["", *(f"- {code_span(printable(name, 2 * _NAME_WIDTH))}" for name in finding.examples)]
     return "\n".join(lines)
 
 
-def _line(finding: DriftFinding) -> str:
-    """A finding in one line of plain text."""
+def _lines(finding: DriftFinding) -> str:
+    """A finding in two lines of plain text."""
     where = f"{printable(finding.pattern, _NAME_WIDTH)}{f' (db{finding.db})' if finding.db else ''}"
-    example = f"; such as {printable(finding.examples[0], _NAME_WIDTH)}" if finding.examples else ""
-    return f"{where}: {_KINDS[finding.kind]}, {_facts(finding, str)}{example}"
+    example = f", such as {printable(finding.examples[0], _NAME_WIDTH)}" if finding.examples else ""
+    return f"{where}: {_KINDS[finding.kind]}, {_figures(finding)}\n    {_responsible(finding, str)}{example}"
 
 
-def _facts(finding: DriftFinding, quoted: Callable[[str], str]) -> str:
-    who = f"owner {printable(finding.owner)}, {_governed(finding, quoted)}"
+def _figures(finding: DriftFinding) -> str:
     if finding.kind is DriftKind.OVERDUE:
-        return f"due {finding.due}, {_keys(finding.no_ttl_keys)} without TTL of {count(finding.keys)}; {who}"
+        return f"due {finding.due}, {_keys(finding.no_ttl_keys)} without TTL of {count(finding.keys)}"
     allowed = ""
     if finding.allowed_keys is not None:
         whole = "all that nothing governs" if finding.rule is None else "its rule"
         allowed = f" (allowed: {count(finding.allowed_keys)} for {whole})"
     pace = "" if finding.growth_per_day is None else f", {_growth(finding)} a day"
-    return f"{_counted(finding.new_keys, 'new key')}{allowed}{pace}, since {finding.since[:10]}; {who}"
+    return f"{_counted(finding.new_keys, 'new key')}{allowed}{pace}, since {finding.since[:10]}"
 
 
-def _governed(finding: DriftFinding, quoted: Callable[[str], str]) -> str:
+def _responsible(finding: DriftFinding, quoted: Callable[[str], str]) -> str:
+    governor = "no rule"
     if finding.rule is not None:
-        return f"rule {quoted(printable(finding.rule, _NAME_WIDTH))}"
-    return "no rule" if finding.exemption is None else f"exempt as {quoted(printable(finding.exemption, _NAME_WIDTH))}"
+        governor = f"rule {quoted(printable(finding.rule, _NAME_WIDTH))}"
+    elif finding.exemption is not None:
+        governor = f"exempt as {quoted(printable(finding.exemption, _NAME_WIDTH))}"
+    return f"owner {printable(finding.owner)}, {governor}"
 
 
 def _way_out(report: DriftReport) -> str:

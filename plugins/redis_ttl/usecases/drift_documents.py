@@ -87,14 +87,19 @@ class DriftDocuments:
         names = [name for audit, name in self._report_names() if audit < audit_id]
         return self._report(names[-1]) if names else None
 
-    def write_report(self, report: DriftReport, page: str) -> str:
-        """Keep a report and its page; the path of the page."""
+    def page_of(self, report: DriftReport) -> str:
+        """The path of a report's page."""
+        names = [name for audit, name in self._report_names() if audit == report.audit_id]
+        found = next((name for name in reversed(names) if self._report(name) == report), names[-1])
+        return f"{self._reports}/{found.removesuffix('.json')}.md"
+
+    def write_report(self, report: DriftReport, page: str) -> None:
+        """Keep a report and its page."""
         again = len([audit for audit, _ in self._report_names() if audit == report.audit_id])
         stem = f"{self._reports}/{report.audit_id}" + (f".{again + 1:04d}" if again else "")
         if not self._documents.exists(f"{stem}.md"):  # a check that was killed between the two left its page
             self._documents.write(f"{stem}.md", page.encode())
         self._write_json(f"{stem}.json", report.to_json())
-        return f"{stem}.md"
 
     def _report_names(self) -> list[tuple[str, str]]:
         """Audits and names of reports, in their order."""

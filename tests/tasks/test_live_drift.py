@@ -102,6 +102,7 @@ def _photograph(live: LiveTests, page: Page, run_id: str, folder: Path) -> None:
     page.get_by_text("AirflowFailException").first.click()  # folds the traceback, which names folders of this machine
     page.keyboard.press("w")  # wraps long lines
     expect(page.get_by_text("failures.py").first).not_to_be_visible()
+    page.get_by_text("AirflowFailException").first.scroll_into_view_if_needed()
     picture = folder / _DOCUMENTED.name
     page.screenshot(path=picture)
     assert picture.stat().st_size > 50_000

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
+from redis_ttl.cli.drift import app
 from redis_ttl.domain.drift import DriftKind, DriftReport, Verdict
-from redis_ttl.domain.errors import BadInput, NotApproved
+from redis_ttl.domain.errors import BadInput, InvalidOption, NotApproved
 from redis_ttl.domain.policy import DriftSettings, DriftTolerance
 from redis_ttl.usecases.check_drift import Acceptance
 from tests.usecases.applying import Applying, policy_of, rule
@@ -278,3 +281,39 @@ def test_names_that_only_their_number_folds_are_found_under_the_name_of_the_repo
     report = nights.night()
     assert found(report) == {("rule_missing", "profile:{text}:seen"): 1000}
     assert len(report.findings[0].examples) == 10
+
+
+def test_an_audit_older_than_every_baseline_makes_none(nights: Nights, redis7: Server, tmp_path: Path) -> None:
+    """Checking an audit from before the first check is refused instead of starting all over with it."""
+    late = Nights(redis7.url, tmp_path / "late", POLICY)
+    early = late.audit()
+    late.night()
+    with pytest.raises(BadInput, match="older than every baseline"):
+        late.check(early)
+    assert next(nights.documents.baselines()).number == 1
+
+
+def test_slots_on_the_move_let_no_key_leave(nights: Nights, redis7: Server) -> None:
+    """Keys that an audit may have missed stay in the baseline, and don't come back as new ones."""
+    with redis7.client() as client:
+        client.rename("cart:1", "elsewhere")
+        audit = nights.audit()
+        document = nights.store / f"test/audits/{audit.audit_id}/audit.json"
+        data = json.loads(document.read_text())
+        document.write_text(json.dumps({**data, "warnings": ["slots moved between nodes during the scan"]}))
+        report = nights.check(audit)
+        assert (report.left_keys, report.next_baseline) == (0, 1)
+        assert "none left the baseline" in report.notes[0]
+        client.rename("elsewhere", "cart:1")
+    assert nights.night().verdict is Verdict.CLEAN
+
+
+def test_the_last_report_is_shown_in_a_terminal(nights: Nights) -> None:
+    """``redis-ttl drift show`` prints the page, or the report as JSON, from the store alone."""
+    arguments = ["show", "test", "--store", str(nights.store)]
+    shown = CliRunner().invoke(app, arguments)
+    assert "This is the first check: the 300 keys" in shown.output
+    shown = CliRunner().invoke(app, [*arguments, "--json"])
+    assert DriftReport.from_json(json.loads(shown.output)) == nights.documents.last_report()
+    missing = CliRunner().invoke(app, ["show", "other", "--store", str(nights.store)])
+    assert isinstance(missing.exception, InvalidOption)

@@ -151,8 +151,9 @@ def _way_out(report: DriftReport) -> str:
 The check compares with what was accepted, not with yesterday: it fails every night until
 
 - the keys are gone or have a TTL (a remediation, or the owner), or
-- somebody accepts them: trigger `redis_ttl.{report.cluster}.drift_check` with **accept** and a reason. An overdue rule isn't accepted that
-  way; change its date in the policy."""
+- somebody accepts them: trigger `redis_ttl.{report.cluster}.drift_check` with **accept** and a reason.
+
+An overdue rule isn't accepted that way: change its date in the policy."""
 
 
 def _comparison(report: DriftReport) -> str:

@@ -107,6 +107,17 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
             where=folder.path,
             todo="Leave audit_id empty for the newest one, or run the audit first.",
         )
+    if (
+        base is None
+        and (oldest := min((each.audit_id for each in documents.baselines()), default=request.audit_id))
+        > request.audit_id
+    ):
+        raise BadInput(
+            "this audit is older than every baseline, so there is nothing to compare it with",
+            where=folder.path,
+            found=request.audit_id,
+            allowed=f"an audit from {oldest} on",
+        )
     audit = read_audit(folder, tools.read_patterns)
     scope = _scope(audit, base, accepts=accept is not None)
     about = audit.no_ttl_keys + (0 if base is None else base.keys)

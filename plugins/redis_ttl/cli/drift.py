@@ -1,0 +1,39 @@
+"""``redis-ttl drift show CLUSTER``: what the last drift check found. Reads the store, asks no server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from redis_ttl.adapters.store import Store
+from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.messages.drift_page import drift_page
+from redis_ttl.usecases.drift_documents import DriftDocuments
+
+app = typer.Typer(help="Look at the drift of a cluster.", no_args_is_help=True)
+
+
+@app.callback()
+def _drift() -> None:
+    """Look at the drift of a cluster."""
+
+
+@app.command("show", no_args_is_help=True)
+def show(
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster, as its policy names it.")],
+    store: Annotated[Path, typer.Option(help="The folder of the store.", exists=True, file_okay=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Print the last report: new keys without TTL, by pattern, with their owners and examples."""
+    report = DriftDocuments(Store(store), cluster).last_report()
+    if report is None:
+        raise InvalidOption(
+            "no drift check of this cluster in this store",
+            where="CLUSTER",
+            found=cluster,
+            todo=f"Run redis_ttl.{cluster}.drift_check in Airflow first.",
+        )
+    typer.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else drift_page(report), nl=as_json)

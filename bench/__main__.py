@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.bench_server import bench_server
+from bench.drift import rows_of_drift
 from bench.gentle import rows_of_gentle
 from bench.in_airflow import rows_in_airflow
 from bench.remediation import rows_of_remediation
@@ -36,6 +37,7 @@ def measure(keys: int, rounds: int, turn_s: float = TURN_S) -> list[Row]:
         rows = rows_of_rounds(run_rounds(server, rounds, _say))
         rows += rows_measured_once(server, _say)
         rows += rows_of_gentle(server, _say, turns=TURNS, turn_s=turn_s)
+    rows += rows_of_drift(keys * 3 // 2, rounds, _say)
     return [*rows, *rows_of_remediation(keys, rounds, _say, turns=TURNS, turn_s=turn_s)]
 
 

@@ -36,6 +36,8 @@ def test_every_promise_has_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "journal bytes per key, the incident's rules",
         "peak memory of the writing process",
         "GET p99 beside a remediation against idle",
+        "drift check: fingerprints compared",
+        "peak memory of the comparing process",
     } <= promises
 
 

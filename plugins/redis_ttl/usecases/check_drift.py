@@ -25,7 +25,7 @@ from redis_ttl.domain.drift import (
     judge,
 )
 from redis_ttl.domain.errors import BadInput, NotApproved, RedisTtlError
-from redis_ttl.domain.journal import attempt_of
+from redis_ttl.domain.journal import JournalName, attempt_of
 from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.pattern_statistics import Governance
 from redis_ttl.domain.policy import Exemption
@@ -120,9 +120,10 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
         )
     audit = read_audit(folder, tools.read_patterns)
     scope = _scope(audit, base, accepts=accept is not None)
-    about = audit.no_ttl_keys + (0 if base is None else base.keys)
+    journals = () if base is None else _journals(audit, tools)
+    about = audit.no_ttl_keys + (0 if base is None else base.keys) + sum(each.keys for each in journals)
     with tools.new_comparison(scope, about) as comparison:
-        return _Check(request, tools, documents, folder, audit, base, scope, comparison).report()
+        return _Check(request, tools, documents, folder, audit, base, scope, journals, comparison).report()
 
 
 def _check_acceptance(accept: Acceptance) -> None:
@@ -164,6 +165,33 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    """The journal of one plan: its objects, the parts that had come to their end when the audit began, and about how many keys it has."""
+
+    plan: PlanDocuments
+    names: tuple[JournalName, ...]
+    done: frozenset[str]
+    keys: int
+
+
+def _journals(audit: Audit, tools: DriftTools) -> tuple[_Journal, ...]:
+    cluster = tools.policy.cluster
+    began = dt.datetime.fromisoformat(audit.plan.started_at)
+    journals = []
+    for plan_id in tools.documents.names(f"{cluster}/journals"):
+        plan = PlanDocuments(tools.documents, cluster, plan_id)
+        parts = plan.parts()
+        done = {
+            each.part
+            for each in parts
+            if each.outcome is Outcome.DONE and dt.datetime.fromisoformat(each.ended_at) <= began
+        }
+        names = tuple(plan.journal_names())
+        journals.append(_Journal(plan, names, frozenset(done), sum(each.changed for each in parts)))
+    return tuple(journals)
+
+
 @dataclass(slots=True)
 class _Check:
     request: DriftRequest
@@ -173,6 +201,7 @@ class _Check:
     audit: Audit
     base: Baseline | None
     scope: ComparisonScope
+    journals: tuple[_Journal, ...]
     comparison: Comparison
 
     def report(self) -> DriftReport:
@@ -196,34 +225,23 @@ class _Check:
             return
         for document in self.documents.fingerprints(base):
             self.comparison.add_baseline(document)
-        if self._add_journals(base) and base.accepted != base.number:
-            for document in self.documents.fingerprints(self.documents.baseline(base.accepted)):
-                self.comparison.add_accepted(document)
-
-    def _add_journals(self, base: Baseline) -> bool:
-        """Take in what our remediations changed and took back; whether anything was taken back."""
-        cluster = self.tools.policy.cluster
-        began = dt.datetime.fromisoformat(self.audit.plan.started_at)
         accepted = attempt_of(int(dt.datetime.fromisoformat(base.accepted_at).timestamp() * 1000), "")
-        objects = []
-        for plan_id in self.tools.documents.names(f"{cluster}/journals"):
-            plan = PlanDocuments(self.tools.documents, cluster, plan_id)
-            done = {
-                part.part
-                for part in plan.parts()
-                if part.outcome is Outcome.DONE and dt.datetime.fromisoformat(part.ended_at) <= began
-            }
-            objects += [(name, plan_id, plan, name.part in done) for name in plan.journal_names()]
-        objects.sort(key=lambda each: each[:2])
-        for turn, (name, _, plan, is_complete) in enumerate(objects):
+        # By the names of the objects, which begin with when their attempts began: the later one knows better.
+        objects = sorted(
+            ((name, number) for number, journal in enumerate(self.journals) for name in journal.names),
+        )
+        for turn, (name, number) in enumerate(objects):
+            journal = self.journals[number]
             self.comparison.add_journal(
-                plan.journal(name),
+                journal.plan.journal(name),
                 turn,
                 undoes=name.undoes,
-                is_complete=is_complete,
+                is_complete=name.part in journal.done,
                 is_later=name.attempt > accepted,
             )
-        return any(name.undoes for name, *_ in objects)
+        if any(name.undoes for name, _ in objects) and base.accepted != base.number:
+            for document in self.documents.fingerprints(self.documents.baseline(base.accepted)):
+                self.comparison.add_accepted(document)
 
     def _names(self, new: Sequence[NewKeys]) -> Mapping[str, str]:
         """What the patterns of shards are called in the report; asked only where one isn't there under its own name."""

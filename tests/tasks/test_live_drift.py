@@ -11,8 +11,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from redis_ttl.adapters.policy_file import load_policy
 from tests.airflow_live import ROOT
 from tests.tasks.conftest import log_in
+from tests.usecases.auditing import Auditing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,16 +41,17 @@ def test_drift_is_found_read_accepted_and_over(live: LiveTests, valkey: Server, 
     audit = live.add_policy(CLUSTER, audit="{schedule: none, load: fast}")
     live.airflow.unpause(DRIFT)
 
-    _audit(live, audit)
-    first = _check(live, 1)
-    assert first["state"] == "success"
-    assert "This is the first check: the 200 keys" in live.airflow.log(DRIFT, first["dag_run_id"], "compare")
+    policy = load_policy(live.policies / f"{CLUSTER}.yaml")
+    Auditing(valkey.url, live.store, policy=policy, audit_id="20260101T000000Z-000000", cluster=CLUSTER).run()
+    first = live.airflow.trigger(DRIFT)
+    assert live.airflow.wait_run(DRIFT, first) == "success"
+    assert "This is the first check: the 200 keys" in live.airflow.log(DRIFT, first, "compare")
 
     with valkey.client() as client:
         client.mset({f"contact:last:activity:{number}": "" for number in range(1_000, 1_040)})
         client.mset({f"campaign:{number}": "" for number in range(60)})
-    _audit(live, audit)
-    red = _check(live, 2)
+    assert live.airflow.wait_run(audit, live.airflow.trigger(audit)) == "success"
+    red = _triggered_check(live)
     assert red["state"] == "failed"
     run_id = red["dag_run_id"]
     (task,) = live.airflow.task_instances(DRIFT, run_id)
@@ -79,20 +82,17 @@ def test_drift_is_found_read_accepted_and_over(live: LiveTests, valkey: Server, 
     assert "No new keys without TTL" in live.airflow.log(DRIFT, again, "compare")
 
 
-def _audit(live: LiveTests, dag_id: str) -> None:
-    assert live.airflow.wait_run(dag_id, live.airflow.trigger(dag_id)) == "success"
-
-
-def _check(live: LiveTests, number: int) -> dict[str, Any]:
-    """The drift check's run of that number, when it has ended."""
+def _triggered_check(live: LiveTests) -> dict[str, Any]:
+    """The run that the audit triggered, when it has ended."""
 
     def runs() -> list[dict[str, Any]]:
-        path = f"/dags/{DRIFT}/dagRuns"
-        found = live.airflow.request("GET", path, params={"order_by": "run_after"})["dag_runs"]
-        return [run for run in found if run["state"] in ("success", "failed")]
+        found = live.airflow.request("GET", f"/dags/{DRIFT}/dagRuns")["dag_runs"]
+        ended = (run for run in found if run["state"] in ("success", "failed"))
+        return [run for run in ended if run["run_type"] == "asset_triggered"]
 
-    live.airflow.wait(lambda: len(runs()) >= number, f"check {number}")
-    return runs()[number - 1]
+    live.airflow.wait(lambda: bool(runs()), "the check")
+    (run,) = runs()
+    return run
 
 
 def _photograph(live: LiveTests, page: Page, run_id: str, folder: Path) -> None:

@@ -42,6 +42,7 @@ class Auditing:
     options: AuditOptions = FAST
     policy: Policy | None = None
     audit_id: str = "audit-1"
+    cluster: str = "test"
 
     @property
     def redis(self) -> RedisDeployment:
@@ -51,7 +52,7 @@ class Auditing:
     @property
     def folder(self) -> AuditFolder:
         """The audit's documents."""
-        return AuditFolder(Store(self.store), "test", self.audit_id)
+        return AuditFolder(Store(self.store), self.cluster, self.audit_id)
 
     def plan(self) -> AuditPlan:
         """Inspect and plan."""
@@ -61,7 +62,7 @@ class Auditing:
             inspect_server(self.redis, self.options),
             self.options,
             audit_id=self.audit_id,
-            cluster="test",
+            cluster=self.cluster,
             started_at=SystemClock().now().isoformat(),
             policy=self.policy,
         )

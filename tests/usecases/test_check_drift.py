@@ -15,6 +15,8 @@ from redis_ttl.domain.drift import DriftKind, DriftReport, Verdict
 from redis_ttl.domain.errors import BadInput, InvalidOption, NotApproved
 from redis_ttl.domain.policy import DriftSettings, DriftTolerance
 from redis_ttl.usecases.check_drift import Acceptance
+from tests.conftest import require
+from tests.servers import VALKEY, run_cluster
 from tests.usecases.applying import Applying, policy_of, rule
 from tests.usecases.auditing import FAST
 from tests.usecases.drifting import Nights, found
@@ -23,7 +25,7 @@ from tests.usecases.restoring import roll_back
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers import Server
+    from tests.servers import Cluster, Server
 
 CART = rule("cart:{id}")
 POLICY = policy_of(CART, exempt=["config:{name}"])
@@ -210,6 +212,54 @@ def test_another_server_with_the_same_keys_has_nothing_new(
     moved = Nights(valkey.url, tmp_path, POLICY, _numbers=nights._numbers)
     report = moved.night()
     assert (report.verdict, report.left_keys) == (Verdict.CLEAN, 0)
+
+
+def test_a_table_that_grew_and_shrank_has_nothing_new(nights: Nights, redis7: Server) -> None:
+    """Rehashing moves keys to other places of the server's table, and none of them is new or gone."""
+    with redis7.client() as client:
+        passing = [f"pass:{number}" for number in range(20_000)]
+        with client.pipeline(transaction=False) as pipeline:
+            for name in passing:
+                pipeline.set(name, "", ex=10_000)
+            pipeline.execute()
+        assert nights.night().verdict is Verdict.CLEAN
+        client.delete(*passing)
+        audit = nights.audit()
+    report = nights.check(audit)
+    assert (report.verdict, report.left_keys, report.no_ttl_keys) == (Verdict.CLEAN, 0, 300)
+
+
+def test_keys_that_moved_to_another_node_are_the_same_keys(tmp_path: Path) -> None:
+    """Resharding between two audits makes nothing new, and new keys of any node are found and named."""
+    with run_cluster(require(VALKEY)) as cluster:
+        client = cluster.client()
+        client.mset_nonatomic(dict.fromkeys(carts(0, 2_000), ""))
+        nights = Nights(cluster.url, tmp_path, POLICY)
+        assert nights.night().no_ttl_keys == 2_000
+        moved = _move_slots(cluster, 40)
+        assert moved > 0
+        report = nights.night()
+        assert (report.verdict, report.left_keys, report.no_ttl_keys) == (Verdict.CLEAN, 0, 2_000)
+        cluster.client().mset_nonatomic(dict.fromkeys(carts(5_000, 5_009), ""))
+        assert set(nights.night().findings[0].examples) == set(carts(5_000, 5_009))
+
+
+def _move_slots(cluster: Cluster, count: int) -> int:
+    """Move slots with all of their keys from the first primary to the second; the keys."""
+    source, target = cluster.primaries[:2]
+    moved = 0
+    with source.client() as left, target.client() as right, cluster.primaries[2].client() as third:
+        left_id, right_id = (each.execute_command("CLUSTER", "MYID") for each in (left, right))
+        held = [slot for slot in range(5461) if left.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)]
+        for slot in held[:count]:
+            right.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", left_id)
+            left.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", right_id)
+            for key in left.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+                left.execute_command("MIGRATE", target.host, target.port, key, 0, 5000)
+                moved += 1
+            for each in (right, left, third):
+                each.execute_command("CLUSTER", "SETSLOT", slot, "NODE", right_id)
+    return moved
 
 
 def test_a_policy_that_was_edited_makes_nothing_new(nights: Nights, redis7: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -194,7 +194,7 @@ def test_each_database_has_its_own_keys(redis7: Server, tmp_path: Path) -> None:
     nights.options = both
     joined = nights.night()
     assert (joined.verdict, joined.no_ttl_keys) == (Verdict.CLEAN, 40)
-    assert "database 1: its keys joined" in joined.notes[0]
+    assert "database 1: their keys joined" in joined.notes[0]
     nights.options = FAST
     assert nights.night().verdict is Verdict.CLEAN
     nights.options = both
@@ -367,3 +367,20 @@ def test_the_last_report_is_shown_in_a_terminal(nights: Nights) -> None:
     assert DriftReport.from_json(json.loads(shown.output)) == nights.documents.last_report()
     missing = CliRunner().invoke(app, ["show", "other", "--store", str(nights.store)])
     assert isinstance(missing.exception, InvalidOption)
+
+
+@pytest.mark.parametrize("databases", [(0,), "all"])
+def test_a_database_that_was_empty_was_read_all_the_same(redis7: Server, tmp_path: Path, databases: Any) -> None:
+    """Keys that come where there were none are new, also in the first night, and also after a flush."""
+    nights = Nights(redis7.url, tmp_path, POLICY, replace(FAST, databases=databases))
+    assert nights.night().verdict is Verdict.FIRST
+    put(redis7, *carts(0, 3))
+    assert found(nights.night()) == {("new_writer", "cart:{n}"): 3}
+    nights.accept()
+    with redis7.client() as client:
+        client.flushdb()
+    assert nights.night().left_keys == 3
+    put(redis7, *carts(0, 3), db=0 if databases == (0,) else 5)
+    report = nights.night()
+    assert found(report) == {("new_writer", "cart:{n}"): 3}
+    assert report.notes == ()

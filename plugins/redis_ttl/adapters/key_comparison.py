@@ -204,7 +204,7 @@ class KeyComparison:
             known=find_places(baseline["place"], today["place"]).is_not_null(),
         )
         today = self._with_journal(today, number)
-        covered = pl.lit(value=True) if self._scope.accepts_all else pl.col("db").is_in(list(self._scope.covered))
+        covered = pl.lit(value=True) if self._scope.accepts_all else _is_one_of(self._scope.covered)
         # A key that was wiped and written again between two audits never left the baseline; the journal knows better.
         old = (pl.col("known") & ~(pl.col("wiped") & pl.col("later"))) | (pl.col("undone") & pl.col("accepted"))
         today = today.with_columns(new=~old & covered & pl.lit(not self._scope.is_first))
@@ -237,7 +237,7 @@ class KeyComparison:
         away = (
             baseline.filter(find_places(today["place"], baseline["place"]).is_null()) if baseline.height else baseline
         )
-        read = pl.col("db").is_in(list(scope.scanned))
+        read = _is_one_of(scope.scanned)
         if scope.accepts_all or scope.is_first:
             kept, stays = today, away.filter(~read)
         else:
@@ -289,6 +289,10 @@ class _Parts:
         path = folder / f"{number}-{len(files)}"
         rows.write_ipc(path)
         files.append(path)
+
+
+def _is_one_of(databases: tuple[int, ...] | None) -> pl.Expr:
+    return pl.lit(value=True) if databases is None else pl.col("db").is_in(list(databases))
 
 
 def _without_repeats(rows: pl.DataFrame) -> pl.DataFrame:

@@ -67,7 +67,8 @@ class Baseline:
 
     ``number`` counts the cluster's baselines from 1, ``previous`` is the one that it was made of. ``accepted`` is the
     number of the first or accepted one that it goes back to, whose audit began at ``accepted_at``. ``databases`` are
-    those that some audit has read. ``by``, ``why`` and ``run`` say who accepted it, for which reason, in which run.
+    those that some audit has read, None for all that there may be.
+    ``by``, ``why`` and ``run`` say who accepted it, for which reason, in which run.
     """
 
     number: int
@@ -76,7 +77,7 @@ class Baseline:
     audit_id: str
     at: str
     keys: int
-    databases: tuple[int, ...]
+    databases: tuple[int, ...] | None
     ranges: tuple[FingerprintRange, ...]
     accepted: int
     accepted_at: str
@@ -91,7 +92,7 @@ class Baseline:
             "schema": BASELINE_SCHEMA,
             **_fields(self),
             "kind": self.kind.value,
-            "databases": list(self.databases),
+            "databases": None if self.databases is None else list(self.databases),
             "ranges": [each.to_json() for each in self.ranges],
         }
 
@@ -102,7 +103,7 @@ class Baseline:
             **{
                 **_without_schema(data),
                 "kind": BaselineKind(data["kind"]),
-                "databases": tuple(data["databases"]),
+                "databases": None if data["databases"] is None else tuple(data["databases"]),
                 "ranges": tuple(FingerprintRange.from_json(each) for each in data["ranges"]),
             }
         )
@@ -113,14 +114,14 @@ class ComparisonScope:
     """What a comparison is about.
 
     ``audit_began_ms`` is when the audit began (ms since 1970). ``scanned`` are the databases that it read, ``covered``
-    those that an audit had read before, whose unknown keys are new; keys of others join the baseline. ``is_first``: there
+    those that an audit had read before, whose unknown keys are new (None: all); keys of others join the baseline. ``is_first``: there
     is no baseline yet. ``accepts_all``: everything that is there becomes the next one. ``may_leave``: a key that the audit didn't meet is
     gone or has a TTL now.
     """
 
     audit_began_ms: int
-    scanned: tuple[int, ...]
-    covered: tuple[int, ...]
+    scanned: tuple[int, ...] | None
+    covered: tuple[int, ...] | None
     is_first: bool = False
     accepts_all: bool = False
     may_leave: bool = True

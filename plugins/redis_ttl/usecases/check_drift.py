@@ -153,7 +153,9 @@ def _answers(report: DriftReport, request: DriftRequest, base: Baseline | None, 
 
 
 def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonScope:
-    scanned = tuple(sorted({split.db for split in audit.plan.splits}))
+    chosen = audit.plan.options.databases
+    # What was asked for, and not where keys were: a database that is empty tonight was read all the same.
+    scanned = None if chosen == "all" else tuple(sorted(chosen))
     return ComparisonScope(
         audit_began_ms=int(dt.datetime.fromisoformat(audit.plan.started_at).timestamp() * 1000),
         scanned=scanned,
@@ -273,7 +275,7 @@ class _Check:
             audit_id=self.audit.plan.audit_id,
             at=self.tools.now().isoformat(),
             keys=sum(each.keys for each in ranges),
-            databases=tuple(sorted({*self.scope.covered, *self.scope.scanned})),
+            databases=_both(self.scope.covered, self.scope.scanned),
             ranges=ranges,
             accepted=base.accepted if base is not None and stands else number,
             accepted_at=base.accepted_at if base is not None and stands else self.audit.plan.started_at,
@@ -387,12 +389,10 @@ class _Check:
             notes.append(
                 "the audit may not have met every key (slots moved, or sample keys stayed unseen), so none left the baseline"
             )
-        if self.base is not None and (joined := set(self.scope.scanned) - set(self.base.databases)):
-            listed = ", ".join(map(str, sorted(joined)))
-            notes.append(f"the first audit that read database {listed}: its keys joined the baseline")
-        if self.base is not None and (unread := set(self.base.databases) - set(self.scope.scanned)):
-            listed = ", ".join(map(str, sorted(unread)))
-            notes.append(f"the audit didn't read database {listed}: its keys stay in the baseline as they are")
+        if self.base is not None and (joined := _beyond(self.scope.scanned, self.base.databases)):
+            notes.append(f"the first audit that read {joined}: their keys joined the baseline")
+        if self.base is not None and (unread := _beyond(self.base.databases, self.scope.scanned)):
+            notes.append(f"the audit didn't read {unread}: their keys stay in the baseline as they are")
         if self.audit.plan.policy_hash != self.tools.policy.hash:
             notes.append("the policy was changed after the audit began; keys are judged by today's")
         return tuple(notes)
@@ -441,6 +441,19 @@ class _Governed:
             kind = Governance.EXEMPT if isinstance(entry, Exemption) else Governance.RULE
             return kind, entry.pattern.text
         return governance, governed_by
+
+
+def _both(some: tuple[int, ...] | None, others: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return None if some is None or others is None else tuple(sorted({*some, *others}))
+
+
+def _beyond(some: tuple[int, ...] | None, others: tuple[int, ...] | None) -> str:
+    """Which of some databases aren't among the others, in words; empty where there are none."""
+    if others is None:
+        return ""
+    if some is None:
+        return f"databases other than {', '.join(map(str, others))}"
+    return ", ".join(f"database {db}" for db in some if db not in others)
 
 
 def _table_of(path: str) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
+from redis_ttl.adapters.store import Store
 from redis_ttl.cli.drift import app
 from redis_ttl.domain.drift import DriftKind, DriftReport, Verdict
 from redis_ttl.domain.errors import BadInput, InvalidOption, NotApproved
 from redis_ttl.domain.policy import DriftSettings, DriftTolerance
-from redis_ttl.usecases.check_drift import Acceptance
+from redis_ttl.usecases.check_drift import Acceptance, DriftRequest, check_drift
 from tests.conftest import require
 from tests.servers import VALKEY, run_cluster
 from tests.usecases.applying import Applying, policy_of, rule
@@ -384,3 +387,40 @@ def test_a_database_that_was_empty_was_read_all_the_same(redis7: Server, tmp_pat
     report = nights.night()
     assert found(report) == {("new_writer", "cart:{n}"): 3}
     assert report.notes == ()
+
+
+class Dying(Store):
+    """A store whose worker is killed before its n-th write."""
+
+    def __init__(self, root: Path, writes: int) -> None:
+        super().__init__(root)
+        self.left = writes
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write, as long as there is life."""
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        super().write(path, data)
+
+
+@pytest.mark.parametrize("accept", [None, Acceptance("bob", "why")])
+def test_a_check_that_is_killed_anywhere_is_done_again(
+    nights: Nights, redis7: Server, tmp_path: Path, accept: Acceptance | None
+) -> None:
+    """Wherever a check dies, the next attempt comes to what an uninterrupted one would have, and so does the night after."""
+    with redis7.client() as client:
+        client.delete(*carts(0, 10))
+    put(redis7, *carts(900, 903))
+    audit, again = nights.audit(), []
+    for deaths in range(10):
+        nights.store = tmp_path.parent / f"{tmp_path.name}-{deaths}"
+        shutil.copytree(tmp_path, nights.store)
+        tools = replace(nights.tools(audit), documents=Dying(nights.store, deaths))
+        with suppress(KeyboardInterrupt):
+            uninterrupted = check_drift(DriftRequest(audit.audit_id, "run", accept), tools)
+            break
+        again.append(replace(nights.check(audit, accept, "run"), checked_at=""))
+        assert [each.number for each in nights.documents.baselines()] == [2, 1]
+    assert len(again) == 4
+    assert again == [replace(uninterrupted, checked_at="")] * 4

@@ -251,6 +251,13 @@ def _schedule(value: str) -> str | None:
     return value
 
 
+def _job_schedule(value: str) -> str:
+    schedule = _schedule(value)
+    if schedule is None:
+        raise ValueError
+    return schedule
+
+
 def _timezone(value: str) -> str:
     try:
         return ZoneInfo(value).key
@@ -356,6 +363,8 @@ Percent = Annotated[float, _leaf(_percent, _A_PERCENTAGE)]
 UsDollars = Annotated[float, _leaf(_usd, "a number of US dollars above zero, as in 135")]
 Note = Annotated[str, _words("a few words")]
 Schedule = Annotated[str | None, _leaf(_schedule, _A_SCHEDULE)]
+JobSchedule = Annotated[str, _leaf(_job_schedule, 'five cron fields as in "30 13 * * *", or a preset such as @daily')]
+JobName = Annotated[str, _words("the name of a job", MAX_NAME)]
 TimeZone = Annotated[str, _leaf(_timezone, "an IANA time zone, as in Asia/Shanghai")]
 LoadText = Annotated[str, _leaf(_load, "gentle, fast, or keys per second as in 20000/s")]
 Shards = Annotated[int | Literal["auto"], _whole_number(1, MOST_SHARDS, "auto")]

@@ -21,6 +21,8 @@ from redis_ttl.adapters.policy_file_leaves import (
     EmailAddress,
     Factor,
     Freq,
+    JobName,
+    JobSchedule,
     KeyCount,
     LanguageName,
     LoadText,
@@ -63,6 +65,7 @@ from redis_ttl.domain.policy import (
     DriftTolerance,
     Exemption,
     GuardSettings,
+    Job,
     Language,
     MemoryThresholds,
     Mode,
@@ -74,6 +77,7 @@ from redis_ttl.domain.policy import (
     Rule,
     ScalingCost,
     SignOff,
+    WatchSettings,
 )
 
 _MEMORY = MemoryThresholds()
@@ -81,6 +85,7 @@ _AUDIT = AuditSettings()
 _REMEDIATION = RemediationSettings()
 _CANARY = CanarySettings()
 _GUARDS = GuardSettings()
+_WATCH = WatchSettings()
 _DRIFT = DriftSettings()
 
 
@@ -116,6 +121,7 @@ class MemoryEntry(_Entry):
 
     warn: RatioAboveZero = _MEMORY.warn_ratio
     critical: RatioAboveZero = _MEMORY.critical_ratio
+    limit: SizeBytes | None = None
 
 
 class NoTtlEntry(_Entry):
@@ -262,6 +268,48 @@ class DriftEntry(DriftToleranceEntry):
         )
 
 
+class JobEntry(_Entry):
+    """One of ``jobs`` of ``watch``."""
+
+    name: JobName
+    schedule: JobSchedule
+    takes: Duration = 3600
+
+    def value(self) -> Job:
+        """The job that the entry means."""
+        return Job(self.name, self.schedule, -(-self.takes // 60))
+
+
+class BurstEntry(_Entry):
+    """``burst`` of ``watch``."""
+
+    keys: KeyCount = _WATCH.burst_keys
+    bytes: SizeBytes = _WATCH.burst_bytes
+    no_ttl_keys: KeyCount = _WATCH.burst_no_ttl_keys
+    percent: Ratio = _WATCH.burst_ratio
+
+
+class WatchEntry(_Entry):
+    """``watch``."""
+
+    schedule: Schedule = _WATCH.schedule
+    retention: Duration = _WATCH.retention_days * 86_400
+    burst: BurstEntry = BurstEntry()
+    jobs: tuple[JobEntry, ...] = ()
+
+    def value(self) -> WatchSettings:
+        """The settings that the entry means."""
+        return WatchSettings(
+            schedule=self.schedule,
+            retention_days=-(-self.retention // 86_400),
+            burst_keys=self.burst.keys,
+            burst_bytes=self.burst.bytes,
+            burst_no_ttl_keys=self.burst.no_ttl_keys,
+            burst_ratio=self.burst.percent,
+            jobs=tuple(job.value() for job in self.jobs),
+        )
+
+
 class ColdEntry(_Entry):
     """``cold`` of a rule."""
 
@@ -332,6 +380,7 @@ class PolicyEntry(_Entry):
     scaling_cost: ScalingCostEntry | None = None
     audit: AuditEntry = AuditEntry()
     remediation: RemediationEntry = RemediationEntry()
+    watch: WatchEntry = WatchEntry()
     drift: DriftEntry = DriftEntry()
     rules: tuple[RuleEntry, ...] = ()
     exempt: tuple[ExemptionEntry, ...] = ()
@@ -345,11 +394,12 @@ class PolicyEntry(_Entry):
             connection=self.connection,
             write_connection=self.write_connection,
             owner=self.owner.value(),
-            memory=MemoryThresholds(self.memory.warn, self.memory.critical),
+            memory=MemoryThresholds(self.memory.warn, self.memory.critical, self.memory.limit),
             no_ttl=NoTtlThreshold(self.no_ttl.warn_ratio),
             scaling_cost=None if cost is None else ScalingCost(cost.usd_per_month, cost.note),
             audit=self.audit.value(),
             remediation=remediation,
+            watch=self.watch.value(),
             drift=self.drift.value(),
             rules=tuple(rule.value(remediation.rule_caps) for rule in self.rules),
             exemptions=tuple(Exemption(entry.pattern, entry.reason) for entry in self.exempt),
@@ -375,6 +425,9 @@ _ENTRIES: Final[dict[str, type[_Entry]]] = {
     "guards": GuardsEntry,
     "drift": DriftEntry,
     "ungoverned": DriftToleranceEntry,
+    "watch": WatchEntry,
+    "burst": BurstEntry,
+    "jobs": JobEntry,
     "rules": RuleEntry,
     "cold": ColdEntry,
     "sign_off": SignOffEntry,

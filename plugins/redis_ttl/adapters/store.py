@@ -42,6 +42,9 @@ class StorePath(Protocol):
     def read_bytes(self) -> bytes:
         """The whole content."""
 
+    def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002  # as in the standard library
+        """Remove it."""
+
     def write_bytes(self, data: bytes, /) -> Any:
         """Make this the whole content."""
 
@@ -95,6 +98,18 @@ class Store:
             return place.exists()
         except _failures_of(place) as error:
             raise StoreProblem(f"the store can't be asked ({_reason(error)})", where=str(place)) from error
+
+    def remove(self, path: str) -> None:
+        """Remove a document; nothing happens when it isn't there. For what can be made again or has served its time, and for
+        nothing that says what was done to keys.
+        """
+        place = self._place(path)
+        try:
+            place.unlink(missing_ok=True)
+            if isinstance(place, Path) and not any(place.parent.iterdir()):
+                place.parent.rmdir()
+        except _failures_of(place) as error:
+            raise StoreProblem(f"the document can't be removed ({_reason(error)})", where=str(place)) from error
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder, sorted; none when there is no such folder."""

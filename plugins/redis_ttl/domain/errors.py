@@ -20,6 +20,7 @@
     ├── ServerChanged            another process answers than the one whose cursors we hold
     ├── IncompleteScan           keys that were there all along were not seen
     ├── OtherServer              not the data set that the plan was made of
+    ├── WorseThanBefore      a watched figure has reached a worse level, or grows far too fast
     ├── Aborted                  a guard or an operator ended the work
     ├── TooManyMatches           a rule matches more keys than its plan allows
     ├── DriftFound               keys without TTL that nobody has accepted
@@ -165,6 +166,10 @@ class IncompleteScan(RedisTtlError):
 
 class OtherServer(RedisTtlError):
     """No server that can be reached holds the data set that the plan was made of."""
+
+
+class WorseThanBefore(RedisTtlError):
+    """A watched figure has reached a worse level, or grows far too fast."""
 
 
 class Aborted(RedisTtlError):

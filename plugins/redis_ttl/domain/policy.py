@@ -68,6 +68,8 @@ class MemoryThresholds:
 
     warn_ratio: float = 0.60
     critical_ratio: float = 0.85
+    limit_bytes: int | None = None
+    """What a server without maxmemory may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,34 @@ class DriftSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """Something that the cluster's owners run at fixed times: a burst may be its doing."""
+
+    name: str
+    schedule: str
+    """A cron expression of five fields or a preset."""
+    minutes: int = 60
+    """How long it may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """How often the cluster is looked at without a scan, and what counts as a burst.
+
+    A burst is a growth within one interval that is far beyond that hour's history and larger than ``burst_keys``, ``burst_bytes``
+    or ``burst_no_ttl_keys``, and than ``burst_ratio`` of what is there; twice as much where there is no history yet.
+    """
+
+    schedule: str | None = "*/5 * * * *"
+    retention_days: int = 30
+    burst_keys: int = 100_000
+    burst_bytes: int = 64 * 1024 * 1024
+    burst_no_ttl_keys: int = 20_000
+    burst_ratio: float = 0.02
+    jobs: tuple[Job, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cold:
     """A rule that takes cold keys only: those that weren't used for so long, or so rarely.
 
@@ -280,6 +310,7 @@ class Policy:
     scaling_cost: ScalingCost | None = None
     audit: AuditSettings = AuditSettings()
     remediation: RemediationSettings = RemediationSettings()
+    watch: WatchSettings = WatchSettings()
     drift: DriftSettings = DriftSettings()
     rules: tuple[Rule, ...] = ()
     exemptions: tuple[Exemption, ...] = ()

@@ -15,10 +15,12 @@ from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from redis_ttl.domain.errors import BadInput, Unreachable
+from redis_ttl.tasks.dag_ids import is_ours
 from redis_ttl.usecases.confirm_approval import GateTrace, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 AIRFLOW_CONNECTION: Final = "redis_ttl_airflow"
 _WHERE: Final = f"connection {AIRFLOW_CONNECTION}"
@@ -38,6 +40,12 @@ def viewer_of(run: Mapping[str, str]) -> AirflowRecords | None:
     port = f":{connection.port}" if connection.port else ""
     url = f"{scheme}://{(connection.host or '').removeprefix(f'{scheme}://').rstrip('/')}{port}"
     return AirflowRecords(url, connection.login or "", connection.password or "", run["dag_id"], run["run_id"])
+
+
+def runs_between(since: datetime, until: datetime) -> list[str]:
+    """The DAG runs of that time that aren't the project's own, as texts; none without the connection. Raises as `AirflowRecords`."""
+    records = viewer_of({"dag_id": "~", "run_id": "~"})
+    return [] if records is None else records.runs_between(since, until)
 
 
 class AirflowRecords:
@@ -64,6 +72,19 @@ class AirflowRecords:
             answered_by=(answer.get("responded_by_user") or {}).get("name"),
             lost=any(str(row["event"]).startswith("state mismatch") for row in rows),
         )
+
+    def runs_between(self, since: datetime, until: datetime) -> list[str]:
+        """The runs of all DAGs, but the project's own, that began before ``until`` and hadn't ended by ``since``."""
+        begun = {"start_date_lte": until.isoformat(), "order_by": "-start_date", "limit": _PAGE}
+        found: dict[str, str] = {}
+        for asked in ({**begun, "state": "running"}, {**begun, "end_date_gte": since.isoformat()}):
+            for run in (self._get("/dags/~/dagRuns", asked) or {}).get("dag_runs", []):
+                if not is_ours(run["dag_id"]):
+                    began = str(run["start_date"])[:16].replace("T", " ")
+                    found[f"{run['dag_id']}/{run['dag_run_id']}"] = (
+                        f"DAG {run['dag_id']}, run {run['dag_run_id']}, since {began}"
+                    )
+        return list(found.values())
 
     def _events(self, gate: str) -> list[dict[str, Any]]:
         """The rows of the audit log about that task, the earliest first."""

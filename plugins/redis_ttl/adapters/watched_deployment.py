@@ -1,0 +1,221 @@
+"""Looks at a deployment without a scan: one INFO of each primary; and, when it grows too fast, a bounded look at who and what.
+
+Everything costs the server well under a millisecond at a time. What the user may not ask is left out, and said so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
+from redis_ttl.adapters.learned_texts import LearnedTexts
+from redis_ttl.adapters.redis_cluster import check_primary, cluster_nodes, locate
+from redis_ttl.adapters.redis_errors import ErrorReply
+from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
+from redis_ttl.domain.key_name import key_text
+from redis_ttl.domain.watch import NodeSample, Sample, WritingClients
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from redis_ttl.adapters.redis_endpoint import Endpoint
+
+_ASKED_TOGETHER: Final = 100
+_EXAMPLES: Final = 3
+#: A client that was idle for longer isn't writing now.
+_IDLE_S: Final = 10
+#: Commands that make or enlarge keys; what only reads or removes is no source of a burst.
+WRITES: Final = frozenset(
+    {
+        *(
+            "append",
+            "bitfield",
+            "bitop",
+            "copy",
+            "decr",
+            "decrby",
+            "eval",
+            "evalsha",
+            "exec",
+            "fcall",
+            "function",
+            "geoadd",
+        ),
+        *(
+            "getset",
+            "hincrby",
+            "hincrbyfloat",
+            "hmset",
+            "hset",
+            "hsetnx",
+            "incr",
+            "incrby",
+            "incrbyfloat",
+            "linsert",
+            "lmove",
+        ),
+        *("lpush", "lpushx", "mset", "msetnx", "pfadd", "pfmerge", "psetex", "restore", "rpush", "rpushx", "sadd"),
+        *(
+            "sdiffstore",
+            "set",
+            "setbit",
+            "setex",
+            "setnx",
+            "setrange",
+            "sinterstore",
+            "smove",
+            "sunionstore",
+            "xadd",
+            "zadd",
+        ),
+        *("zincrby", "zinterstore", "zrangestore", "zunionstore"),
+    }
+)
+
+
+@dataclass(slots=True)
+class SampledPattern:
+    """What random keys of one pattern looked like."""
+
+    keys: int = 0
+    no_ttl_keys: int = 0
+    ttls_s: list[int] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+
+class WatchedDeployment:
+    """The deployment that an endpoint leads to. Everything raises the `ServerProblem` that fits."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def sample(self, at: str, *, limit_bytes: int | None) -> Sample:
+        """One INFO of each primary."""
+        entry = locate(self._endpoint, "primary").on(0)
+        with RedisLink(entry) as link:
+            info = _info(link)
+            profile = profile_from_info(info, address=entry.address, access={})
+            if not (profile.cluster_enabled and entry.whole_cluster):
+                check_primary(profile)
+                return Sample(at, (_node(entry.address, info),), limit_bytes)
+            addresses = [node.address for node in cluster_nodes(link)]
+        nodes = []
+        for address in addresses:
+            with RedisLink(self._endpoint.at(address).on(0)) as link:
+                nodes.append(_node(address, _info(link)))
+        return Sample(at, tuple(nodes), limit_bytes)
+
+    def random_patterns(self, sample: Sample, keys: int, known: Collection[str]) -> Mapping[str, SampledPattern] | None:
+        """About so many random keys of the sample's nodes by their pattern, folded as the ``known`` patterns of an audit; None
+        where RANDOMKEY may not be called.
+        """
+        drawn: list[bytes] = []
+        ttls_ms: list[int] = []
+        for node in sample.nodes:
+            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+                counts = profile_from_info(_info(link), address=node.address, access={}).databases
+                for database in counts:
+                    wanted = round(keys * database.keys / max(1, sample.keys))
+                    if database.db:
+                        link.call("SELECT", database.db)
+                    for at in range(0, wanted, _ASKED_TOGETHER):
+                        some = link.call_many([("RANDOMKEY",)] * min(_ASKED_TOGETHER, wanted - at))
+                        if any(isinstance(key, ErrorReply) for key in some):
+                            return None
+                        found = [key for key in some if key is not None]
+                        replies = link.call_many([("PTTL", key) for key in found]) if found else []
+                        drawn += found
+                        ttls_ms += [-1 if isinstance(reply, ErrorReply) else reply for reply in replies]
+        return _by_pattern(drawn, ttls_ms, known)
+
+    def writing_clients(self, sample: Sample) -> Sequence[WritingClients] | None:
+        """Who writes at this moment, most connections first; None where CLIENT LIST may not be called."""
+        groups: dict[tuple[str, str, str], dict[str, int]] = {}
+        for node in sample.nodes:
+            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+                reply = link.call_many([("CLIENT", "LIST")])[0]
+            if isinstance(reply, ErrorReply):
+                return None
+            for line in bytes(reply).decode("utf-8", "replace").splitlines():
+                fields = dict(part.split("=", 1) for part in line.split(" ") if "=" in part)
+                command = fields.get("cmd", "").split("|")[0].lower()
+                if command not in WRITES or int(fields.get("idle", "0") or 0) > _IDLE_S:
+                    continue
+                host = fields.get("addr", "").rpartition(":")[0]
+                who = (fields.get("name", ""), fields.get("user", ""), host)
+                commands = groups.setdefault(who, {})
+                commands[command] = commands.get(command, 0) + 1
+        found = [
+            WritingClients(
+                *who, sum(commands.values()), tuple(sorted(commands, key=lambda name: (-commands[name], name)))
+            )
+            for who, commands in groups.items()
+        ]
+        return sorted(found, key=lambda each: (-each.connections, each.name, each.user, each.host))
+
+
+def _info(link: RedisLink) -> dict[str, str]:
+    everything = link.call_many([("INFO", "everything")])[0]
+    return parse_info(link.call("INFO") if isinstance(everything, ErrorReply) else everything)
+
+
+def _node(address: str, info: Mapping[str, str]) -> NodeSample:
+    profile = profile_from_info(info, address=address, access={})
+    return NodeSample(
+        address=address,
+        run_id=profile.run_id,
+        keys=sum(database.keys for database in profile.databases),
+        expires=sum(database.expires for database in profile.databases),
+        used_bytes=profile.used_memory_bytes or 0,
+        limit_bytes=profile.memory_limit_bytes,
+        eviction_policy=profile.eviction_policy,
+        uptime_s=profile.uptime_s,
+        evicted_keys=profile.evicted_keys,
+        expired_keys=profile.expired_keys,
+        hits=_whole(info.get("keyspace_hits")),
+        misses=_whole(info.get("keyspace_misses")),
+        expire_cap_hits=_whole(info.get("expired_time_cap_reached_count")),
+        stale_percent=_fraction(info.get("expired_stale_perc")),
+        fragmentation=_fraction(info.get("mem_fragmentation_ratio")),
+        clients=_whole(info.get("connected_clients")),
+        calls={
+            name.removeprefix("cmdstat_"): int(value.split("calls=", 1)[1].split(",", 1)[0])
+            for name, value in info.items()
+            if name.startswith("cmdstat_") and "calls=" in value
+        },
+    )
+
+
+def _by_pattern(keys: list[bytes], ttls_ms: list[int], known: Collection[str]) -> dict[str, SampledPattern]:
+    names = pl.Series(keys, dtype=pl.Binary)
+    folded = fold_shapes(key_texts(names)).alias("pattern")
+    texts = LearnedTexts()
+    texts.learn(set(known))
+    found: dict[str, SampledPattern] = {}
+    for key, ttl_ms, pattern in zip(keys, ttls_ms, texts.fold(folded).to_list(), strict=True):
+        entry = found.setdefault(pattern, SampledPattern())
+        if ttl_ms < -1:  # gone since
+            continue
+        entry.keys += 1
+        if ttl_ms < 0:
+            entry.no_ttl_keys += 1
+        else:
+            entry.ttls_s.append(ttl_ms // 1000)
+        if len(entry.examples) < _EXAMPLES:
+            entry.examples.append(key_text(key))
+    return found
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.strip().isdecimal() else None
+
+
+def _fraction(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

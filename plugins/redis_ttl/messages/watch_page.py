@@ -1,0 +1,94 @@
+"""What a look at a cluster saw, in a line; and what happened, in a few."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redis_ttl.domain.watch import Measure
+from redis_ttl.messages.figures import count, duration, printable, ratio, size
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.watch import BurstReport, Forecast, LevelChange, Sample
+
+_WIDTH = 100
+
+
+def sample_line(sample: Sample) -> str:
+    """Keys, keys without a TTL, memory: one line."""
+    limit = (
+        f" of {size(sample.limit_bytes)} ({ratio(sample.memory_ratio)})" if sample.limit_bytes else ", no limit known"
+    )
+    evicted = sum(node.evicted_keys or 0 for node in sample.nodes)
+    clients = sum(node.clients or 0 for node in sample.nodes)
+    return (
+        f"{count(sample.keys)} keys, {count(sample.no_ttl_keys)} ({ratio(sample.no_ttl_ratio)}) without TTL; memory "
+        f"{size(sample.used_bytes)}{limit}; {count(clients)} clients, {count(evicted)} keys evicted so far"
+    )
+
+
+def change_lines(change: LevelChange) -> list[str]:
+    """The new level, what it stands on, what is ahead, what it costs."""
+    what = "memory" if change.measure is Measure.MEMORY else "the share of keys without a TTL"
+    limit = f": {size(change.used_bytes)} of {size(change.limit_bytes)}" if change.measure is Measure.MEMORY else ""
+    lines = [f"{what} is {change.level.value}, was {change.before.value}: {ratio(change.ratio)}{limit}"]
+    lines.append(
+        f"{count(change.no_ttl_keys)} of {count(change.keys)} keys have no TTL; eviction policy {change.eviction_policy or 'unknown'}"
+    )
+    if change.forecast is not None:
+        lines += _forecast_lines(change.forecast)
+    if change.is_worse and change.scaling_usd_per_month is not None:
+        note = f" ({printable(change.scaling_note)})" if change.scaling_note else ""
+        lines.append(f"not acting costs {change.scaling_usd_per_month:g} US dollars a month more{note}")
+    return lines
+
+
+def burst_lines(report: BurstReport) -> list[str]:
+    """How much came in, which patterns, who writes, what ran."""
+    lines = [
+        (
+            f"burst: {count(report.keys)} keys more since {report.since[:16].replace('T', ' ')} ({report.keys_per_s:,.0f} a second), "
+            f"{size(report.used_bytes)}, {count(report.no_ttl_keys)} of them without a TTL"
+        )
+    ]
+    for pattern in report.patterns:
+        ttl = "none has a TTL" if pattern.no_ttl_ratio == 1 else f"TTL about {duration(pattern.ttl_s or 0)}"
+        lines.append(
+            f"pattern {printable(pattern.pattern, _WIDTH)}: {ratio(pattern.share)} of all keys ({ratio(pattern.share_low)} to "
+            f"{ratio(pattern.share_high)}), about {count(pattern.keys)}, the last audit had {count(pattern.audited_keys)}; {ttl}; as "
+            f"{', '.join(printable(name, _WIDTH) for name in pattern.examples)}"
+        )
+    lines += [
+        f"client {printable(each.name) or 'without a name'}, user {printable(each.user) or 'unknown'}, {each.host}: "
+        f"{count(each.connections)} connections, last {', '.join(each.commands)}"
+        for each in report.clients
+    ]
+    if report.calls:
+        calls = ", ".join(f"{name} {count(calls)}" for name, calls in report.calls)
+        lines.append(f"commands since the look before: {calls}")
+    lines += [f"ran at that time: {printable(job)}" for job in report.jobs]
+    lines += [f"not known: {each}" for each in report.missing]
+    return lines
+
+
+def _forecast_lines(forecast: Forecast) -> list[str]:
+    lines = [
+        (
+            f"trend of {forecast.days} days: {_signed(forecast.bytes_per_day)} a day ({_signed(forecast.low_bytes_per_day)} to "
+            f"{_signed(forecast.high_bytes_per_day)})"
+        )
+    ]
+    for name, earliest, likely, latest in forecast.reaches:
+        lines.append(
+            f"{name} would be reached about {_day(likely)} (between {_day(earliest)} and {_day(latest)})"
+            if likely
+            else f"{name} isn't reached by that trend"
+        )
+    return lines
+
+
+def _signed(change_bytes: float) -> str:
+    return f"{'-' if change_bytes < 0 else '+'}{size(abs(change_bytes))}"
+
+
+def _day(moment: str | None) -> str:
+    return "no date in sight" if moment is None else moment[:10]

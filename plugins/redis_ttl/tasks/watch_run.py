@@ -1,0 +1,117 @@
+"""The work of the watch's task: wires adapters to the use case, and tells Airflow and its log what came of it.
+
+It runs every few minutes for every cluster, so it imports what a burst needs only when there is one.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.observability import stats
+
+import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
+
+# isort: split
+from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.adapters.watched_deployment import WRITES, WatchedDeployment
+from redis_ttl.domain.errors import RedisTtlError, WorseThanBefore
+from redis_ttl.messages.watch_page import burst_lines, change_lines, sample_line
+from redis_ttl.tasks.airflow_api import runs_between
+from redis_ttl.tasks.connection import endpoint_of
+from redis_ttl.tasks.store import open_store
+from redis_ttl.usecases.watch_cluster import WatchTools, watch_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from redis_ttl.adapters.store import Store
+    from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.watch import Sample
+
+_log = logging.getLogger(__name__)
+#: What a sample is compared by; the schedule of the policy is every five minutes unless it says otherwise.
+_INTERVAL_S = 300.0
+
+
+def sample(policy: Policy) -> dict[str, Any]:
+    """Look once, log what was seen, send its figures out as metrics; returns the few that a grid may want to show.
+
+    Raises :class:`WorseThanBefore` when a level has got worse or a burst began.
+    """
+    store = open_store()
+    tools = WatchTools(
+        redis=WatchedDeployment(endpoint_of(policy.connection)),
+        store=store,
+        clock=SystemClock(),
+        interval_s=_INTERVAL_S,
+        audited=partial(_audited, store, policy),
+        jobs=partial(_jobs, policy),
+        writes=WRITES,
+    )
+    seen = watch_cluster(policy, tools)
+    _log.info("%s", sample_line(seen.sample))
+    for oddity in seen.oddities:
+        _log.warning("%s: %s", oddity.kind.value, oddity.what)
+    lines = [line for change in seen.changes for line in change_lines(change)]
+    if seen.burst is not None:
+        lines += burst_lines(seen.burst)
+    for line in lines:
+        _log.warning("%s", line)
+    _send_out(policy.cluster, seen.sample)
+    worse = [change_lines(change)[0] for change in seen.changes if change.is_worse]
+    if seen.burst is not None:
+        worse.append(burst_lines(seen.burst)[0])
+    if worse:
+        raise WorseThanBefore("; ".join(worse), where=policy.cluster, todo="The log above says more.")
+    return {
+        "keys": seen.sample.keys,
+        "no_ttl_ratio": round(seen.sample.no_ttl_ratio, 6),
+        "memory_ratio": None if seen.sample.memory_ratio is None else round(seen.sample.memory_ratio, 6),
+        "levels": {measure.value: state.level.value for measure, state in seen.levels.items()},
+        "is_bursting": seen.is_bursting,
+    }
+
+
+def _audited(store: Store, policy: Policy) -> tuple[str, Mapping[str, int]] | None:
+    """The latest audit's id, and its keys by pattern."""
+    from redis_ttl.adapters.pattern_merger import read_patterns
+    from redis_ttl.usecases.documents import AuditFolder, finished_audits
+    from redis_ttl.usecases.read_audit import read_audit
+
+    audits = finished_audits(store, policy.cluster)
+    if not audits:
+        return None
+    keys: dict[str, int] = {}
+    for row in read_audit(AuditFolder(store, policy.cluster, audits[0]), read_patterns).patterns:
+        keys[row.pattern] = keys.get(row.pattern, 0) + row.keys
+    return audits[0], keys
+
+
+def _jobs(policy: Policy, since: datetime, until: datetime) -> Sequence[str]:
+    """The DAG runs and declared jobs of that time; what can't be asked is left out with a warning."""
+    from redis_ttl.adapters.cron_windows import jobs_between
+
+    found = jobs_between(policy.watch.jobs, policy.audit.timezone, since, until)
+    try:
+        found += runs_between(since, until)
+    except RedisTtlError as error:
+        _log.warning("which DAG runs overlap isn't known: %s", error)
+    return found
+
+
+def _send_out(cluster: str, seen: Sample) -> None:
+    figures = {
+        "keys": seen.keys,
+        "no_ttl_keys": seen.no_ttl_keys,
+        "no_ttl_ratio": seen.no_ttl_ratio,
+        "memory_ratio": seen.memory_ratio,
+        "used_memory_bytes": seen.used_bytes,
+        "evicted_keys": sum(node.evicted_keys or 0 for node in seen.nodes),
+        "clients": sum(node.clients or 0 for node in seen.nodes),
+    }
+    for name, value in figures.items():
+        if value is not None:
+            stats.gauge(f"redis_ttl.{name}", value, tags={"cluster": cluster})

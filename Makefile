@@ -60,6 +60,10 @@ proof: $(DEV_INSTALLED) ## Remediate and roll back the whole incident in Airflow
 approvals: $(DEV_INSTALLED) ## Try everything that can be done to a waiting plan, and write build/approval_table.md
 	@APPROVAL_CASES=all $(BIN)/python -m pytest tests/tasks/test_live_approval.py tests/tasks/test_live_anonymous.py -s
 
+.PHONY: month
+month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write build/watch_month.md
+	@WATCH_DAYS=31 $(BIN)/python -m pytest tests/usecases/test_watch_month.py -s
+
 .PHONY: lock
 lock: $(BIN)/python ## Write constraints.txt anew from constraints.in (ARGS=--upgrade for the newest versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \

@@ -19,6 +19,7 @@ from bench.in_airflow import rows_in_airflow
 from bench.remediation import rows_of_remediation
 from bench.rounds import rows_measured_once, rows_of_rounds, run_rounds
 from bench.rows import Row, table, write_json
+from bench.watch import rows_of_watch
 
 KEYS: Final = 2_000_000
 ROUNDS: Final = 3
@@ -38,6 +39,7 @@ def measure(keys: int, rounds: int, turn_s: float = TURN_S) -> list[Row]:
         rows += rows_measured_once(server, _say)
         rows += rows_of_gentle(server, _say, turns=TURNS, turn_s=turn_s)
     rows += rows_of_drift(keys * 3 // 2, rounds, _say)
+    rows += rows_of_watch(_say, looks=min(keys // 500, 14 * 288))
     return [*rows, *rows_of_remediation(keys, rounds, _say, turns=TURNS, turn_s=turn_s)]
 
 

@@ -30,6 +30,7 @@ from redis_ttl.domain.policy import (
     Cold,
     Exemption,
     GuardSettings,
+    Job,
     Language,
     MemoryThresholds,
     Mode,
@@ -41,6 +42,7 @@ from redis_ttl.domain.policy import (
     Rule,
     ScalingCost,
     SignOff,
+    WatchSettings,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -301,7 +303,7 @@ def test_every_key_is_documented() -> None:
 
     text = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
     entries: tuple[str, ...] = ("owner", "memory", "no_ttl", "scaling_cost", "audit", "rules", "exempt", "sign_off")
-    entries += ("remediation", "canary", "guards", "cold")
+    entries += ("remediation", "canary", "guards", "cold", "watch", "burst", "jobs")
     for key in [*known_keys(("x",)), *(key for entry in entries for key in known_keys((entry, "x")))]:
         assert re.search(rf"`([a-z_]*\.)?{key}[`.]", text), key
 
@@ -416,3 +418,22 @@ rules:
 def test_a_policy_that_says_nothing_of_remediation() -> None:
     """The defaults of the domain are those of the file."""
     assert parse_policy(MINIMAL.format(cluster="shop"), "f").remediation == RemediationSettings()
+
+
+def test_a_policy_that_says_all_of_the_watch() -> None:
+    """The schedule, the retention, what is no burst, the jobs, and a limit for a server without maxmemory."""
+    text = """\
+memory: {limit: 2GB}
+watch:
+  schedule: "*/10 * * * *"
+  retention: 7d
+  burst: {keys: "50,000", bytes: 16MB, no_ttl_keys: 1000, percent: 1%}
+  jobs:
+    - {name: campaign, schedule: "57 21 * * *", takes: 20m}
+"""
+    policy = parse_policy(MINIMAL.format(cluster="shop") + text, "f")
+    assert policy.memory.limit_bytes == 2 * 2**30
+    assert policy.watch == WatchSettings(
+        "*/10 * * * *", 7, 50_000, 16 * 2**20, 1_000, 0.01, (Job("campaign", "57 21 * * *", 20),)
+    )
+    assert parse_policy(MINIMAL.format(cluster="shop"), "f").watch == WatchSettings()

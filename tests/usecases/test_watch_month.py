@@ -110,6 +110,8 @@ def _limit(servers: list[Server], ratio: float) -> int:
         with server.client() as client:
             limit = limit or int(client.info("memory")["used_memory"] / ratio)
             client.config_set("maxmemory", limit)
+            # It fills in the course of a month, and would be most of so small a server's memory.
+            client.config_set("repl-backlog-size", 16_384)
     return limit
 
 
@@ -120,6 +122,7 @@ def _restart(server: Server, replica: Server, limit: int) -> None:
     server.start()
     with server.client() as client:
         client.config_set("maxmemory", limit)
+        client.config_set("repl-backlog-size", 16_384)
     with replica.client() as client:
         wait_for(lambda: client.info("replication")["master_link_status"] == "up", "the replica to follow again")
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from redis_ttl.adapters.cron_windows import jobs_between
+from redis_ttl.adapters.cron_windows import interval_s, jobs_between
 from redis_ttl.domain.policy import Job
 
 CAMPAIGN = Job("campaign", "57 21 * * *", 20)
@@ -30,3 +30,9 @@ def test_a_job_ran_if_it_may_have(since: str, until: str, *, ran: bool) -> None:
         dt.datetime.fromisoformat(day.format(until)),
     )
     assert found == (["campaign (declared: 57 21 * * *, last start 2026-02-12 21:57 Asia/Shanghai)"] if ran else [])
+
+
+@pytest.mark.parametrize(("schedule", "seconds"), [("*/5 * * * *", 300), ("@hourly", 3_600), ("0,10 2 * * *", 600)])
+def test_how_far_apart_two_starts_are(schedule: str, seconds: float) -> None:
+    """The shortest distance of a day."""
+    assert interval_s(schedule) == seconds

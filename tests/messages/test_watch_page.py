@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from redis_ttl.domain.watch import (
     BurstReport,
     Forecast,
@@ -21,9 +23,13 @@ GIB = 2**30
 
 def test_a_sample_is_one_line() -> None:
     """Keys, share without TTL, memory, clients, evictions."""
-    node = NodeSample("a", "b", 6_693_836, 4_069_852, int(2.10 * GIB), int(2.40 * GIB), clients=120, evicted_keys=7)
+    node = NodeSample(
+        "a", "b", 6_693_836, 4_069_852, int(2.10 * GIB), int(2.40 * GIB), clients=120, evicted_keys=7, hits=9, misses=1
+    )
+    node = replace(node, stale_percent=0.31, fragmentation=1.034)
     assert sample_line(Sample(AT, (node,))) == (
-        "6,693,836 keys, 2,623,984 (39.2%) without TTL; memory 2.10 GiB of 2.40 GiB (87.5%); 120 clients, 7 keys evicted so far"
+        "6,693,836 keys, 2,623,984 (39.2%) without TTL; memory 2.10 GiB of 2.40 GiB (87.5%); 120 clients, 7 keys evicted so far, "
+        "hit rate 90.0%, expired and not removed 0.3%, fragmentation 1.03"
     )
 
 

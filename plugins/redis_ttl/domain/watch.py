@@ -111,6 +111,34 @@ class Sample:
         """Memory in use as a share of the limit."""
         return self.used_bytes / self.limit_bytes if self.limit_bytes else None
 
+    @property
+    def evicted_keys(self) -> int:
+        """Keys evicted since the processes started."""
+        return sum(node.evicted_keys or 0 for node in self.nodes)
+
+    @property
+    def clients(self) -> int:
+        """Connections."""
+        return sum(node.clients or 0 for node in self.nodes)
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """The share of look-ups that found their key, since the processes started; None before the first."""
+        hits = sum(node.hits or 0 for node in self.nodes)
+        asked = hits + sum(node.misses or 0 for node in self.nodes)
+        return hits / asked if asked else None
+
+    @property
+    def stale_ratio(self) -> float | None:
+        """The share of keys with a TTL that have expired and are there still, as the worst server estimates it."""
+        known = [node.stale_percent / 100 for node in self.nodes if node.stale_percent is not None]
+        return max(known, default=None)
+
+    @property
+    def fragmentation(self) -> float | None:
+        """Memory that the process has of the system for each byte in use, of the worst server."""
+        return max((node.fragmentation for node in self.nodes if node.fragmentation is not None), default=None)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""
         return {

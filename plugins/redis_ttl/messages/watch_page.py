@@ -18,11 +18,11 @@ def sample_line(sample: Sample) -> str:
     limit = (
         f" of {size(sample.limit_bytes)} ({ratio(sample.memory_ratio)})" if sample.limit_bytes else ", no limit known"
     )
-    evicted = sum(node.evicted_keys or 0 for node in sample.nodes)
-    clients = sum(node.clients or 0 for node in sample.nodes)
+    fragmentation = "unknown" if sample.fragmentation is None else f"{sample.fragmentation:.2f}"
     return (
         f"{count(sample.keys)} keys, {count(sample.no_ttl_keys)} ({ratio(sample.no_ttl_ratio)}) without TTL; memory "
-        f"{size(sample.used_bytes)}{limit}; {count(clients)} clients, {count(evicted)} keys evicted so far"
+        f"{size(sample.used_bytes)}{limit}; {count(sample.clients)} clients, {count(sample.evicted_keys)} keys evicted so far, "
+        f"hit rate {ratio(sample.hit_ratio)}, expired and not removed {ratio(sample.stale_ratio)}, fragmentation {fragmentation}"
     )
 
 

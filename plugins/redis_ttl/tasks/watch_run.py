@@ -14,6 +14,7 @@ from airflow.sdk.observability import stats
 import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
 
 # isort: split
+from redis_ttl.adapters.cron_windows import interval_s, jobs_between
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.adapters.watched_deployment import WRITES, WatchedDeployment
 from redis_ttl.domain.errors import RedisTtlError, WorseThanBefore
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from redis_ttl.domain.watch import Sample
 
 _log = logging.getLogger(__name__)
-#: What a sample is compared by; the schedule of the policy is every five minutes unless it says otherwise.
-_INTERVAL_S = 300.0
+#: Between looks of a watch that is run by hand only.
+_BY_HAND_S = 300.0
 
 
 def sample(policy: Policy) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def sample(policy: Policy) -> dict[str, Any]:
         redis=WatchedDeployment(endpoint_of(policy.connection)),
         store=store,
         clock=SystemClock(),
-        interval_s=_INTERVAL_S,
+        interval_s=_BY_HAND_S if policy.watch.schedule is None else interval_s(policy.watch.schedule),
         audited=partial(_audited, store, policy),
         jobs=partial(_jobs, policy),
         writes=WRITES,
@@ -92,8 +93,6 @@ def _audited(store: Store, policy: Policy) -> tuple[str, Mapping[str, int]] | No
 
 def _jobs(policy: Policy, since: datetime, until: datetime) -> Sequence[str]:
     """The DAG runs and declared jobs of that time; what can't be asked is left out with a warning."""
-    from redis_ttl.adapters.cron_windows import jobs_between
-
     found = jobs_between(policy.watch.jobs, policy.audit.timezone, since, until)
     try:
         found += runs_between(since, until)
@@ -109,8 +108,12 @@ def _send_out(cluster: str, seen: Sample) -> None:
         "no_ttl_ratio": seen.no_ttl_ratio,
         "memory_ratio": seen.memory_ratio,
         "used_memory_bytes": seen.used_bytes,
-        "evicted_keys": sum(node.evicted_keys or 0 for node in seen.nodes),
-        "clients": sum(node.clients or 0 for node in seen.nodes),
+        "evicted_keys": seen.evicted_keys,
+        "clients": seen.clients,
+        "hit_ratio": seen.hit_ratio,
+        "stale_ratio": seen.stale_ratio,
+        "expire_cap_hits": sum(node.expire_cap_hits or 0 for node in seen.nodes),
+        "fragmentation": seen.fragmentation,
     }
     for name, value in figures.items():
         if value is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import redis_ttl
-from redis_ttl.cli import audit, demo, drift, journal, plan, policy
+from redis_ttl.cli import audit, demo, drift, journal, message, plan, policy
 from redis_ttl.domain.errors import BadInput, RedisTtlError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ app.command("plan")(plan.plan)
 app.add_typer(policy.app, name="policy")
 app.add_typer(journal.app, name="journal")
 app.add_typer(drift.app, name="drift")
+app.add_typer(message.app, name="message")
 app.add_typer(demo.app, name="demo")
 
 #: The audit didn't succeed; the operator's words were wrong. 128 and more: a signal stopped it, 130 for Ctrl-C.

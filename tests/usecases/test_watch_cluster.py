@@ -95,7 +95,7 @@ def test_a_burst_is_found_and_attributed(valkey: Server, tmp_path: Path) -> None
     assert first.keys_low * 0.9 <= numbers <= first.keys_high * 1.3  # it went on while it was probed
     assert first.share_high - first.share_low < 0.05
     assert first.no_ttl_ratio == 0.0
-    assert 0 < (first.ttl_s or 0) <= 900
+    assert 0 < (first.ttl_s or 0) < 86_400  # those of the burst, and what was left of an earlier one
     assert [(each.name, each.commands) for each in report.clients] == [("coupon-campaign", ("set",))]
     assert report.calls[0][0] == "set"
     assert report.calls[0][1] >= 2 * RATE

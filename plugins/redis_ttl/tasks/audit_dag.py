@@ -9,12 +9,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, get_current_context, result, task
+from airflow.sdk import DAG, Asset, get_current_context, result, task
 
 from redis_ttl.tasks import audit_pages
 from redis_ttl.tasks.audit_form import form_of
 from redis_ttl.tasks.dag_ids import dag_id_of
 from redis_ttl.tasks.failures import clear_failure
+from redis_ttl.tasks.schedule import timetable
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
@@ -36,8 +37,7 @@ def build_audit_dag(policy: Policy) -> DAG:
         dag_id_of(policy.cluster, "audit"),
         description=f"Which key patterns of {policy.cluster} have no TTL",
         doc_md=audit_pages.of_dag(policy),
-        schedule=None if audit.schedule is None else CronTriggerTimetable(audit.schedule, timezone=audit.timezone),
-        # Without a start date the first nightly run is the next one, not the one before somebody unpaused the DAG.
+        schedule=timetable(audit.schedule, audit.timezone),
         catchup=False,
         max_active_runs=1,
         tags=["redis-ttl", policy.cluster, policy.owner.team],

@@ -9,11 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, result, task
+from airflow.sdk import DAG, result, task
 
 from redis_ttl.tasks import watch_pages
 from redis_ttl.tasks.dag_ids import dag_id_of
 from redis_ttl.tasks.failures import clear_failure
+from redis_ttl.tasks.schedule import timetable
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
 
 def build_watch_dag(policy: Policy) -> DAG:
     """The watch of one cluster."""
-    schedule = policy.watch.schedule
     with DAG(
         dag_id_of(policy.cluster, "watch"),
         description=f"Memory, keys without a TTL, and bursts of {policy.cluster}",
         doc_md=watch_pages.of_dag(policy),
-        schedule=None if schedule is None else CronTriggerTimetable(schedule, timezone=policy.audit.timezone),
+        schedule=timetable(policy.watch.schedule, policy.audit.timezone),
         catchup=False,
         # A look that is late is of no use beside the next one.
         max_active_runs=1,

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import datetime as dt
+
+from airflow.serialization.serialized_objects import decode_timetable, encode_timetable
+from airflow.timetables.base import TimeRestriction
+
+from redis_ttl.tasks.schedule import timetable
+
+
+def test_the_first_run_is_the_next_one() -> None:
+    """Unpaused minutes after a scheduled time, a DAG waits for the next one, as the scheduler reads its timetable."""
+    now = dt.datetime.now(dt.UTC)
+    missed = now - dt.timedelta(minutes=3)
+    made = timetable(f"{missed.minute} {missed.hour} * * *", "UTC")
+    assert made is not None
+    stored = decode_timetable(encode_timetable(made))
+    restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
+    first = stored.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+    assert first is not None
+    assert dt.timedelta(hours=23) < first.run_after - now < dt.timedelta(hours=25)
+
+
+def test_by_hand_only_is_no_timetable() -> None:
+    """A policy whose schedule is none makes DAGs that nothing starts."""
+    assert timetable(None, "UTC") is None

@@ -13,12 +13,14 @@ import pytest
 
 from redis_ttl.adapters.incident_writer import write_keyspace
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.domain.errors import WrongRole
 from redis_ttl.domain.incident import scaled
 from redis_ttl.domain.incident_families import FAMILIES
-from redis_ttl.domain.policy import MemoryThresholds, Owner, Policy, ScalingCost, WatchSettings
+from redis_ttl.domain.policy import AuditSettings, MemoryThresholds, Owner, Policy, ScalingCost, WatchSettings
 from redis_ttl.domain.watch import Measure
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Cluster, Server
+from tests.conftest import require
+from tests.servers import VALKEY, Cluster, Server, run_server, wait_for
 from tests.usecases.auditing import Auditing
 from tests.usecases.watching import Watching
 
@@ -191,3 +193,16 @@ def test_a_retry_is_no_burst(valkey: Server, tmp_path: Path, seconds: float) -> 
     set_keys(valkey, (f"key:{number}" for number in range(1_900)))
     watching.now_at += dt.timedelta(seconds=seconds)
     assert watching.look().burst is None
+
+
+def test_a_replica_is_looked_at_where_audits_read_from_one(tmp_path: Path) -> None:
+    """With `source: replica` the connection may lead to a replica; otherwise that is a mistake, and is said."""
+    with run_server(require(VALKEY)) as primary, run_server(VALKEY, replica_of=primary) as replica:
+        set_keys(primary, (f"cart:{number}" for number in range(100)))
+        from_replica = replace(POLICY, audit=AuditSettings(source="replica"))
+        watching = Watching(replica.url, tmp_path, from_replica)
+        with replica.client() as client:
+            wait_for(lambda: client.dbsize() == 100, "the replica to have everything")
+        assert watching.look().sample.keys == 100
+        with pytest.raises(WrongRole):
+            Watching(replica.url, tmp_path / "other", POLICY).look()

@@ -44,7 +44,7 @@ class Watching:
     def look(self) -> Seen:
         """Look once."""
         tools = WatchTools(
-            redis=WatchedDeployment(endpoint_from_url(self.url)),
+            redis=WatchedDeployment(endpoint_from_url(self.url), self.policy.audit.source),
             store=Store(self.store),
             clock=self,
             interval_s=INTERVAL_S,

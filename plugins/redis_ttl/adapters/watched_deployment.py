@@ -6,7 +6,7 @@ Everything costs the server well under a millisecond at a time. What the user ma
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
+
+Source = Literal["primary", "replica"]
 
 _ASKED_TOGETHER: Final = 100
 _EXAMPLES: Final = 3
@@ -88,19 +90,24 @@ class SampledPattern:
 
 
 class WatchedDeployment:
-    """The deployment that an endpoint leads to. Everything raises the `ServerProblem` that fits."""
+    """The deployment that an endpoint leads to. Everything raises the `ServerProblem` that fits.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    With ``source`` replica a replica is looked at, as audits read from one; in a Redis Cluster it is always the primaries.
+    """
+
+    def __init__(self, endpoint: Endpoint, source: Source = "primary") -> None:
         self._endpoint = endpoint
+        self._source: Source = source
 
     def sample(self, at: str, *, limit_bytes: int | None) -> Sample:
-        """One INFO of each primary."""
-        entry = locate(self._endpoint, "primary").on(0)
+        """One INFO of each primary, or of the replica that is looked at instead."""
+        entry = locate(self._endpoint, self._source).on(0)
         with RedisLink(entry) as link:
             info = _info(link)
             profile = profile_from_info(info, address=entry.address, access={})
             if not (profile.cluster_enabled and entry.whole_cluster):
-                check_primary(profile)
+                if self._source == "primary":
+                    check_primary(profile)
                 return Sample(at, (_node(entry.address, info),), limit_bytes)
             addresses = [node.address for node in cluster_nodes(link)]
         nodes = []
@@ -133,7 +140,9 @@ class WatchedDeployment:
         return _by_pattern(drawn, ttls_ms, known)
 
     def writing_clients(self, sample: Sample) -> Sequence[WritingClients] | None:
-        """Who writes at this moment, most connections first; None where CLIENT LIST may not be called."""
+        """Who writes at this moment, most connections first; None where CLIENT LIST may not be called. A replica knows nobody
+        but its primary.
+        """
         groups: dict[tuple[str, str, str], dict[str, int]] = {}
         for node in sample.nodes:
             with RedisLink(self._endpoint.at(node.address).on(0)) as link:

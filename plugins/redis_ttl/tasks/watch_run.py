@@ -44,7 +44,7 @@ def sample(policy: Policy) -> dict[str, Any]:
     """
     store = open_store()
     tools = WatchTools(
-        redis=WatchedDeployment(endpoint_of(policy.connection)),
+        redis=WatchedDeployment(endpoint_of(policy.connection), policy.audit.source),
         store=store,
         clock=SystemClock(),
         interval_s=_BY_HAND_S if policy.watch.schedule is None else interval_s(policy.watch.schedule),

@@ -41,16 +41,15 @@ INCIDENT = ActionRequired(
     memory=Memory(int(2.10 * GIB), int(2.40 * GIB)),
     memory_warn_ratio=0.60,
     memory_critical_ratio=0.85,
-    no_ttl_warn_ratio=0.10,
     eviction_policy="volatile-lfu",
     rules=(
         RuleFacts(
             "contact:userGroupLabel:set:{groupId}", "P1", 30 * DAY_S, caps=False, signed_off=False, keys=177_450,
-            no_ttl_keys=177_450, size_bytes=60_000_000, value_type="set", examples=("contact:userGroupLabel:set:1001",),
+            no_ttl_keys=177_450, size_bytes=60_000_000, examples=("contact:userGroupLabel:set:1001",),
         ),
         RuleFacts(
             "MARKETING:COUPON:UNREAD:{userId}", "P1", 60 * DAY_S, caps=False, signed_off=False, keys=147_111, no_ttl_keys=147_111,
-            size_bytes=80_000_000, value_type="string", examples=("MARKETING:COUPON:UNREAD:20931",),
+            size_bytes=80_000_000, examples=("MARKETING:COUPON:UNREAD:20931",),
         ),
         RuleFacts(
             "contact:last:activity:{contactId}", "P2", 90 * DAY_S, caps=True, signed_off=False, keys=374_639, no_ttl_keys=0,
@@ -60,7 +59,7 @@ INCIDENT = ActionRequired(
             "exchange:coupon:high:commodity:price:{id}", "P2", 7 * DAY_S, caps=False, signed_off=False, keys=473, no_ttl_keys=473
         ),
     ),
-    unknown=(UnknownFacts("contact:profile:{n}", 351_520, 351_520, 170_000_000, ("contact:profile:1",)),),
+    unknown=(UnknownFacts("contact:profile:{n}", 351_520, 351_520, 170_000_000),),
     other_unknown_patterns=45,
     other_unknown_keys=1_947_430,
     deadline=dt.date(2026, 2, 26),

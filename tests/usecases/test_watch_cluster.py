@@ -13,7 +13,7 @@ import pytest
 
 from redis_ttl.adapters.incident_writer import write_keyspace
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.domain.errors import WrongRole
+from redis_ttl.domain.errors import StoreProblem, WrongRole
 from redis_ttl.domain.incident import scaled
 from redis_ttl.domain.incident_families import FAMILIES
 from redis_ttl.domain.policy import AuditSettings, MemoryThresholds, Owner, Policy, ScalingCost, WatchSettings
@@ -206,3 +206,22 @@ def test_a_replica_is_looked_at_where_audits_read_from_one(tmp_path: Path) -> No
         assert watching.look().sample.keys == 100
         with pytest.raises(WrongRole):
             Watching(replica.url, tmp_path / "other", POLICY).look()
+
+
+def test_a_look_that_is_killed_tells_again(valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a look ends between telling of a level and saying that it was told, the next one tells of it once more."""
+    limited = replace(POLICY, memory=MemoryThresholds(0.5, 0.6, limit_bytes=1))
+    watching = Watching(valkey.url, tmp_path, limited)
+
+    def full(*_: object) -> None:
+        raise StoreProblem("the store is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("redis_ttl.usecases.watch_cluster._WatchFolder.write", full)
+        with pytest.raises(StoreProblem):
+            watching.look()
+    assert len(list((tmp_path / "shop" / "watch" / "events").glob("*-memory.json"))) == 1
+    watching.pass_by()
+    assert [change.measure for change in watching.look().changes] == [Measure.MEMORY]
+    watching.pass_by()
+    assert watching.look().changes == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.adapters.redis_profile import parse_info
+from redis_ttl.adapters.redis_profile import parse_info, whole_number
 from redis_ttl.domain.guards import Reading
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def reading_from_info(info: Mapping[str, str], *, at_s: float, round_trip_s: flo
         run_id=info.get("run_id", ""),
         is_primary=info.get("role") == "master",
         round_trip_s=round_trip_s,
-        used_bytes=_whole(info.get("used_memory")),
-        limit_bytes=_whole(info.get("maxmemory")),
-        evicted_keys=_whole(info.get("evicted_keys")),
-        expire_cap_hits=_whole(info.get("expired_time_cap_reached_count")),
+        used_bytes=whole_number(info.get("used_memory")),
+        limit_bytes=whole_number(info.get("maxmemory")),
+        evicted_keys=whole_number(info.get("evicted_keys")),
+        expire_cap_hits=whole_number(info.get("expired_time_cap_reached_count")),
         lag_bytes=lag_bytes,
         lag_s=lag_s,
-        misses=_whole(info.get("keyspace_misses")),
-        errors=_whole(info.get("total_error_replies")),
+        misses=whole_number(info.get("keyspace_misses")),
+        errors=whole_number(info.get("total_error_replies")),
     )
 
 
@@ -51,10 +51,10 @@ def _lag(info: Mapping[str, str]) -> tuple[int | None, int | None]:
     """How far the replica that is furthest behind is behind, in bytes and seconds. One that is still being filled isn't
     behind: it gets our changes with everything else.
     """
-    connected = _whole(info.get("connected_slaves"))
+    connected = whole_number(info.get("connected_slaves"))
     if connected is None:
         return None, None
-    written = _whole(info.get("master_repl_offset"))
+    written = whole_number(info.get("master_repl_offset"))
     lag_bytes: list[int | None] = []
     lag_s: list[int | None] = []
     for name, value in info.items():
@@ -62,16 +62,12 @@ def _lag(info: Mapping[str, str]) -> tuple[int | None, int | None]:
             fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
             if fields.get("state") != "online":
                 continue
-            read = _whole(fields.get("offset"))
+            read = whole_number(fields.get("offset"))
             lag_bytes.append(None if written is None or read is None else max(0, written - read))
-            lag_s.append(_whole(fields.get("lag")))
+            lag_s.append(whole_number(fields.get("lag")))
     return _worst(lag_bytes), _worst(lag_s)
 
 
 def _worst(values: list[int | None]) -> int | None:
     known = [value for value in values if value is not None]
     return None if len(known) < len(values) else max(known, default=0)
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text is not None and text.strip().isdecimal() else None

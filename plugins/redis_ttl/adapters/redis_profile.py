@@ -53,9 +53,9 @@ def parse_info(text: bytes | str) -> dict[str, str]:
 def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[Command, Access]) -> ServerProfile:
     """The profile that INFO's fields describe; whatever they leave out is unknown."""
     flavour, version = identify(info)
-    limit = _whole(info.get("maxmemory"))
+    limit = whole_number(info.get("maxmemory"))
     primary_host, primary_port = info.get("master_host"), info.get("master_port")
-    cpu = [_fraction(info.get(f"used_cpu_{part}")) for part in ("sys", "user")]
+    cpu = [fraction(info.get(f"used_cpu_{part}")) for part in ("sys", "user")]
     return ServerProfile(
         address=address,
         flavour=flavour,
@@ -64,12 +64,12 @@ def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[
         cluster_enabled=info.get("cluster_enabled") == "1"
         or "cluster" in (info.get("redis_mode"), info.get("server_mode")),
         role={"master": Role.PRIMARY, "slave": Role.REPLICA}.get(info.get("role", ""), Role.UNKNOWN),
-        used_memory_bytes=_whole(info.get("used_memory")),
+        used_memory_bytes=whole_number(info.get("used_memory")),
         memory_limit_bytes=limit or None,
         eviction_policy=info.get("maxmemory_policy"),
-        evicted_keys=_whole(info.get("evicted_keys")),
-        expired_keys=_whole(info.get("expired_keys")),
-        uptime_s=_whole(info.get("uptime_in_seconds")),
+        evicted_keys=whole_number(info.get("evicted_keys")),
+        expired_keys=whole_number(info.get("expired_keys")),
+        uptime_s=whole_number(info.get("uptime_in_seconds")),
         cpu_s=None if None in cpu else sum(part for part in cpu if part is not None),
         primary_address=f"{primary_host}:{primary_port}" if primary_host and primary_port else None,
         databases=_databases(info),
@@ -154,18 +154,20 @@ def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
     for name, value in info.items():
         if name.startswith("db") and name[2:].isdecimal() and "keys=" in value:
             counts = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
-            keys, expires, avg_ttl_ms = (_whole(counts.get(field)) or 0 for field in ("keys", "expires", "avg_ttl"))
+            keys, expires, avg_ttl_ms = (
+                whole_number(counts.get(field)) or 0 for field in ("keys", "expires", "avg_ttl")
+            )
             databases.append(DatabaseCounts(int(name[2:]), keys, expires, avg_ttl_ms or None))
     return tuple(sorted(databases, key=lambda counts: counts.db))
 
 
 def _replicas(info: Mapping[str, str]) -> tuple[ReplicaState, ...]:
-    written = _whole(info.get("master_repl_offset"))
+    written = whole_number(info.get("master_repl_offset"))
     replicas = []
     for name, value in info.items():
         if name.startswith("slave") and name[5:].isdecimal():
             fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
-            read = _whole(fields.get("offset"))
+            read = whole_number(fields.get("offset"))
             lag = max(0, written - read) if written is not None and read is not None else None
             replicas.append(
                 ReplicaState(f"{fields.get('ip', '')}:{fields.get('port', '')}", fields.get("state", "unknown"), lag)
@@ -178,11 +180,13 @@ def _replication_id(text: str | None) -> str:
     return text.strip() if text is not None and text.strip("0 ") else ""
 
 
-def _whole(text: str | None) -> int | None:
+def whole_number(text: str | None) -> int | None:
+    """A field of INFO as a whole number; None where it is missing or none."""
     return int(text) if text is not None and text.strip().isdecimal() else None
 
 
-def _fraction(text: str | None) -> float | None:
+def fraction(text: str | None) -> float | None:
+    """A field of INFO as a number; None where it is missing or none."""
     try:
         return float(text) if text is not None else None
     except ValueError:

@@ -5,88 +5,80 @@ Everything costs the server well under a millisecond at a time. What the user ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-import polars as pl
-
-from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
-from redis_ttl.adapters.learned_texts import LearnedTexts
 from redis_ttl.adapters.redis_cluster import check_primary, cluster_nodes, locate
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink
-from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
-from redis_ttl.domain.key_name import key_text
+from redis_ttl.adapters.redis_profile import fraction, parse_info, profile_from_info, whole_number
 from redis_ttl.domain.watch import NodeSample, Sample, WritingClients
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
+    from redis_ttl.adapters.sampled_patterns import SampledPattern
 
 Source = Literal["primary", "replica"]
 
 _ASKED_TOGETHER: Final = 100
-_EXAMPLES: Final = 3
+_NO_TTL: Final = -1
 #: A client that was idle for longer isn't writing now.
 _IDLE_S: Final = 10
 #: Commands that make or enlarge keys; what only reads or removes is no source of a burst.
 WRITES: Final = frozenset(
     {
-        *(
-            "append",
-            "bitfield",
-            "bitop",
-            "copy",
-            "decr",
-            "decrby",
-            "eval",
-            "evalsha",
-            "exec",
-            "fcall",
-            "function",
-            "geoadd",
-        ),
-        *(
-            "getset",
-            "hincrby",
-            "hincrbyfloat",
-            "hmset",
-            "hset",
-            "hsetnx",
-            "incr",
-            "incrby",
-            "incrbyfloat",
-            "linsert",
-            "lmove",
-        ),
-        *("lpush", "lpushx", "mset", "msetnx", "pfadd", "pfmerge", "psetex", "restore", "rpush", "rpushx", "sadd"),
-        *(
-            "sdiffstore",
-            "set",
-            "setbit",
-            "setex",
-            "setnx",
-            "setrange",
-            "sinterstore",
-            "smove",
-            "sunionstore",
-            "xadd",
-            "zadd",
-        ),
-        *("zincrby", "zinterstore", "zrangestore", "zunionstore"),
+        "append",
+        "bitfield",
+        "bitop",
+        "copy",
+        "decr",
+        "decrby",
+        "eval",
+        "evalsha",
+        "exec",
+        "fcall",
+        "function",
+        "geoadd",
+        "getset",
+        "hincrby",
+        "hincrbyfloat",
+        "hmset",
+        "hset",
+        "hsetnx",
+        "incr",
+        "incrby",
+        "incrbyfloat",
+        "linsert",
+        "lmove",
+        "lpush",
+        "lpushx",
+        "mset",
+        "msetnx",
+        "pfadd",
+        "pfmerge",
+        "psetex",
+        "restore",
+        "rpush",
+        "rpushx",
+        "sadd",
+        "sdiffstore",
+        "set",
+        "setbit",
+        "setex",
+        "setnx",
+        "setrange",
+        "sinterstore",
+        "smove",
+        "sunionstore",
+        "xadd",
+        "zadd",
+        "zincrby",
+        "zinterstore",
+        "zrangestore",
+        "zunionstore",
     }
 )
-
-
-@dataclass(slots=True)
-class SampledPattern:
-    """What random keys of one pattern looked like."""
-
-    keys: int = 0
-    no_ttl_keys: int = 0
-    ttls_s: list[int] = field(default_factory=list)
-    examples: list[str] = field(default_factory=list)
 
 
 class WatchedDeployment:
@@ -120,8 +112,7 @@ class WatchedDeployment:
         """About so many random keys of the sample's nodes by their pattern, folded as the ``known`` patterns of an audit; None
         where RANDOMKEY may not be called.
         """
-        drawn: list[bytes] = []
-        ttls_ms: list[int] = []
+        drawn: list[tuple[bytes, int | None]] = []
         for node in sample.nodes:
             with RedisLink(self._endpoint.at(node.address).on(0)) as link:
                 counts = profile_from_info(_info(link), address=node.address, access={}).databases
@@ -133,11 +124,10 @@ class WatchedDeployment:
                         some = link.call_many([("RANDOMKEY",)] * min(_ASKED_TOGETHER, wanted - at))
                         if any(isinstance(key, ErrorReply) for key in some):
                             return None
-                        found = [key for key in some if key is not None]
-                        replies = link.call_many([("PTTL", key) for key in found]) if found else []
-                        drawn += found
-                        ttls_ms += [-1 if isinstance(reply, ErrorReply) else reply for reply in replies]
-        return _by_pattern(drawn, ttls_ms, known)
+                        drawn += _with_ttls(link, [key for key in some if key is not None])
+        from redis_ttl.adapters.sampled_patterns import sampled_patterns  # noqa: PLC0415  # says why
+
+        return sampled_patterns(drawn, known)
 
     def writing_clients(self, sample: Sample) -> Sequence[WritingClients] | None:
         """Who writes at this moment, most connections first; None where CLIENT LIST may not be called. A replica knows nobody
@@ -185,12 +175,12 @@ def _node(address: str, info: Mapping[str, str]) -> NodeSample:
         uptime_s=profile.uptime_s,
         evicted_keys=profile.evicted_keys,
         expired_keys=profile.expired_keys,
-        hits=_whole(info.get("keyspace_hits")),
-        misses=_whole(info.get("keyspace_misses")),
-        expire_cap_hits=_whole(info.get("expired_time_cap_reached_count")),
-        stale_percent=_fraction(info.get("expired_stale_perc")),
-        fragmentation=_fraction(info.get("mem_fragmentation_ratio")),
-        clients=_whole(info.get("connected_clients")),
+        hits=whole_number(info.get("keyspace_hits")),
+        misses=whole_number(info.get("keyspace_misses")),
+        expire_cap_hits=whole_number(info.get("expired_time_cap_reached_count")),
+        stale_percent=fraction(info.get("expired_stale_perc")),
+        fragmentation=fraction(info.get("mem_fragmentation_ratio")),
+        clients=whole_number(info.get("connected_clients")),
         calls={
             name.removeprefix("cmdstat_"): int(value.split("calls=", 1)[1].split(",", 1)[0])
             for name, value in info.items()
@@ -199,32 +189,11 @@ def _node(address: str, info: Mapping[str, str]) -> NodeSample:
     )
 
 
-def _by_pattern(keys: list[bytes], ttls_ms: list[int], known: Collection[str]) -> dict[str, SampledPattern]:
-    names = pl.Series(keys, dtype=pl.Binary)
-    folded = fold_shapes(key_texts(names)).alias("pattern")
-    texts = LearnedTexts()
-    texts.learn(set(known))
-    found: dict[str, SampledPattern] = {}
-    for key, ttl_ms, pattern in zip(keys, ttls_ms, texts.fold(folded).to_list(), strict=True):
-        entry = found.setdefault(pattern, SampledPattern())
-        if ttl_ms < -1:  # gone since
-            continue
-        entry.keys += 1
-        if ttl_ms < 0:
-            entry.no_ttl_keys += 1
-        else:
-            entry.ttls_s.append(ttl_ms // 1000)
-        if len(entry.examples) < _EXAMPLES:
-            entry.examples.append(key_text(key))
-    return found
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text is not None and text.strip().isdecimal() else None
-
-
-def _fraction(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
+def _with_ttls(link: RedisLink, keys: list[bytes]) -> list[tuple[bytes, int | None]]:
+    """The keys with their TTLs in ms, None without one; those that are gone, or may not be asked about, are left out."""
+    replies = link.call_many([("PTTL", key) for key in keys]) if keys else []
+    return [
+        (key, None if reply == _NO_TTL else reply)
+        for key, reply in zip(keys, replies, strict=True)
+        if isinstance(reply, int) and reply >= _NO_TTL
+    ]

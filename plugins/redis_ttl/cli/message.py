@@ -114,11 +114,13 @@ def _action_required(
             "there is nothing to say: every rule is kept, and no pattern without one is noticeable",
             where=f"audit {audit_id}, {kind.value}",
         )
-    languages = {None: tuple(policy.owner.languages), Wanted.BOTH: (Language.ENGLISH, Language.CHINESE)}
-    chosen = languages.get(
-        language, () if language is None else (Language(language.value),) if language is not Wanted.BOTH else ()
-    )
-    return render(facts, languages=[each.value for each in chosen], timezone=policy.audit.timezone, redact=redact)
+    return render(facts, languages=_languages(policy, language), timezone=policy.audit.timezone, redact=redact)
+
+
+def _languages(policy: Policy, wanted: Wanted | None) -> tuple[Language, ...]:
+    if wanted is None:
+        return policy.owner.languages
+    return tuple(Language) if wanted is Wanted.BOTH else (Language(wanted.value),)
 
 
 def _latest_burst(store: Store, cluster: str) -> BurstReport | None:

@@ -61,8 +61,7 @@ class RuleFacts:
 
     ``pattern`` is the rule's, with the names of its parameters. ``keys`` are all that it governs; ``no_ttl_keys`` have no
     TTL, ``longer_keys`` a longer one than the rule allows. ``current_ttl_s`` is the mean of those that have one.
-    ``size_bytes`` is what the keys hold that would get another expiry. ``value_type`` is the word that TYPE answers for
-    most of them.
+    ``size_bytes`` is what the keys hold that would get another expiry.
     """
 
     pattern: str
@@ -75,7 +74,6 @@ class RuleFacts:
     longer_keys: int = 0
     current_ttl_s: int | None = None
     size_bytes: int | None = None
-    value_type: str | None = None
     examples: tuple[str, ...] = ()
 
     @property
@@ -92,7 +90,6 @@ class UnknownFacts:
     keys: int
     no_ttl_keys: int
     size_bytes: int | None = None
-    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,6 @@ class ActionRequired:
     memory: Memory
     memory_warn_ratio: float
     memory_critical_ratio: float
-    no_ttl_warn_ratio: float
     eviction_policy: str | None
     rules: tuple[RuleFacts, ...]
     unknown: tuple[UnknownFacts, ...] = ()
@@ -134,7 +130,6 @@ class ActionRequired:
     scaling_usd_per_month: float | None = None
     scaling_note: str | None = None
     burst: BurstFacts | None = None
-    run_url: str | None = None
 
     @property
     def kind(self) -> MessageKind:

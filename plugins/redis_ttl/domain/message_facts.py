@@ -61,12 +61,10 @@ def action_required(
         memory=Memory(audit.used_memory_bytes, audit.maxmemory_bytes),
         memory_warn_ratio=policy.memory.warn_ratio,
         memory_critical_ratio=policy.memory.critical_ratio,
-        no_ttl_warn_ratio=policy.no_ttl.warn_ratio,
         eviction_policy=audit.plan.servers[0].eviction_policy,
         rules=tuple(rules),
         unknown=tuple(
-            UnknownFacts(row.pattern, row.keys, row.no_ttl_keys, _size([row], row.no_ttl_keys), _names([row]))
-            for row in shown
+            UnknownFacts(row.pattern, row.keys, row.no_ttl_keys, _size([row], row.no_ttl_keys)) for row in shown
         ),
         other_unknown_patterns=len(rest),
         other_unknown_keys=sum(row.no_ttl_keys for row in rest),
@@ -85,10 +83,6 @@ def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | No
     caps = rule.mode is Mode.CAP
     with_ttl = [(row.keys - row.no_ttl_keys, row.ttl_mean_s) for row in rows if row.ttl_mean_s is not None]
     expiring = sum(count for count, _ in with_ttl)
-    types: dict[str, int] = {}
-    for row in rows:
-        for name, count in row.types.items():
-            types[name] = types.get(name, 0) + count
     return RuleFacts(
         pattern=rule.pattern.text,
         priority=rule.priority.value,
@@ -100,7 +94,6 @@ def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | No
         longer_keys=longer,
         current_ttl_s=round(sum(count * mean for count, mean in with_ttl) / expiring) if expiring else None,
         size_bytes=_size(rows, no_ttl + (longer if caps else 0)),
-        value_type=max(types, key=lambda name: types[name]) if types else None,
         examples=_names(rows),
     )
 

@@ -356,21 +356,6 @@ def excess(now: Growth, history: Iterable[Point], settings: WatchSettings, sampl
 
 
 @dataclass(frozen=True, slots=True)
-class BurstState:
-    """A burst that goes on: since when, and the sample before it."""
-
-    since: str
-    keys: int
-    used_bytes: int
-    no_ttl_keys: int
-    last_seen: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
 class PatternGrowth:
     """A pattern among the keys sampled during a burst: its share now with a 95% interval, the keys that this means, and how
     many the last audit knew. ``ttl_s`` is the median TTL of its sampled keys that have one, ``no_ttl_ratio`` the share without.

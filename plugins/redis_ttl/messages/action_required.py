@@ -195,7 +195,7 @@ def _burst(burst: BurstFacts, phrases: Phrases, zone: ZoneInfo) -> Line:
 
 
 def _at_write(ttl_s: int) -> tuple[str, ...]:
-    """One line for each idiom: redis-cli, redis-py, Jedis, Lettuce, go-redis, node-redis, PhpRedis."""
+    """One line for each idiom: redis-cli, redis-py, Jedis, Lettuce, go-redis, node-redis."""
     return (
         f"SET key value EX {ttl_s}",
         f"client.set(key, value, ex={ttl_s})                          # redis-py",

@@ -20,7 +20,7 @@ SECTION_WIDTH: Final = 3_000
 #: Of a table; more are summed up in a last line.
 _ROWS_SHOWN: Final = 15
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-#: What marks up in Slack and has no escape: a character that looks alike takes its place, but not in names (see _name).
+#: What marks up in Slack and has no escape: a character that looks alike takes its place. In names only the backtick is marked up.
 _MARKS: Final = str.maketrans({"*": "\u2217", "_": "\uff3f", "~": "\u223c", "`": "\u02cb"})
 
 
@@ -34,7 +34,7 @@ def as_blocks(documents: Sequence[Document]) -> list[dict[str, Any]]:
             blocks.append({"type": "divider"})
         if len(own) > room - 1:
             left = len(own) - (room - 2)
-            own = [*own[: room - 2], _section(f"… {left} more parts are in the stored message.")]
+            own = [*own[: room - 2], _section(f"… +{left}")]
         blocks += own
     return blocks
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from redis_ttl.domain.watch import (
     SAMPLE_SCHEMA,
     BurstReport,
-    BurstState,
     Growth,
     LevelChange,
     LevelState,
@@ -88,7 +87,7 @@ class _Memory:
     sample: Sample | None
     today: tuple[Point, ...]
     levels: Mapping[Measure, LevelState]
-    burst: BurstState | None
+    burst_since: str | None
     quiet: int
 
 
@@ -103,27 +102,26 @@ def watch_cluster(policy: Policy, tools: WatchTools) -> Seen:
     history = [*folder.history(now), *memory.today]
     levels, changes = _levels(policy, memory, sample, history)
     too_fast = () if grown is None else excess(grown, history, policy.watch, sample)
-    burst, quiet = memory.burst, memory.quiet
+    burst_since, quiet = memory.burst_since, memory.quiet
     report = None
     if too_fast:
-        if burst is None and memory.sample is not None:
-            before = memory.sample
-            burst = BurstState(before.at, before.keys, before.used_bytes, before.no_ttl_keys, sample.at)
-            report = _probe(policy, tools, before, sample)
+        if burst_since is None and memory.sample is not None:
+            burst_since = memory.sample.at
+            report = _probe(policy, tools, memory.sample, sample)
         quiet = 0
-    elif burst is not None:
+    elif burst_since is not None:
         quiet += 1
         if quiet >= _QUIET_LOOKS:
-            burst, quiet = None, 0
+            burst_since, quiet = None, 0
     same_day = [point for point in memory.today if point.moment.date() == now.date()]
-    left = _Memory(sample, (*same_day, Point.of(sample, grown)), levels, burst, quiet)
-    folder.write(now, left, found)
+    # Before the sample, which says that they were told: a look that is killed in between tells them again, not never.
     for change in changes:
         folder.write_event(now, change.measure.value, change.to_json())
     if report is not None:
         folder.write_event(now, "burst", report.to_json())
+    folder.write(now, _Memory(sample, (*same_day, Point.of(sample, grown)), levels, burst_since, quiet), found)
     folder.tidy(now, policy.watch.retention_days)
-    return Seen(sample, grown, found, levels, tuple(changes), report, burst is not None)
+    return Seen(sample, grown, found, levels, tuple(changes), report, burst_since is not None)
 
 
 def _levels(
@@ -262,7 +260,7 @@ class _WatchFolder:
                     sample=Sample.from_json(data["sample"]),
                     today=tuple(Point.from_json(point) for point in data["today"]),
                     levels={Measure(name): LevelState.from_json(state) for name, state in data["levels"].items()},
-                    burst=None if data["burst"] is None else BurstState(**data["burst"]),
+                    burst_since=data["burst_since"],
                     quiet=data["quiet"],
                 )
         return _Memory(None, (), {}, None, 0)
@@ -287,7 +285,7 @@ class _WatchFolder:
             "sample": left.sample.to_json(),
             "today": [point.to_json() for point in left.today],
             "levels": {measure.value: state.to_json() for measure, state in left.levels.items()},
-            "burst": None if left.burst is None else left.burst.to_json(),
+            "burst_since": left.burst_since,
             "quiet": left.quiet,
             "oddities": [each.to_json() for each in found],
         }

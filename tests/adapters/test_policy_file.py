@@ -33,11 +33,13 @@ from redis_ttl.domain.policy import (
     Job,
     Language,
     MemoryThresholds,
+    MessageSettings,
     Mode,
     NoTtlThreshold,
     Owner,
     Policy,
     Priority,
+    QuietHours,
     RemediationSettings,
     Rule,
     ScalingCost,
@@ -103,9 +105,9 @@ def test_every_field_arrives_with_its_meaning() -> None:
         write_connection="redis_writer",
         owner=Owner(
             "isales-marketing",
-            "#isales-marketing",
-            ("a@example.com", "优惠@例子.中国"),
-            (Language.ENGLISH, Language.CHINESE),
+            slack="#isales-marketing",
+            email=("a@example.com", "优惠@例子.中国"),
+            languages=(Language.ENGLISH, Language.CHINESE),
         ),
         memory=MemoryThresholds(0.605, 0.85),
         no_ttl=NoTtlThreshold(0.125),
@@ -303,7 +305,7 @@ def test_every_key_is_documented() -> None:
 
     text = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
     entries: tuple[str, ...] = ("owner", "memory", "no_ttl", "scaling_cost", "audit", "rules", "exempt", "sign_off")
-    entries += ("remediation", "canary", "guards", "cold", "watch", "burst", "jobs")
+    entries += ("remediation", "canary", "guards", "cold", "watch", "burst", "jobs", "messages", "fallback")
     for key in [*known_keys(("x",)), *(key for entry in entries for key in known_keys((entry, "x")))]:
         assert re.search(rf"`([a-z_]*\.)?{key}[`.]", text), key
 
@@ -437,3 +439,44 @@ watch:
         "*/10 * * * *", 7, 50_000, 16 * 2**20, 1_000, 0.01, (Job("campaign", "57 21 * * *", 20),)
     )
     assert parse_policy(MINIMAL.format(cluster="shop"), "f").watch == WatchSettings()
+
+
+def test_who_hears_of_what() -> None:
+    """Further teams with their own addresses, rules that name one, and what messages are sent over."""
+    policy = parse_policy(
+        """\
+cluster: shop
+connection: redis
+owner: {team: shop, slack: "#shop", quiet_hours: 22:00-08:00, timezone: Asia/Shanghai}
+owners:
+  - {team: cart, slack_webhook: slack_cart, email: [cart@example.com], languages: [zh]}
+messages:
+  slack_connection: slack_bot
+  smtp_connection: smtp_default
+  fallback: {team: sre, email: [sre@example.com]}
+  deadline: 10d
+  remind_after: 3d
+  digest_at: 08:30
+  redact_keys: yes
+rules:
+  - {pattern: "cart:{id}", ttl: 7d, owner: cart}
+  - {pattern: "shop:{id}", ttl: 7d}
+""",
+        "f",
+    )
+    cart, shop = policy.rules
+    assert policy.owner_of(cart) == Owner(
+        "cart", slack_webhook="slack_cart", email=("cart@example.com",), languages=(Language.CHINESE,)
+    )
+    assert policy.owner_of(shop) == policy.owner_of(None) == policy.owner
+    assert policy.owner.quiet_hours == QuietHours(dt.time(22), dt.time(8))
+    assert (policy.timezone_of(policy.owner), policy.timezone_of(policy.owner_of(cart))) == ("Asia/Shanghai", "UTC")
+    assert policy.messages == MessageSettings(
+        "slack_bot",
+        "smtp_default",
+        Owner("sre", email=("sre@example.com",)),
+        864_000,
+        259_200,
+        dt.time(8, 30),
+        redacts_keys=True,
+    )

@@ -7,8 +7,10 @@ import datetime as dt
 import subprocess
 import sys
 
+import pytest
+
 from redis_ttl.domain.key_pattern import KeyPattern
-from redis_ttl.domain.policy import Exemption, Mode, Owner, Policy, Rule, SignOff
+from redis_ttl.domain.policy import Exemption, Mode, Owner, Policy, QuietHours, Rule, SignOff
 
 RULE = Rule(KeyPattern("user:{id}:cart"), 86_400)
 WIDER_RULE = Rule(KeyPattern("user:{id}:{what}"), 604_800)
@@ -69,3 +71,23 @@ def test_the_hash_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "ends"),
+    [
+        ("22:00-08:00", "2026-02-12T21:59", None),
+        ("22:00-08:00", "2026-02-12T22:00", "2026-02-13T08:00"),
+        ("22:00-08:00", "2026-02-13T07:59", "2026-02-13T08:00"),
+        ("22:00-08:00", "2026-02-13T08:00", None),
+        ("12:00-13:30", "2026-02-13T13:00", "2026-02-13T13:30"),
+        ("12:00-13:30", "2026-02-13T13:30", None),
+    ],
+)
+def test_quiet_hours_end_the_same_night(hours: str, at: str, ends: str | None) -> None:
+    """Whether they cross midnight or not; their end is not part of them."""
+    begin, _, end = hours.partition("-")
+    found = QuietHours(dt.time.fromisoformat(begin), dt.time.fromisoformat(end)).ends_after(
+        dt.datetime.fromisoformat(at).replace(tzinfo=dt.UTC)
+    )
+    assert (None if found is None else found.isoformat()[:16]) == ends

@@ -22,7 +22,7 @@ from redis_ttl.domain.duration import format_duration, parse_duration
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.key_pattern import KeyPattern, shown
 from redis_ttl.domain.load import LoadKind, parse_load
-from redis_ttl.domain.policy import Language, Mode, Priority
+from redis_ttl.domain.policy import Language, Mode, Priority, QuietHours
 from redis_ttl.domain.rate import parse_rate
 from redis_ttl.domain.shards import MOST_SHARDS
 
@@ -208,6 +208,28 @@ def _usd(value: str) -> float:
     return float(value)
 
 
+_clock = _matching("([01][0-9]|2[0-3]):[0-5][0-9]")
+_YES_OR_NO: Final = {"yes": True, "no": False}
+
+
+def _time_of_day(value: str) -> dt.time:
+    return dt.time.fromisoformat(_clock(value))
+
+
+def _quiet_hours(value: str) -> QuietHours:
+    begin, dash, end = value.partition("-")
+    hours = QuietHours(_time_of_day(begin.strip()), _time_of_day(end.strip()))
+    if not dash or hours.begin == hours.end:
+        raise ValueError
+    return hours
+
+
+def _yes_or_no(value: str) -> bool:
+    if value not in _YES_OR_NO:
+        raise ValueError
+    return _YES_OR_NO[value]
+
+
 _iso_date = _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -357,6 +379,9 @@ Team = Annotated[str, _words("the name of a team", MAX_NAME)]
 SlackChannel = Annotated[str, _leaf(_slack, 'a Slack channel, as in "#team"')]
 EmailAddress = Annotated[str, _leaf(_matching(_ADDRESS), _AN_ADDRESS)]
 LanguageName = Annotated[str, _choice(*Language)]
+TimeOfDay = Annotated[dt.time, _leaf(_time_of_day, 'a time of day as "HH:MM", as in "09:00"')]
+Quiet = Annotated[QuietHours, _leaf(_quiet_hours, "from when to when, as in 22:00-08:00")]
+YesOrNo = Annotated[bool, _leaf(_yes_or_no, "yes or no")]
 Ratio = Annotated[float, _leaf(_ratio, _A_PERCENTAGE)]
 RatioAboveZero = Annotated[float, _leaf(_ratio_above_zero, _A_PERCENTAGE)]
 Percent = Annotated[float, _leaf(_percent, _A_PERCENTAGE)]

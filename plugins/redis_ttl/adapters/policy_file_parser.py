@@ -53,6 +53,8 @@ def parse_policy(text: str, file: str) -> Policy:
 
 
 _PASSWORD = re.compile(r"://[^\s/@]*@")
+#: The path of an address: a webhook's is a password.
+_WEB_PATH = re.compile(r"(https?://[^/\s\"']+)/[^\s,}\]\"']+")
 
 
 class _Mistakes:
@@ -83,7 +85,7 @@ class _Mistakes:
             where, found, expected = "", "more mistakes than are shown", f"{MAX_MISTAKES} at most"
             advice = "Mend these first"
         # Mistakes end up in logs: a password in a URL must not.
-        source = _PASSWORD.sub("://...@", line_of(self._text, mark.line) or "")
+        source = _WEB_PATH.sub(r"\1/...", _PASSWORD.sub("://...@", line_of(self._text, mark.line) or ""))
         self.found.append(PolicyMistake(self._file, mark.line, mark.column, where, found, expected, advice, source))
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from redis_ttl.adapters.policy_file_leaves import did_you_mean
 from redis_ttl.adapters.policy_file_shape import MemoryEntry, RemediationEntry
 from redis_ttl.domain.duration import format_duration
 from redis_ttl.domain.errors import BadInput
@@ -47,6 +48,7 @@ def relation_mistakes(document: dict[str, object]) -> Iterator[RelationMistake]:
     yield from _approvers(document)
     yield from _watch(document)
     yield from _empty_cold(document)
+    yield from _owners(document)
 
 
 def _too_many(document: dict[str, object]) -> Iterator[RelationMistake]:
@@ -158,6 +160,40 @@ def _empty_cold(document: dict[str, object]) -> Iterator[RelationMistake]:
         if isinstance(rule, dict) and rule.get("cold") == {}:
             yield RelationMistake(
                 ("rules", index, "cold"), "neither `idle` nor `freq`", "`idle`, `freq` or both", None, _COLD_ADVICE
+            )
+
+
+def _owners(document: dict[str, object]) -> Iterator[RelationMistake]:
+    """A team twice, and rules of a team that nobody can reach."""
+    entries = document.get("owners")
+    places: dict[str, Location] = {}
+    owners: list[tuple[Location, object]] = [
+        (("owner",), document.get("owner")),
+        *((("owners", number), entry) for number, entry in enumerate(entries if isinstance(entries, list) else [])),
+    ]
+    for place, entry in owners:
+        team = entry.get("team") if isinstance(entry, dict) else None
+        if not isinstance(team, str):
+            continue
+        if team in places:
+            yield RelationMistake(
+                (*place, "team"),
+                f"`{team}` a second time",
+                "each team once",
+                (*places[team], "team"),
+                "Drop one of them",
+            )
+        places.setdefault(team, place)
+    rules = document.get("rules")
+    for number, rule in enumerate(rules if isinstance(rules, list) else []):
+        team = rule.get("owner") if isinstance(rule, dict) else None
+        if isinstance(team, str) and team.strip() and team.strip() not in places and places:
+            yield RelationMistake(
+                ("rules", number, "owner"),
+                f"`{team}`, a team that isn't described",
+                "the team of `owner`, or of one of `owners`",
+                None,
+                did_you_mean(team, places) or "Add it to `owners`, with how it is reached",
             )
 
 

@@ -35,6 +35,7 @@ from redis_ttl.adapters.policy_file_leaves import (
     Person,
     PoolName,
     PriorityName,
+    Quiet,
     RateText,
     Ratio,
     RatioAboveZero,
@@ -47,10 +48,12 @@ from redis_ttl.adapters.policy_file_leaves import (
     Source,
     Span,
     Team,
+    TimeOfDay,
     TimeZone,
     Ttl,
     UsDollars,
     UserName,
+    YesOrNo,
     mistake,
 )
 from redis_ttl.domain.policy import (
@@ -68,6 +71,7 @@ from redis_ttl.domain.policy import (
     Job,
     Language,
     MemoryThresholds,
+    MessageSettings,
     Mode,
     NoTtlThreshold,
     Owner,
@@ -87,6 +91,7 @@ _CANARY = CanarySettings()
 _GUARDS = GuardSettings()
 _WATCH = WatchSettings()
 _DRIFT = DriftSettings()
+_MESSAGES = MessageSettings()
 
 
 class _Entry(BaseModel):
@@ -104,16 +109,51 @@ class _Entry(BaseModel):
 
 
 class OwnerEntry(_Entry):
-    """``owner``."""
+    """``owner``, one of ``owners``, and ``fallback`` of ``messages``."""
 
     team: Team
     slack: SlackChannel | None = None
+    slack_webhook: ConnectionId | None = None
     email: tuple[EmailAddress, ...] = ()
     languages: tuple[LanguageName, ...] = (Language.ENGLISH.value,)
+    timezone: TimeZone | None = None
+    quiet_hours: Quiet | None = None
 
     def value(self) -> Owner:
         """The owner that the entry means."""
-        return Owner(self.team, self.slack, self.email, tuple(Language(name) for name in self.languages))
+        return Owner(
+            team=self.team,
+            slack=self.slack,
+            slack_webhook=self.slack_webhook,
+            email=self.email,
+            languages=tuple(Language(name) for name in self.languages),
+            timezone=self.timezone,
+            quiet_hours=self.quiet_hours,
+        )
+
+
+class MessagesEntry(_Entry):
+    """``messages``."""
+
+    slack_connection: ConnectionId | None = None
+    smtp_connection: ConnectionId | None = None
+    fallback: OwnerEntry | None = None
+    deadline: Duration = _MESSAGES.deadline_s
+    remind_after: Duration = _MESSAGES.remind_after_s
+    digest_at: TimeOfDay = _MESSAGES.digest_at
+    redact_keys: YesOrNo = _MESSAGES.redacts_keys
+
+    def value(self) -> MessageSettings:
+        """The settings that the entry means."""
+        return MessageSettings(
+            slack_connection=self.slack_connection,
+            smtp_connection=self.smtp_connection,
+            fallback=None if self.fallback is None else self.fallback.value(),
+            deadline_s=self.deadline,
+            remind_after_s=self.remind_after,
+            digest_at=self.digest_at,
+            redacts_keys=self.redact_keys,
+        )
 
 
 class MemoryEntry(_Entry):
@@ -343,6 +383,7 @@ class RuleEntry(_Entry):
     max_percent: RatioAboveZero | None = None
     drift: DriftToleranceEntry | None = None
     due: Date | None = None
+    owner: Team | None = None
 
     def value(self, caps: Caps) -> Rule:
         """The rule that the entry means, in a policy whose rules have these ``caps`` unless they say otherwise."""
@@ -358,6 +399,7 @@ class RuleEntry(_Entry):
             caps=_caps(self.max_keys, self.max_percent, caps) if self.max_keys or self.max_percent else None,
             drift=None if self.drift is None else self.drift.tolerance(),
             due=self.due,
+            owner=self.owner,
         )
 
 
@@ -382,6 +424,8 @@ class PolicyEntry(_Entry):
     remediation: RemediationEntry = RemediationEntry()
     watch: WatchEntry = WatchEntry()
     drift: DriftEntry = DriftEntry()
+    messages: MessagesEntry = MessagesEntry()
+    owners: tuple[OwnerEntry, ...] = ()
     rules: tuple[RuleEntry, ...] = ()
     exempt: tuple[ExemptionEntry, ...] = ()
 
@@ -401,6 +445,8 @@ class PolicyEntry(_Entry):
             remediation=remediation,
             watch=self.watch.value(),
             drift=self.drift.value(),
+            messages=self.messages.value(),
+            owners=tuple(owner.value() for owner in self.owners),
             rules=tuple(rule.value(remediation.rule_caps) for rule in self.rules),
             exemptions=tuple(Exemption(entry.pattern, entry.reason) for entry in self.exempt),
         )
@@ -416,6 +462,9 @@ def known_keys(location: tuple[str | int, ...]) -> list[str]:
 
 _ENTRIES: Final[dict[str, type[_Entry]]] = {
     "owner": OwnerEntry,
+    "owners": OwnerEntry,
+    "messages": MessagesEntry,
+    "fallback": OwnerEntry,
     "memory": MemoryEntry,
     "no_ttl": NoTtlEntry,
     "scaling_cost": ScalingCostEntry,

@@ -47,7 +47,8 @@ def _add_exemption(page: Text, exemption: Exemption) -> None:
 def _add_rule(page: Text, policy: Policy, number: int, rule: Rule) -> None:
     page.append(f"\n  rule {number:<3}", style="cyan")
     page.append(f"{printable(rule.pattern.text)}\n", style="bold")
-    page.append(f"          {_deed(rule)}; priority {rule.priority}\n")
+    owner = f"; owner {rule.owner}" if rule.owner else ""
+    page.append(f"          {_deed(rule)}; priority {rule.priority}{owner}\n")
     if rule.sign_off is None:
         page.append("          not signed off: reported, never applied\n", style="yellow")
     else:

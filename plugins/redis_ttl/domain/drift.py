@@ -18,7 +18,7 @@ from redis_ttl.domain.pattern_statistics import Governance
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from redis_ttl.domain.policy import DriftTolerance, Owner, Policy, Rule
+    from redis_ttl.domain.policy import DriftTolerance, Policy, Rule
 
 DRIFT_SCHEMA: Final = "redis_ttl.drift/1"
 BASELINE_SCHEMA: Final = "redis_ttl.baseline/1"
@@ -366,7 +366,7 @@ def judge(
                 count,
                 rule=scope,
                 exemption=governed_by if exempt else None,
-                owner=_owner(policy, rule).team,
+                owner=policy.owner_of(rule).team,
                 no_ttl_keys=max(no_ttl, count),
                 keys=max(total, count),
                 allowed_keys=None if exempt else allowed[scope],
@@ -386,7 +386,7 @@ def judge(
                     sum(each.keys for each in new if _scope(each) == text and each.governance is Governance.RULE),
                     rule=text,
                     exemption=None,
-                    owner=_owner(policy, rule).team,
+                    owner=policy.owner_of(rule).team,
                     no_ttl_keys=no_ttl,
                     keys=sum(row.keys for row in rows),
                     allowed_keys=0,
@@ -423,12 +423,6 @@ def _tolerance(policy: Policy, rule: Rule | None) -> DriftTolerance:
     if rule is None:
         return policy.drift.ungoverned
     return policy.drift.tolerance if rule.drift is None else rule.drift
-
-
-def _owner(policy: Policy, rule: Rule | None) -> Owner:
-    """Whom a finding is for."""
-    del rule
-    return policy.owner
 
 
 def _fields(record: Any) -> dict[str, Any]:

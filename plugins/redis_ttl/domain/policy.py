@@ -53,13 +53,43 @@ class Language(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class QuietHours:
+    """From when to when nobody wants to hear of what isn't critical, every day, by the clock of whom it is for."""
+
+    begin: dt.time
+    end: dt.time
+
+    def ends_after(self, moment: dt.datetime) -> dt.datetime | None:
+        """When the quiet hours end that this moment lies in, in its own zone; None outside of them."""
+        now, day = moment.time(), moment.date()
+        if self.begin <= self.end:
+            quiet = self.begin <= now < self.end
+        else:
+            quiet = now >= self.begin or now < self.end
+            day += dt.timedelta(days=1 if now >= self.begin else 0)
+        return dt.datetime.combine(day, self.end, moment.tzinfo) if quiet else None
+
+
+@dataclass(frozen=True, slots=True)
 class Owner:
-    """The team that the cluster's keys belong to, and how to reach it."""
+    """A team that keys belong to, and how to reach it.
+
+    ``slack`` is a channel, which needs a bot's connection; ``slack_webhook`` is the id of an Airflow connection that has a channel of
+    its own, and is taken first. ``timezone`` None is that of the audits.
+    """
 
     team: str
     slack: str | None = None
+    slack_webhook: str | None = None
     email: tuple[str, ...] = ()
     languages: tuple[Language, ...] = (Language.ENGLISH,)
+    timezone: str | None = None
+    quiet_hours: QuietHours | None = None
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether there is any address."""
+        return self.slack is not None or self.slack_webhook is not None or bool(self.email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +270,27 @@ class WatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageSettings:
+    """What messages are sent over, and how often.
+
+    ``slack_connection`` and ``smtp_connection`` are ids of Airflow connections; without them messages are written into the store and
+    sent nowhere. ``fallback`` hears of what reaches no owner.
+    """
+
+    slack_connection: str | None = None
+    smtp_connection: str | None = None
+    fallback: Owner | None = None
+    deadline_s: int = 14 * 86_400
+    """How long after an audit an owner has for what it asks of them."""
+    remind_after_s: int = 7 * 86_400
+    """The same fact isn't told again before."""
+    digest_at: dt.time = dt.time(9)
+    """When small things are told, all in one message, by the clock of whom they are for."""
+    redacts_keys: bool = False
+    """Whether names of keys are left out. Values are never read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cold:
     """A rule that takes cold keys only: those that weren't used for so long, or so rarely.
 
@@ -280,6 +331,8 @@ class Rule:
     """None takes the policy's ``drift``."""
     due: dt.date | None = None
     """After that day (UTC) a drift check fails as long as the rule has any key without TTL."""
+    owner: str | None = None
+    """The team that its keys belong to; None takes the cluster's owner."""
 
     @property
     def longest_ttl_s(self) -> int:
@@ -312,6 +365,9 @@ class Policy:
     remediation: RemediationSettings = RemediationSettings()
     watch: WatchSettings = WatchSettings()
     drift: DriftSettings = DriftSettings()
+    messages: MessageSettings = MessageSettings()
+    owners: tuple[Owner, ...] = ()
+    """Further teams, that rules may name."""
     rules: tuple[Rule, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
 
@@ -322,6 +378,15 @@ class Policy:
             if entry.pattern.matches(text):
                 return entry
         return None
+
+    def owner_of(self, rule: Rule | None) -> Owner:
+        """Whom the keys of a rule belong to; None means keys that no rule speaks of."""
+        team = None if rule is None else rule.owner
+        return next((owner for owner in self.owners if owner.team == team), self.owner)
+
+    def timezone_of(self, owner: Owner) -> str:
+        """The IANA time zone that a team's dates and times are meant in."""
+        return owner.timezone or self.audit.timezone
 
     @property
     def hash(self) -> str:
@@ -338,6 +403,6 @@ def _canonical(value: object) -> object:
         return {field.name: _canonical(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return [_canonical(item) for item in value]
-    if isinstance(value, dt.date):
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     return value

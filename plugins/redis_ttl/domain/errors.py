@@ -25,6 +25,8 @@
     ├── TooManyMatches           a rule matches more keys than its plan allows
     ├── DriftFound               keys without TTL that nobody has accepted
     ├── NotApproved              nobody who may has agreed to this plan, or not in time
+    ├── ChannelRefused           Slack or a mail server doesn't take a message, and won't
+    ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (tried again)
     └── StoreProblem             the document store can't be written or read
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
@@ -186,6 +188,16 @@ class NotApproved(RedisTtlError):
 
 class DriftFound(RedisTtlError):
     """An audit met more new keys without TTL than the policy tolerates, or a rule's date has passed."""
+
+
+class ChannelRefused(RedisTtlError):
+    """A channel doesn't take a message, and won't: no such channel, no such recipient, a wrong password."""
+
+
+class ChannelUnavailable(RedisTtlError):
+    """A channel doesn't take a message now: it can't be reached, or asks for patience."""
+
+    retryable = True
 
 
 class StoreProblem(RedisTtlError):

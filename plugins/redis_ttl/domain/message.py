@@ -1,22 +1,45 @@
-"""What a message to a team is about: its facts, in no language; and the message that is made of them.
+"""What a message to a team is about: its facts, in no language.
 
-Facts are plain and complete: whoever renders them asks nobody anything. ``identity`` is equal for two messages that say the same
-to the same team, whatever their figures. Moments are ISO 8601 with their offset, ratios are fractions of 1, durations are seconds.
+Facts are plain and complete: whoever renders them asks nobody anything. A team gets its own rows only; figures of the cluster are
+those of all of it. Moments are ISO 8601 with their offset, ratios are fractions of 1, durations are seconds.
+
+All of them say what they are about (``kind``), to which team (``owner``), and how soon it must be read (``urgency``). ``thread`` names
+what a message belongs to: a later one about the same goes on from there. ``items`` are the single things that it tells: when all of
+them were told not long ago, it isn't sent. Figures are no items, so a count that moves is no news. ``link`` is the address of a page
+that shows more.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.drift import DriftKind
+    from redis_ttl.domain.watch import Forecast, Level, Measure, PatternGrowth, WritingClients
 
 
 class MessageKind(StrEnum):
     """What a message is about."""
 
     ACTION_REQUIRED = "action_required"
+    """An audit met keys that must have a TTL and have none."""
+    APPROVAL_REQUESTED = "approval_requested"
+    """A plan waits for its approval."""
+    REMEDIATION_RESULT = "remediation_result"
+    """A plan was written to its end, and verified."""
+    ROLLBACK_RESULT = "rollback_result"
+    """A plan was taken back."""
+    DRIFT_FOUND = "drift_found"
+    """New keys without TTL, more than the policy tolerates."""
+    MEMORY_LEVEL = "memory_level"
+    """Memory, or the share of keys without TTL, has reached another level."""
+    BURST_DETECTED = "burst_detected"
+    """Keys come in far faster than ever at this hour."""
+    RUN_ABORTED = "run_aborted"
+    """A remediation ended before its end: by a guard, an operator, or for want of an approval."""
 
 
 class Format(StrEnum):
@@ -27,19 +50,15 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedMessage:
-    """One message in every form in which it can be sent or kept; all of them say the same.
+class Urgency(StrEnum):
+    """How soon a message must be read."""
 
-    ``slack_text`` is what a notification shows and what is read out; ``slack_blocks`` is the message itself (Block Kit).
-    """
-
-    subject: str
-    slack_text: str
-    slack_blocks: list[dict[str, Any]]
-    email_html: str
-    email_text: str
-    markdown: str
+    CRITICAL = "critical"
+    """At once, in quiet hours too."""
+    NORMAL = "normal"
+    """At once, or when quiet hours end."""
+    SMALL = "small"
+    """Once a day, together with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +72,14 @@ class Memory:
     def ratio(self) -> float | None:
         """Used memory as a share of the limit."""
         return self.used_bytes / self.limit_bytes if self.limit_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the next larger cluster would cost more."""
+
+    usd_per_month: float
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +121,22 @@ class UnknownFacts:
 
 @dataclass(frozen=True, slots=True)
 class BurstFacts:
-    """Keys that came in far faster than before: which, when, how many. ``ended_at`` is the last moment at which it was seen."""
+    """Keys that came in far faster than before: which, when, how many, by whom (names of clients)."""
 
     pattern: str
     keys: int
     began_at: str
     ended_at: str
+    clients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRequired:
     """An audit met keys that must have a TTL and have none, or too long a one: what their owner has to do, and by when.
 
-    ``owner`` is the team that it is written to, ``rules`` and ``unknown`` are its rows only; the other figures are those
-    of the whole cluster. ``unknown`` are the patterns that hold a noticeable share; ``other_unknown_patterns`` with
-    ``other_unknown_keys`` keys without a TTL are the rest.
+    ``owner`` is the team that it is written to, ``rules`` and ``unknown`` are its rows only. ``unknown`` are the patterns that hold a
+    noticeable share; ``other_unknown_patterns`` with ``other_unknown_keys`` keys without a TTL are the rest.
+    ``growth_bytes_per_day`` is the trend of memory that the watch saw last.
     """
 
     cluster: str
@@ -127,9 +155,10 @@ class ActionRequired:
     other_unknown_patterns: int = 0
     other_unknown_keys: int = 0
     deadline: dt.date | None = None
-    scaling_usd_per_month: float | None = None
-    scaling_note: str | None = None
+    cost: Cost | None = None
     burst: BurstFacts | None = None
+    growth_bytes_per_day: float | None = None
+    link: str | None = None
 
     @property
     def kind(self) -> MessageKind:
@@ -137,13 +166,406 @@ class ActionRequired:
         return MessageKind.ACTION_REQUIRED
 
     @property
+    def urgency(self) -> Urgency:
+        """Rules of low priority alone can wait for the day's digest."""
+        return Urgency.SMALL if self.rules and self.priority >= "P3" else Urgency.NORMAL
+
+    @property
+    def thread(self) -> str:
+        """All audits of the cluster."""
+        return "audit"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Rules that aren't kept, with what they ask, and patterns that nobody governs."""
+        rules = (f"rule {rule.pattern} {rule.ttl_s} {rule.signed_off}" for rule in self.rules)
+        return (*rules, *(f"no rule {row.pattern}" for row in self.unknown))
+
+    @property
     def no_ttl_ratio(self) -> float:
         """The share of all keys that have no TTL."""
         return self.no_ttl_keys / self.keys if self.keys else 0.0
 
     @property
-    def identity(self) -> str:
-        """Which rules aren't kept and which patterns nobody governs; counts and dates don't make it another message."""
-        rules = sorted([rule.pattern, rule.ttl_s, rule.signed_off] for rule in self.rules)
-        what = [self.kind.value, self.cluster, self.owner, rules, sorted(row.pattern for row in self.unknown)]
-        return json.dumps(what, ensure_ascii=False, separators=(",", ":"))
+    def freed_bytes(self) -> int | None:
+        """What the keys hold that the rules would let go, as far as it is known."""
+        sizes = [rule.size_bytes for rule in self.rules if rule.size_bytes is not None]
+        return sum(sizes) if sizes else None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFacts:
+    """What a plan would do to one rule's keys: they expire between ``ttl_s`` and ``ttl_s + window_s`` seconds after the approval."""
+
+    pattern: str
+    priority: str
+    ttl_s: int
+    window_s: int
+    keys: int
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested:
+    """A plan waits for its approval. ``rules`` are the owner's, ``plan_keys`` counts those of all. ``answer_by`` is the end of its time.
+
+    ``peak`` is the memory forecast while TTLs are set, ``expiries_per_s`` the worst second of what expires later.
+    """
+
+    cluster: str
+    owner: str
+    plan_id: str
+    digest: str
+    request_id: str
+    requested_at: str
+    answer_by: str
+    rules: tuple[PlannedFacts, ...]
+    plan_keys: int
+    keys: int
+    peak: Memory
+    expiries_per_s: float
+    undo_window_s: int
+    approvers: tuple[str, ...] = ()
+    link: str | None = None
+
+    @property
+    def kind(self) -> MessageKind:
+        """What it is about."""
+        return MessageKind.APPROVAL_REQUESTED
+
+    @property
+    def urgency(self) -> Urgency:
+        """A plan waits for hours."""
+        return Urgency.NORMAL
+
+    @property
+    def thread(self) -> str:
+        """The plan."""
+        return f"plan {self.plan_id}"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Each time that it is asked."""
+        return (f"asked {self.request_id}",)
+
+    @property
+    def priority(self) -> str:
+        """That of the most urgent rule."""
+        return min(rule.priority for rule in self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFacts:
+    """What became of one rule's keys. ``kept`` have the expiry that was set, ``changed`` another one by the application since, ``wiped``
+    lost it by being written again; ``gone`` were deleted or have expired; ``left_alone`` had a TTL, were in use, or changed
+    under our hands. ``missed`` should have been changed.
+    """
+
+    pattern: str
+    ttl_s: int
+    planned: int
+    kept: int
+    changed: int
+    wiped: int
+    gone: int
+    left_alone: int
+    missed: int
+    no_ttl_keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemediationResult:
+    """A plan was written to its end. ``undo_until`` is the earliest expiry: until then all of it can be taken back."""
+
+    cluster: str
+    owner: str
+    plan_id: str
+    began_at: str
+    ended_at: str
+    rules: tuple[WrittenFacts, ...]
+    keys_before: int
+    no_ttl_before: int
+    keys_after: int
+    no_ttl_after: int
+    memory_after: Memory
+    memory_expected_bytes: int | None
+    approved_by: tuple[str, ...]
+    undo_until: str | None
+    link: str | None = None
+
+    @property
+    def kind(self) -> MessageKind:
+        """What it is about."""
+        return MessageKind.REMEDIATION_RESULT
+
+    @property
+    def urgency(self) -> Urgency:
+        """Keys that were missed are a defect that somebody must see to."""
+        return Urgency.CRITICAL if any(rule.missed for rule in self.rules) else Urgency.NORMAL
+
+    @property
+    def thread(self) -> str:
+        """The plan."""
+        return f"plan {self.plan_id}"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Each verification."""
+        return (f"written, verified {self.ended_at}",)
+
+    @property
+    def kept(self) -> int:
+        """Keys that have the expiry that was set."""
+        return sum(rule.kept for rule in self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredFacts:
+    """What a rollback did to one rule's keys: ``restored`` are as they were, ``changed`` have an expiry by the application since, which
+    stands, ``gone`` had expired or were deleted.
+    """
+
+    pattern: str
+    journalled: int
+    restored: int
+    changed: int
+    gone: int
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackResult:
+    """A plan was taken back; ``left`` keys of all rules still have its expiry."""
+
+    cluster: str
+    owner: str
+    plan_id: str
+    ended_at: str
+    rules: tuple[RestoredFacts, ...]
+    left: int
+    link: str | None = None
+
+    @property
+    def kind(self) -> MessageKind:
+        """What it is about."""
+        return MessageKind.ROLLBACK_RESULT
+
+    @property
+    def urgency(self) -> Urgency:
+        """What couldn't be taken back expires."""
+        return Urgency.CRITICAL if self.left else Urgency.NORMAL
+
+    @property
+    def thread(self) -> str:
+        """The plan."""
+        return f"plan {self.plan_id}"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Each rollback."""
+        return (f"taken back {self.ended_at}",)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFacts:
+    """New keys without TTL of one pattern, and why they are there. ``rule`` governs them; None: nothing does."""
+
+    cause: DriftKind
+    pattern: str
+    rule: str | None
+    new_keys: int
+    no_ttl_keys: int
+    keys: int
+    since: str
+    growth_per_day: float | None = None
+    due: str | None = None
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFound:
+    """Keys without TTL that weren't there when somebody last accepted those that were (``accepted_at``, ``accepted_by``)."""
+
+    cluster: str
+    owner: str
+    audit_id: str
+    audited_at: str
+    accepted: int
+    accepted_at: str
+    accepted_by: str | None
+    findings: tuple[DriftFacts, ...]
+    link: str | None = None
+
+    @property
+    def kind(self) -> MessageKind:
+        """What it is about."""
+        return MessageKind.DRIFT_FOUND
+
+    @property
+    def urgency(self) -> Urgency:
+        """It grows by the day, not by the minute."""
+        return Urgency.NORMAL
+
+    @property
+    def thread(self) -> str:
+        """Everything since somebody accepted what there was."""
+        return f"drift {self.accepted}"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The patterns, each with its cause."""
+        return tuple(f"{row.cause.value} {row.pattern}" for row in self.findings)
+
+    @property
+    def new_keys(self) -> int:
+        """New keys of all findings."""
+        return sum(row.new_keys for row in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLevel:
+    """Memory, or the share of keys without TTL, is at another level. ``threshold_ratio`` is what was
+    passed on the way.
+    """
+
+    cluster: str
+    owner: str
+    at: str
+    measure: Measure
+    level: Level
+    before: Level
+    is_worse: bool
+    ratio: float
+    threshold_ratio: float | None
+    memory: Memory
+    keys: int
+    no_ttl_keys: int
+    eviction_policy: str | None
+    forecast: Forecast | None = None
+    cost: Cost | None = None
+    link: str | None = None
+
+    @property
+    def kind(self) -> MessageKind:
+        """What it is about."""
+        return MessageKind.MEMORY_LEVEL
+
+    @property
+    def urgency(self) -> Urgency:
+        """Who was woken by critical hears at once that it is over; that a warning is over can wait."""
+        if "critical" in (self.level.value, self.before.value):
+            return Urgency.CRITICAL
+        return Urgency.NORMAL if self.is_worse else Urgency.SMALL
+
+    @property
+    def thread(self) -> str:
+        """The measure."""
+        return f"level {self.measure.value}"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Each change."""
+        return (f"{self.level.value} {self.at}",)
+
+
+@dataclass(frozen=True, slots=True)
+class BurstDetected:
+    """Keys come in far faster than ever at this hour; what they are, who writes them, what ran at the time."""
+
+    cluster: str
+    owner: str
+    at: str
+    since: str
+    keys: int
+    used_bytes: int
+    no_ttl_keys: int
+    keys_per_s: float
+    patterns: tuple[PatternGrowth, ...] = ()
+    clients: tuple[WritingClients, ...] = ()
+    jobs: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    link: str | None = None
+
+    @property
+    def kind(self) -> MessageKind:
+        """What it is about."""
+        return MessageKind.BURST_DETECTED
+
+    @property
+    def urgency(self) -> Urgency:
+        """Memory may be full within the hour."""
+        return Urgency.CRITICAL
+
+    @property
+    def thread(self) -> str:
+        """The burst."""
+        return f"burst {self.since}"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The burst, once."""
+        return (f"burst {self.since}",)
+
+
+class AbortCause(StrEnum):
+    """What ended a remediation before its end."""
+
+    GUARD = "guard"
+    """A figure of the server went beyond what the policy allows, and stayed there."""
+    OPERATOR = "operator"
+    """Somebody stopped it."""
+    REJECTED = "rejected"
+    """Somebody who was asked said no."""
+    TIMED_OUT = "timed_out"
+    """Nobody answered in time, which means no."""
+    FAILED = "failed"
+    """Something else: the run's log says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunAborted:
+    """A remediation ended before its end. ``reason`` is in the words of whoever ended it, a guard or a person (``by``)."""
+
+    cluster: str
+    owner: str
+    plan_id: str
+    at: str
+    cause: AbortCause
+    reason: str | None
+    by: str | None
+    changed_keys: int
+    planned_keys: int
+    patterns: tuple[str, ...]
+    link: str | None = None
+
+    @property
+    def kind(self) -> MessageKind:
+        """What it is about."""
+        return MessageKind.RUN_ABORTED
+
+    @property
+    def urgency(self) -> Urgency:
+        """A guard doesn't stop for small things; a person who did knows already."""
+        return Urgency.CRITICAL if self.cause in {AbortCause.GUARD, AbortCause.FAILED} else Urgency.NORMAL
+
+    @property
+    def thread(self) -> str:
+        """The plan."""
+        return f"plan {self.plan_id}"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Each end."""
+        return (f"{self.cause.value} {self.at}",)
+
+
+AnyFacts = (
+    ActionRequired
+    | ApprovalRequested
+    | RemediationResult
+    | RollbackResult
+    | DriftFound
+    | MemoryLevel
+    | BurstDetected
+    | RunAborted
+)
+"""Every kind of message; a ``match`` over it that forgets one doesn't pass the type checker."""

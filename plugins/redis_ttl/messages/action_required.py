@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from redis_ttl.messages.document import (
     Bullets,
@@ -14,103 +12,82 @@ from redis_ttl.messages.document import (
     Line,
     Paragraph,
     Part,
-    Span,
     Table,
+    link,
     name,
     say,
     strong,
 )
 from redis_ttl.messages.figures import ratio, size
+from redis_ttl.messages.speech import CRITICAL, WARNING
 
 if TYPE_CHECKING:
     from redis_ttl.domain.message import ActionRequired, BurstFacts, RuleFacts
-    from redis_ttl.messages.phrases import Phrases
-
-_CRITICAL: Final = "#b42318"
-_WARNING: Final = "#b54708"
+    from redis_ttl.messages.speech import Speech
 
 
-def action_required_document(
-    facts: ActionRequired, phrases: Phrases, *, language: str, timezone: str, redact: bool
-) -> Document:
-    """The message in one language; ``redact`` leaves the names of keys out."""
-    zone = ZoneInfo(timezone)
-    full = facts.memory.ratio
+def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
+    """The message in one language."""
+    phrases, own = speech.phrases, speech.phrases.action_required
+    deadline = "" if facts.deadline is None else phrases.date(facts.deadline)
     parts: list[Part] = [
         Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
-        Heading(phrases.what_heading),
-        *(Paragraph(line) for line in _seen(facts, phrases, zone)),
+        Heading(own.see_heading),
+        *(Paragraph(line) for line in _seen(facts, speech)),
     ]
     if facts.rules:
-        parts += [Heading(phrases.rules_heading), _rules(facts, phrases)]
-        parts += [Paragraph(line) for line in _examples(facts, phrases, redact=redact)]
+        parts += [Heading(own.rules_heading), _rules(facts, speech)]
+        if facts.freed_bytes is not None:
+            parts.append(Paragraph(say(own.freed, size=size(facts.freed_bytes))))
+        parts += [
+            Paragraph(line) for line in speech.examples(rule.examples[0] for rule in facts.rules if rule.examples)
+        ]
     if facts.unknown:
-        parts += [Heading(phrases.unknown_heading), Paragraph(say(phrases.unknown_intro)), _unknown(facts, phrases)]
+        parts += [Heading(own.unknown_heading), Paragraph(say(own.unknown_intro)), _unknown(facts, speech)]
         if facts.other_unknown_patterns:
             others = phrases.count(facts.other_unknown_patterns), phrases.count(facts.other_unknown_keys)
-            parts.append(Paragraph(say(phrases.others, patterns=others[0], keys=others[1])))
+            parts.append(Paragraph(say(own.others, patterns=others[0], keys=others[1])))
+    warn = f"{100 * facts.memory_warn_ratio:.3g}%"
     parts += [
-        Heading(phrases.we_heading),
-        Bullets((say(phrases.we_apply), say(phrases.we_watch, warn=f"{100 * facts.memory_warn_ratio:.3g}%"))),
+        Heading(own.we_heading),
+        Bullets((say(own.we_apply), say(own.we_watch, warn=warn))),
         Heading(phrases.you_heading),
-        *_asked(facts, phrases, zone),
+        *_asked(facts, speech),
     ]
-    if facts.deadline is not None:
-        parts.append(Paragraph(say(phrases.by_when, deadline=strong(phrases.date(facts.deadline)))))
-    parts.append(Paragraph(say(phrases.otherwise)))
-    if facts.scaling_usd_per_month is not None:
-        note = f" ({facts.scaling_note})" if facts.scaling_note else ""
-        parts.append(
-            Paragraph(say(phrases.otherwise_cost, cost=strong(f"+{facts.scaling_usd_per_month:g}"), note=note))
-        )
-    parts.append(
-        Paragraph(say(phrases.source, audit=name(facts.audit_id), moment=phrases.moment(_at(facts.audited_at, zone))))
-    )
+    if deadline:
+        parts.append(Paragraph(say(own.by_when, deadline=strong(deadline))))
+    parts.append(Paragraph(say(own.otherwise)))
+    if facts.cost is not None:
+        parts.append(Paragraph(speech.cost(facts.cost)))
+    parts.append(Paragraph(say(own.source, audit=name(facts.audit_id), moment=speech.moment(facts.audited_at))))
+    if facts.link is not None:
+        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+    full = facts.memory.ratio
     critical = full is not None and full >= facts.memory_critical_ratio
-    deadline = "" if facts.deadline is None else phrases.date(facts.deadline)
-    title = phrases.subject.format(priority=facts.priority, cluster=facts.cluster, deadline=deadline)
-    return Document(language, title, _CRITICAL if critical else _WARNING, tuple(parts))
+    title = own.title.format(priority=facts.priority, cluster=facts.cluster, deadline=deadline)
+    return Document(speech.language, title, CRITICAL if critical else WARNING, tuple(parts))
 
 
-def _seen(facts: ActionRequired, phrases: Phrases, zone: ZoneInfo) -> list[Line]:
-    memory = facts.memory
-    figures: dict[str, Span | str] = {
-        "cluster": name(facts.cluster),
-        "used": strong(size(memory.used_bytes)),
-        "moment": phrases.moment(_at(facts.audited_at, zone)),
-    }
+def _seen(facts: ActionRequired, speech: Speech) -> list[Line]:
+    own = speech.phrases.action_required
     lines = [
-        say(phrases.what_no_limit, **figures)
-        if memory.ratio is None
-        else say(
-            phrases.what_memory, ratio=strong(ratio(memory.ratio)), limit=strong(size(memory.limit_bytes)), **figures
-        ),
-        say(
-            phrases.what_no_ttl,
-            no_ttl=strong(phrases.count(facts.no_ttl_keys)),
-            keys=phrases.count(facts.keys),
-            ratio=strong(ratio(facts.no_ttl_ratio)),
-        ),
+        speech.memory(facts.cluster, facts.memory, facts.audited_at),
+        speech.no_ttl(facts.no_ttl_keys, facts.keys),
+        speech.eviction(facts.eviction_policy),
+        say(own.grows),
     ]
-    policy = facts.eviction_policy
-    if policy is None:
-        lines.append(say(phrases.eviction_unknown))
-    else:
-        sentence = phrases.eviction_all
-        if policy.startswith("volatile-"):
-            sentence = phrases.eviction_volatile
-        elif policy == "noeviction":
-            sentence = phrases.eviction_none
-        lines.append(say(sentence, policy=name(policy)))
-    return [*lines, say(phrases.grows)]
+    if facts.growth_bytes_per_day is not None and facts.growth_bytes_per_day > 0:
+        lines.append(say(own.growth, size=size(facts.growth_bytes_per_day)))
+    return lines
 
 
-def _rules(facts: ActionRequired, phrases: Phrases) -> Table:
+def _rules(facts: ActionRequired, speech: Speech) -> Table:
+    phrases, own = speech.phrases, speech.phrases.action_required
     header = (
         phrases.column_pattern,
         phrases.column_keys,
-        phrases.column_now,
-        phrases.column_proposed,
+        own.column_now,
+        own.column_proposed,
         phrases.column_size,
         phrases.column_priority,
     )
@@ -118,7 +95,7 @@ def _rules(facts: ActionRequired, phrases: Phrases) -> Table:
         (
             (name(rule.pattern),),
             say(phrases.count(rule.concerned_keys)),
-            _now(rule, phrases),
+            _now(rule, speech),
             (strong(phrases.duration(rule.ttl_s)),),
             say("" if rule.size_bytes is None else size(rule.size_bytes)),
             say(rule.priority),
@@ -128,28 +105,18 @@ def _rules(facts: ActionRequired, phrases: Phrases) -> Table:
     return Table(header, rows, right=(1, 4))
 
 
-def _now(rule: RuleFacts, phrases: Phrases) -> Line:
+def _now(rule: RuleFacts, speech: Speech) -> Line:
+    own = speech.phrases.action_required
     if rule.current_ttl_s is None or rule.no_ttl_keys == rule.concerned_keys:
-        return (strong(phrases.never),)
-    about = phrases.duration(rule.current_ttl_s)
+        return (strong(own.never),)
+    about = speech.phrases.duration(rule.current_ttl_s)
     if not rule.no_ttl_keys:
-        return say(phrases.about, duration=about)
-    return say(phrases.mixed, share=ratio(rule.no_ttl_keys / rule.concerned_keys), duration=about)
+        return say(own.about, duration=about)
+    return say(own.mixed, share=ratio(rule.no_ttl_keys / rule.concerned_keys), duration=about)
 
 
-def _examples(facts: ActionRequired, phrases: Phrases, *, redact: bool) -> list[Line]:
-    found = [rule.examples[0] for rule in facts.rules if rule.examples]
-    if redact or not found:
-        return []
-    spans: list[Line] = [(name(each),) for each in found[:4]]
-    before, _, after = phrases.examples.partition("{names}")
-    joined: Line = say(before)
-    for number, each in enumerate(spans):
-        joined += (*(say(", ") if number else ()), *each)
-    return [(*joined, *say(after))]
-
-
-def _unknown(facts: ActionRequired, phrases: Phrases) -> Table:
+def _unknown(facts: ActionRequired, speech: Speech) -> Table:
+    phrases = speech.phrases
     rows = tuple(
         (
             (name(row.pattern),),
@@ -161,37 +128,42 @@ def _unknown(facts: ActionRequired, phrases: Phrases) -> Table:
     return Table((phrases.column_pattern, phrases.column_no_ttl, phrases.column_size), rows, right=(1, 2))
 
 
-def _asked(facts: ActionRequired, phrases: Phrases, zone: ZoneInfo) -> list[Part]:
+def _asked(facts: ActionRequired, speech: Speech) -> list[Part]:
+    phrases, own = speech.phrases, speech.phrases.action_required
     parts: list[Part] = []
     if facts.rules:
         first = facts.rules[0]
-        parts.append(Bullets((say(phrases.you_review),)))
+        parts.append(Bullets((say(own.you_review),)))
         change = say(
-            phrases.you_change,
+            own.you_change,
             pattern=name(first.pattern),
             duration=phrases.duration(first.ttl_s),
             seconds=f"{first.ttl_s}",
         )
         parts += [Bullets((change,)), Code(_at_write(first.ttl_s))]
-        parts += [Bullets((say(phrases.you_code),)), Code(_after_write(first.ttl_s))]
+        parts += [Bullets((say(own.you_code),)), Code(_after_write(first.ttl_s))]
     asked: list[Line] = []
     if facts.burst is not None:
-        asked.append(_burst(facts.burst, phrases, zone))
+        asked.append(_burst(facts.burst, speech))
     if facts.unknown:
-        asked.append(say(phrases.you_own))
+        asked.append(say(own.you_own))
     if asked:
         parts.append(Bullets(tuple(asked)))
     return parts
 
 
-def _burst(burst: BurstFacts, phrases: Phrases, zone: ZoneInfo) -> Line:
-    return say(
-        phrases.you_burst,
-        keys=strong(phrases.count(burst.keys)),
+def _burst(burst: BurstFacts, speech: Speech) -> Line:
+    own = speech.phrases.action_required
+    line = say(
+        own.you_burst,
+        keys=strong(speech.phrases.rounded(burst.keys)),
         pattern=name(burst.pattern or "?"),
-        since=phrases.moment(_at(burst.began_at, zone)),
-        until=phrases.moment(_at(burst.ended_at, zone)),
+        since=speech.moment(burst.began_at),
+        until=speech.moment(burst.ended_at),
     )
+    if burst.clients:
+        line += (*say(" "), *say(own.burst_clients, names=speech.names(burst.clients)))
+    return line
 
 
 def _at_write(ttl_s: int) -> tuple[str, ...]:
@@ -208,7 +180,3 @@ def _at_write(ttl_s: int) -> tuple[str, ...]:
 
 def _after_write(ttl_s: int) -> tuple[str, ...]:
     return (f"EXPIRE key {ttl_s}", f"client.expire(key, {ttl_s})                                 # redis-py")
-
-
-def _at(moment: str, zone: ZoneInfo) -> dt.datetime:
-    return dt.datetime.fromisoformat(moment).astimezone(zone)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final, assert_never
 
-from redis_ttl.messages.document import Bullets, Code, Document, Heading, Line, Paragraph, Part, Span, Table
+from redis_ttl.messages.document import Bullets, Button, Code, Document, Heading, Line, Paragraph, Part, Span, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +60,11 @@ def _part(part: Part) -> str:
                 f'<pre style="margin:0 0 14px;padding:12px;border:1px solid #d0d5dd;border-radius:6px;overflow-x:auto;{_MONO}">'
                 f"{code}</pre>"
             )
+        case Button(text, url):
+            return (
+                f'<p style="margin:0 0 16px"><a href="{escape(url, quote=True)}" style="display:inline-block;padding:10px 18px;'
+                f'border-radius:6px;background:#175cd3;color:#ffffff;text-decoration:none;font-weight:600">{escape(text)}</a></p>'
+            )
         case _:
             assert_never(part)
 
@@ -93,4 +98,6 @@ def _span(span: Span) -> str:
     text = escape(span.text)
     if span.name:
         return f'<code dir="ltr" style="{_MONO};word-break:break-word">{text}</code>'
+    if span.url is not None:
+        return f'<a href="{escape(span.url, quote=True)}" style="word-break:break-all">{text}</a>'
     return f"<strong>{text}</strong>" if span.strong else text

@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, assert_never
 
-from redis_ttl.messages.document import Bullets, Code, Document, Heading, Line, Paragraph, Part, Span, Table, plain
+from redis_ttl.messages.document import (
+    Bullets,
+    Button,
+    Code,
+    Document,
+    Heading,
+    Line,
+    Paragraph,
+    Part,
+    Span,
+    Table,
+    plain,
+)
 from redis_ttl.messages.figures import code_span
 from redis_ttl.messages.markdown_table import markdown_table
 
@@ -48,6 +60,9 @@ def _part(part: Part, words: Callable[[Line], str], heading: str, *, marked: boo
             return markdown_table(header, [[words(cell) for cell in row] for row in rows], right=right)
         case Code(lines):
             return "\n".join(["```", *lines, "```"]) if marked else "\n".join(f"    {line}" for line in lines)
+        case Button(text, url):
+            pressed = words((Span(text, strong=True),))
+            return f"{pressed}: {words((Span(url, url=url),))}"
         case _:
             assert_never(part)
 
@@ -59,5 +74,7 @@ def _marked(line: Line) -> str:
 def _span(span: Span) -> str:
     if span.name:
         return code_span(span.text)
+    if span.url is not None:
+        return f"<{span.url}>"
     escaped = _ACTS.sub(r"\\\1", span.text)
     return f"**{escaped}**" if span.strong and escaped.strip() else escaped

@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from redis_ttl.messages.document import Bullets, Code, Document, Heading, Line, Paragraph, Part, Span, Table, plain
+from redis_ttl.messages.document import (
+    Bullets,
+    Button,
+    Code,
+    Document,
+    Heading,
+    Line,
+    Paragraph,
+    Span,
+    Table,
+    plain,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +28,7 @@ if TYPE_CHECKING:
 MOST_BLOCKS: Final = 50
 HEADER_WIDTH: Final = 150
 SECTION_WIDTH: Final = 3_000
+_BUTTON_WIDTH: Final = 75
 #: Of a table; more are summed up in a last line.
 _ROWS_SHOWN: Final = 15
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -39,46 +51,51 @@ def as_blocks(documents: Sequence[Document]) -> list[dict[str, Any]]:
     return blocks
 
 
-def as_fallback(documents: Sequence[Document]) -> str:
+def as_fallback(subject: str) -> str:
     """What a notification shows."""
-    return " / ".join(_escaped(each.title) for each in documents)
+    return _escaped(subject)
 
 
 def _blocks(document: Document) -> Iterator[dict[str, Any]]:
     yield {"type": "header", "text": {"type": "plain_text", "text": _cut(document.title, HEADER_WIDTH), "emoji": False}}
     text = ""
     for part in document.parts:
-        shown = _part(part)
-        if text and len(text) + len(shown) + 2 > SECTION_WIDTH:
-            yield _section(text)
-            text = ""
         # A heading begins a block of its own, so that Slack sets it apart.
-        if isinstance(part, Heading) and text:
+        if text and isinstance(part, Heading | Button):
             yield _section(text)
             text = ""
-        text = f"{text}\n{shown}" if text else shown
+        if isinstance(part, Button):
+            yield _button(part)
+            continue
+        for piece in _pieces(part):
+            if text and len(text) + len(piece) + 1 > SECTION_WIDTH:
+                yield _section(text)
+                text = ""
+            text = f"{text}\n{piece}" if text else piece
     if text:
         yield _section(text)
 
 
-def _part(part: Part) -> str:
+def _pieces(part: Heading | Paragraph | Bullets | Table | Code) -> list[str]:
+    """What may not be torn apart."""
     match part:
         case Heading(text):
-            return f"*{_escaped(text)}*"
+            return [f"*{_escaped(text)}*"]
         case Paragraph(line):
-            return _line(line)
+            return [_line(line)]
         case Bullets(lines, numbered):
-            return "\n".join(f"{f'{at}.' if numbered else '•'} {_line(line)}" for at, line in enumerate(lines, start=1))
+            return [f"{f'{at}.' if numbered else '•'} {_line(line)}" for at, line in enumerate(lines, start=1)]
         case Table():
-            return _table(part)
+            return _rows(part)
         case Code(lines):
-            code = "\n".join(_escaped(line).replace("`", "\u02cb") for line in lines)
-            return f"```{code}```"
+            code = "\n".join(_escape_entities(line).replace("`", "\u02cb") for line in lines)
+            return [f"```{code}```"]
         case _:
             assert_never(part)
 
 
-def _table(table: Table) -> str:
+def _rows(table: Table) -> list[str]:
+    """A piece for each row, as many as are shown, and how many are left."""
     rows = []
     for row in table.rows[:_ROWS_SHOWN]:
         figures = [
@@ -88,12 +105,12 @@ def _table(table: Table) -> str:
         ]
         rows.append(f"{_line(row[0])}\n     {' · '.join(figures)}")
     left = len(table.rows) - len(rows)
-    while rows and sum(map(len, rows)) + len(rows) > SECTION_WIDTH - 200:
-        rows.pop()
-        left += 1
-    if left:
-        rows.append(f"… +{left}")
-    return "\n".join(rows)
+    return [*rows, f"… +{left}"] if left else rows
+
+
+def _button(button: Button) -> dict[str, Any]:
+    text = {"type": "plain_text", "text": _cut(button.text, _BUTTON_WIDTH), "emoji": False}
+    return {"type": "actions", "elements": [{"type": "button", "text": text, "url": button.url, "style": "primary"}]}
 
 
 def _section(text: str) -> dict[str, Any]:
@@ -109,6 +126,8 @@ def _span(span: Span) -> str:
         # Between backticks nothing is markup but a backtick. A mention is `<!channel>`, which is escaped; plain `@channel` is
         # one only where Slack is told to look for it, which `verbatim` tells it not to.
         return f"`{_escape_entities(span.text).replace('`', chr(0x02CB))}`"
+    if span.url is not None:
+        return f"<{_escape_entities(span.url)}>"
     escaped = _escaped(span.text)
     return f"*{escaped}*" if span.strong and escaped.strip() else escaped
 

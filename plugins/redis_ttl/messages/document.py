@@ -7,8 +7,10 @@ name can act in any of them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, assert_never
+from urllib.parse import quote
 
 from redis_ttl.messages.figures import printable
 
@@ -17,13 +19,18 @@ _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _NAME_WIDTH: Final = 120
 
 
+#: What may stand in an address as it is (RFC 3986, without what any of the formats could take for its own).
+_IN_ADDRESSES: Final = "/:?#@!$&*+,;=%~-._"
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Some words: plain, ``strong``, or a ``name`` (of a key, a pattern, a command), which is shown as code."""
+    """Some words: plain, ``strong``, a ``name`` (of a key, a pattern, a command), which is shown as code, or a link to ``url``."""
 
     text: str
     strong: bool = False
     name: bool = False
+    url: str | None = None
 
 
 Line = tuple[Span, ...]
@@ -67,7 +74,15 @@ class Code:
     lines: tuple[str, ...]
 
 
-Part = Heading | Paragraph | Bullets | Table | Code
+@dataclass(frozen=True, slots=True)
+class Button:
+    """What the reader is to press: opens ``url``."""
+
+    text: str
+    url: str
+
+
+Part = Heading | Paragraph | Bullets | Table | Code | Button
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,70 @@ class Document:
     title: str
     accent: str
     parts: tuple[Part, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for the store."""
+        return {
+            "language": self.language,
+            "title": self.title,
+            "accent": self.accent,
+            "parts": [_part_to_json(part) for part in self.parts],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Document:
+        """The document that :meth:`to_json` wrote."""
+        return cls(
+            data["language"], data["title"], data["accent"], tuple(_part_from_json(part) for part in data["parts"])
+        )
+
+
+def _part_to_json(part: Part) -> dict[str, Any]:
+    match part:
+        case Heading(text):
+            return {"heading": text}
+        case Paragraph(line):
+            return {"paragraph": _line_to_json(line)}
+        case Bullets(lines, numbered):
+            return {"bullets": [_line_to_json(line) for line in lines], "numbered": numbered}
+        case Table(header, rows, right):
+            cells = [[_line_to_json(cell) for cell in row] for row in rows]
+            return {"table": cells, "header": list(header), "right": list(right)}
+        case Code(code):
+            return {"code": list(code)}
+        case Button(text, url):
+            return {"button": text, "url": url}
+        case _:
+            assert_never(part)
+
+
+def _part_from_json(data: dict[str, Any]) -> Part:
+    if "heading" in data:
+        return Heading(data["heading"])
+    if "paragraph" in data:
+        return Paragraph(_line_from_json(data["paragraph"]))
+    if "bullets" in data:
+        return Bullets(tuple(_line_from_json(line) for line in data["bullets"]), data["numbered"])
+    if "table" in data:
+        rows = tuple(tuple(_line_from_json(cell) for cell in row) for row in data["table"])
+        return Table(tuple(data["header"]), rows, tuple(data["right"]))
+    if "code" in data:
+        return Code(tuple(data["code"]))
+    return Button(data["button"], data["url"])
+
+
+def _line_to_json(line: Line) -> list[Any]:
+    """Plain words as a text, others with what they are."""
+    return [
+        span.text
+        if span == Span(span.text)
+        else {"text": span.text, "strong": span.strong, "name": span.name, "url": span.url}
+        for span in line
+    ]
+
+
+def _line_from_json(data: list[Any]) -> Line:
+    return tuple(Span(each) if isinstance(each, str) else Span(**each) for each in data)
 
 
 def name(text: str) -> Span:
@@ -90,7 +169,28 @@ def strong(text: str) -> Span:
     return Span(text, strong=True)
 
 
-def say(template: str, **values: Span | str) -> Line:
+def address(url: str) -> str | None:
+    """A web address in which nothing acts but the address; None for what is none."""
+    if not url.lower().startswith(("https://", "http://")):
+        return None
+    return quote(url, safe=_IN_ADDRESSES)
+
+
+def link(url: str) -> Span:
+    """An address that can be followed, if it is one."""
+    followed = address(url)
+    return name(url) if followed is None else Span(followed, url=followed)
+
+
+def names(texts: Iterable[str], between: str = ", ") -> Line:
+    """Several names in a row."""
+    line: Line = ()
+    for text in texts:
+        line += (*((Span(between),) if line else ()), name(text))
+    return line
+
+
+def say(template: str, **values: Line | Span | str) -> Line:
     """A sentence with its placeholders filled. Raises KeyError for one that has no value."""
     spans: list[Span] = []
     at = 0
@@ -98,7 +198,7 @@ def say(template: str, **values: Span | str) -> Line:
         if found.start() > at:
             spans.append(Span(template[at : found.start()]))
         value = values[found[1]]
-        spans.append(value if isinstance(value, Span) else Span(value))
+        spans += value if isinstance(value, tuple) else [value if isinstance(value, Span) else Span(value)]
         at = found.end()
     if at < len(template):
         spans.append(Span(template[at:]))

@@ -1,36 +1,105 @@
-"""From facts to a message in every format, in one language or several."""
+"""From facts to documents, one for each language; and from documents to every format in which they can be sent or kept."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, assert_never
+from zoneinfo import ZoneInfo
 
-from redis_ttl.domain.message import RenderedMessage
+from redis_ttl.domain.message import (
+    ActionRequired,
+    ApprovalRequested,
+    BurstDetected,
+    DriftFound,
+    MemoryLevel,
+    RemediationResult,
+    RollbackResult,
+    RunAborted,
+)
 from redis_ttl.messages.action_required import action_required_document
+from redis_ttl.messages.approval_requested import approval_requested_document
 from redis_ttl.messages.as_email import as_html
 from redis_ttl.messages.as_markdown import as_markdown, as_text
 from redis_ttl.messages.as_slack import as_blocks, as_fallback
+from redis_ttl.messages.burst_detected import burst_detected_document
+from redis_ttl.messages.drift_found import drift_found_document
+from redis_ttl.messages.memory_level import memory_level_document
 from redis_ttl.messages.phrases import phrases_of
+from redis_ttl.messages.remediation_result import remediation_result_document
+from redis_ttl.messages.rollback_result import rollback_result_document
+from redis_ttl.messages.run_aborted import run_aborted_document
+from redis_ttl.messages.speech import Speech
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.message import ActionRequired
+    from redis_ttl.domain.message import AnyFacts
+    from redis_ttl.messages.document import Document
 
 
-def render(facts: ActionRequired, *, languages: Sequence[str], timezone: str, redact: bool = False) -> RenderedMessage:
-    """The message; of several languages the first comes first, all in one. ``redact`` leaves names of keys out.
+@dataclass(frozen=True, slots=True)
+class RenderedMessage:
+    """One message in every form in which it can be sent or kept; all of them say the same.
+
+    ``slack_text`` is what a notification shows and what is read out; ``slack_blocks`` is the message itself (Block Kit).
+    """
+
+    subject: str
+    slack_text: str
+    slack_blocks: list[dict[str, Any]]
+    email_html: str
+    email_text: str
+    markdown: str
+
+
+def documents_of(
+    facts: AnyFacts, *, languages: Sequence[str], timezone: str, redacts: bool = False
+) -> tuple[Document, ...]:
+    """The message in each of the languages, in their order; ``redacts`` leaves names of keys out.
 
     Raises `LookupError` for a language that there are no phrases of.
     """
-    documents = [
-        action_required_document(facts, phrases_of(language), language=language, timezone=timezone, redact=redact)
-        for language in languages
-    ]
+    zone = ZoneInfo(timezone)
+    return tuple(
+        _document(facts, Speech(language, phrases_of(language), zone, redacts=redacts)) for language in languages
+    )
+
+
+def digest_title(count: int, languages: Sequence[str]) -> str:
+    """The subject of a message that has several small ones."""
+    return " / ".join(phrases_of(language).digest.format(count=count) for language in languages)
+
+
+def render(documents: Sequence[Document], subject: str | None = None) -> RenderedMessage:
+    """All documents as one message, with this subject, or their titles."""
+    subject = subject or " / ".join(document.title for document in documents)
     return RenderedMessage(
-        subject=" / ".join(document.title for document in documents),
-        slack_text=as_fallback(documents),
+        subject=subject,
+        slack_text=as_fallback(subject),
         slack_blocks=as_blocks(documents),
         email_html=as_html(documents),
         email_text=as_text(documents),
         markdown=as_markdown(documents),
     )
+
+
+def _document(facts: AnyFacts, speech: Speech) -> Document:
+    match facts:
+        case ActionRequired():
+            return action_required_document(facts, speech)
+        case ApprovalRequested():
+            return approval_requested_document(facts, speech)
+        case RemediationResult():
+            return remediation_result_document(facts, speech)
+        case RollbackResult():
+            return rollback_result_document(facts, speech)
+        case DriftFound():
+            return drift_found_document(facts, speech)
+        case MemoryLevel():
+            return memory_level_document(facts, speech)
+        case BurstDetected():
+            return burst_detected_document(facts, speech)
+        case RunAborted():
+            return run_aborted_document(facts, speech)
+        case _:
+            assert_never(facts)

@@ -87,7 +87,7 @@ def build_audit_dag(policy: Policy) -> DAG:
         def report(headline: dict[str, Any]) -> dict[str, Any]:
             from redis_ttl.tasks import audit_run
 
-            audit_run.report(policy, headline["audit_id"])
+            audit_run.report(policy, get_current_context(), headline["audit_id"])
             return headline
 
         # What a task returns is known to Airflow's types only once it runs.

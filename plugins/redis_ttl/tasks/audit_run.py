@@ -21,11 +21,13 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.adapters.tally import Tally
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.load import parse_load
+from redis_ttl.domain.message import MessageKind
 from redis_ttl.messages.audit_report import audit_page, headline
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.server_text import server_lines
 from redis_ttl.tasks.audit_form import options_of
 from redis_ttl.tasks.connection import endpoint_of
+from redis_ttl.tasks.notifying import run_link, tell
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.progress import LoggedProgress
 from redis_ttl.tasks.store import open_store
@@ -133,12 +135,13 @@ def merge_audit(policy: Policy, audit_id: str) -> dict[str, Any]:
     return figures
 
 
-def report(policy: Policy, audit_id: str) -> None:
-    """Log the report, line by line, and its headline once more at the end, where a log is opened."""
+def report(policy: Policy, context: Context, audit_id: str) -> None:
+    """Log the report, line by line, tell the owners, and log the headline once more at the end, where a log is opened."""
     folder = _folder(policy, audit_id)
     for line in folder.read(_REPORT).decode().splitlines():
         _log.info("%s", line)
     _log.info("the same as a document: %s/%s", folder.path, _REPORT)
+    tell(policy, MessageKind.ACTION_REQUIRED, audit_id, run_link(context))
     _log.info("%s", headline(read_audit(folder, read_patterns)).replace("**", ""))
 
 

@@ -21,8 +21,10 @@ from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.drift import Verdict
 from redis_ttl.domain.errors import BadInput, DriftFound, RedisTtlError
 from redis_ttl.domain.load import parse_load
+from redis_ttl.domain.message import MessageKind
 from redis_ttl.messages.drift_page import drift_page, failure, headline
 from redis_ttl.tasks.connection import endpoint_of
+from redis_ttl.tasks.notifying import run_link, tell
 from redis_ttl.tasks.store import open_store
 from redis_ttl.usecases.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
 from redis_ttl.usecases.documents import finished_audits
@@ -61,7 +63,9 @@ def compare(policy: Policy, context: Context) -> dict[str, Any]:
     _log.info("the same as a document: %s", DriftDocuments(store, policy.cluster).page_of(report))
     _log.info("%s", headline(report))
     stats.gauge("redis_ttl.drift_new_keys", report.new_keys, tags={"cluster": policy.cluster})
-    # Whoever must hear of it hears it here: the report is in the store, and nothing after this can keep the task from failing.
+    # Before the task fails, as nothing after that is reached.
+    if report.verdict is Verdict.DRIFT:
+        tell(policy, MessageKind.DRIFT_FOUND, report.audit_id, run_link(context))
     context["ti"].xcom_push("report", report.headline())
     refuse_drift(report)
     return report.headline()

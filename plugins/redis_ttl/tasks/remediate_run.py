@@ -24,6 +24,7 @@ from redis_ttl.domain.approval import ApprovalRequest, Channel, Decision, Verdic
 from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.errors import BadInput, RedisTtlError
 from redis_ttl.domain.load import parse_load
+from redis_ttl.domain.message import MessageKind
 from redis_ttl.domain.verification import Verification
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.plan_page import plan_page
@@ -31,6 +32,7 @@ from redis_ttl.messages.remediation_page import remediation_page
 from redis_ttl.tasks.airflow_api import AIRFLOW_CONNECTION, viewer_of
 from redis_ttl.tasks.connection import endpoint_of
 from redis_ttl.tasks.control import VariableControl
+from redis_ttl.tasks.notifying import run_link, tell
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.remediate_form import wanted_of
 from redis_ttl.tasks.store import open_store
@@ -138,6 +140,7 @@ def ask(policy: Policy, context: Context, plan_id: object, request_id: str) -> A
             requested_at=SystemClock().now().isoformat(),
         )
     )
+    tell(policy, MessageKind.APPROVAL_REQUESTED, plan.plan_id, run_link(context, _required_actions(task.task_id)))
     subject = (
         f"{policy.cluster}: set TTLs on {count(plan.change_keys)} keys? Plan {plan.plan_id}, digest {plan.digest[:12]}"
     )
@@ -277,6 +280,9 @@ def report(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
         dag_id=context["dag_run"].dag_id, run_ids=[context["dag_run"].run_id], task_ids=["verify"]
     )
     state = states.get(context["dag_run"].run_id, {}).get("verify")
+    if parts or documents.decisions():  # a plan that nobody was asked about is an operator's affair
+        ended = MessageKind.REMEDIATION_RESULT if verification and verification.complete else MessageKind.RUN_ABORTED
+        tell(policy, ended, plan.plan_id, run_link(context))
     if state != "success" or verification is None or not verification.complete:
         raise RedisTtlError(
             "the remediation didn't come to its end",
@@ -333,6 +339,11 @@ def _gate_states(policy: Policy, context: Context) -> dict[str, str | None]:
     gates = list(gates_of(policy.remediation.approvals))
     states = context["ti"].get_task_states(dag_id=context["dag_run"].dag_id, run_ids=[run_id], task_ids=gates)
     return {gate: states.get(run_id, {}).get(gate) for gate in gates}
+
+
+def _required_actions(gate: str) -> str:
+    """The page of a waiting task, below that of its run."""
+    return f"/tasks/{gate}/required_actions"
 
 
 def _run(context: Context) -> str:

@@ -19,12 +19,14 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import RedisTtlError
 from redis_ttl.domain.load import LoadKind, parse_load
+from redis_ttl.domain.message import MessageKind
 from redis_ttl.domain.rate import parse_rate
 from redis_ttl.domain.rollback import RestoreResult, add_restored
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.rollback_page import rollback_page
 from redis_ttl.tasks.connection import endpoint_of
 from redis_ttl.tasks.control import VariableControl
+from redis_ttl.tasks.notifying import run_link, tell
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.store import open_store
 from redis_ttl.usecases import restore_journal as restoring
@@ -99,6 +101,8 @@ def verify(policy: Policy, context: Context, restored: Sequence[Mapping[str, Any
         )
     path = documents.write_result("rollback_check", {"restored": summed.to_json(), "found": found.to_json()})
     _log.info("the result is in the store: %s", path)
+    if not options.dry_run:
+        tell(policy, MessageKind.ROLLBACK_RESULT, plan.plan_id, run_link(context))
     left = 0 if options.dry_run else found.total.restored
     if left:
         raise RedisTtlError(

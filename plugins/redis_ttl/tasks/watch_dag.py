@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, result, task
+from airflow.sdk import DAG, get_current_context, result, task
 
 from redis_ttl.tasks import watch_pages
 from redis_ttl.tasks.dag_ids import dag_id_of
@@ -41,7 +41,7 @@ def build_watch_dag(policy: Policy) -> DAG:
         def sample() -> dict[str, Any]:
             from redis_ttl.tasks import watch_run
 
-            return watch_run.sample(policy)
+            return watch_run.sample(policy, get_current_context())
 
         sample()
     return dag

@@ -21,12 +21,15 @@ from redis_ttl.domain.errors import RedisTtlError, WorseThanBefore
 from redis_ttl.messages.watch_page import burst_lines, change_lines, sample_line
 from redis_ttl.tasks.airflow_api import runs_between
 from redis_ttl.tasks.connection import endpoint_of
+from redis_ttl.tasks.notifying import run_link, tell_events
 from redis_ttl.tasks.store import open_store
 from redis_ttl.usecases.watch_cluster import WatchTools, watch_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from airflow.sdk import Context
 
     from redis_ttl.adapters.store import Store
     from redis_ttl.domain.policy import Policy
@@ -37,8 +40,9 @@ _log = logging.getLogger(__name__)
 _BY_HAND_S = 300.0
 
 
-def sample(policy: Policy) -> dict[str, Any]:
-    """Look once, log what was seen, send its figures out as metrics; returns the few that a grid may want to show.
+def sample(policy: Policy, context: Context) -> dict[str, Any]:
+    """Look once, log what was seen, tell the owner of changes, send its figures out as metrics; returns the few that a grid may want to
+    show. Also sends what other tasks had to leave: nothing else runs so often.
 
     Raises :class:`WorseThanBefore` when a level has got worse or a burst began.
     """
@@ -62,6 +66,7 @@ def sample(policy: Policy) -> dict[str, Any]:
     for line in lines:
         _log.warning("%s", line)
     _send_out(policy.cluster, seen.sample)
+    tell_events(policy, run_link(context))
     worse = [change_lines(change)[0] for change in seen.changes if change.is_worse]
     if seen.burst is not None:
         worse.append(burst_lines(seen.burst)[0])

@@ -1,6 +1,7 @@
 """Languages. One file each, named by its code, with a ``PHRASES`` of the type below: adding a language is adding a file.
 
-A sentence is a template with ``{placeholders}``; a language that leaves one out, or has one of its own, fails the tests.
+A sentence is a template with ``{placeholders}``; a language that leaves one out, or has one of its own, fails the tests. Each kind of
+message has a class of its own here, so that the type checker sees what a language forgets.
 """
 
 from __future__ import annotations
@@ -16,56 +17,225 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRequiredPhrases:
+    """``action_required``."""
+
+    title: str
+    see_heading: str
+    grows: str
+    growth: str
+    rules_heading: str
+    column_now: str
+    column_proposed: str
+    never: str
+    about: str
+    mixed: str
+    freed: str
+    unknown_heading: str
+    unknown_intro: str
+    others: str
+    we_heading: str
+    we_apply: str
+    we_watch: str
+    you_review: str
+    you_change: str
+    you_code: str
+    you_burst: str
+    burst_clients: str
+    you_own: str
+    by_when: str
+    otherwise: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequestedPhrases:
+    """``approval_requested``."""
+
+    title: str
+    intro: str
+    rules_heading: str
+    column_ttl: str
+    column_expire: str
+    between: str
+    whole_plan: str
+    peak: str
+    expiries: str
+    undo: str
+    button: str
+    until: str
+    approvers: str
+    plan: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemediationResultPhrases:
+    """``remediation_result``."""
+
+    title: str
+    title_missed: str
+    intro: str
+    column_planned: str
+    column_kept: str
+    column_changed: str
+    column_wiped: str
+    column_gone: str
+    column_left_alone: str
+    column_missed: str
+    before_after: str
+    memory: str
+    memory_falls: str
+    wiped: str
+    missed: str
+    undo: str
+    approved: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackResultPhrases:
+    """``rollback_result``."""
+
+    title: str
+    intro: str
+    column_journalled: str
+    column_restored: str
+    column_changed: str
+    column_gone: str
+    never: str
+    left: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftFoundPhrases:
+    """``drift_found``."""
+
+    title: str
+    title_overdue: str
+    intro: str
+    intro_accepted: str
+    column_cause: str
+    column_new: str
+    column_growth: str
+    column_since: str
+    new_writer: str
+    ttl_wiped: str
+    rule_missing: str
+    overdue: str
+    do_new_writer: str
+    do_ttl_wiped: str
+    do_rule_missing: str
+    do_overdue: str
+    until: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryLevelPhrases:
+    """``memory_level``."""
+
+    title_memory_critical: str
+    title_memory_warn: str
+    title_memory_ok: str
+    title_no_ttl_warn: str
+    title_no_ttl_ok: str
+    above: str
+    below: str
+    trend: str
+    reaches: str
+    reaches_between: str
+    never_reaches: str
+    bound_warn: str
+    bound_critical: str
+    bound_maxmemory: str
+    do_look: str
+    do_agree: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BurstDetectedPhrases:
+    """``burst_detected``."""
+
+    title: str
+    intro: str
+    patterns_heading: str
+    column_share: str
+    column_audited: str
+    column_ttl: str
+    interval: str
+    clients_heading: str
+    client: str
+    client_unnamed: str
+    jobs_heading: str
+    jobs_more: str
+    missing: str
+    do_stop: str
+    do_tell: str
+    do_ttl: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAbortedPhrases:
+    """``run_aborted``."""
+
+    title_guard: str
+    title_operator: str
+    title_rejected: str
+    title_timed_out: str
+    title_failed: str
+    reason: str
+    said_by: str
+    changed: str
+    nothing: str
+    patterns: str
+    go_on: str
+    take_back: str
+    new_plan: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phrases:
     """All that is said in one language."""
 
     count: Callable[[int], str]
+    rounded: Callable[[int], str]
+    """A number that is estimated anyway, in the words in which people say large ones."""
     duration: Callable[[int], str]
     """Seconds, as people say them: days where they're whole."""
     date: Callable[[dt.date], str]
     moment: Callable[[dt.datetime], str]
     """To the minute, with the zone."""
+    between: str
+    """Between names in a row."""
 
-    subject: str
     greeting: str
-    what_heading: str
-    what_memory: str
-    what_no_limit: str
-    what_no_ttl: str
+    memory: str
+    memory_no_limit: str
+    no_ttl: str
     eviction_volatile: str
     eviction_none: str
     eviction_all: str
     eviction_unknown: str
-    grows: str
-    rules_heading: str
+    cost: str
+    cost_noted: str
     column_pattern: str
     column_keys: str
-    column_now: str
-    column_proposed: str
+    column_no_ttl: str
     column_priority: str
     column_size: str
-    never: str
-    about: str
-    mixed: str
-    unknown_heading: str
-    unknown_intro: str
-    column_no_ttl: str
-    others: str
-    we_heading: str
-    we_apply: str
-    we_watch: str
     you_heading: str
-    you_review: str
-    you_change: str
-    you_code: str
-    you_burst: str
-    you_own: str
-    by_when: str
-    otherwise: str
-    otherwise_cost: str
-    otherwise_cost_note: str
     examples: str
-    source: str
+    in_airflow: str
+    digest: str
+    """The title of a message that has several small ones."""
+
+    action_required: ActionRequiredPhrases
+    approval_requested: ApprovalRequestedPhrases
+    remediation_result: RemediationResultPhrases
+    rollback_result: RollbackResultPhrases
+    drift_found: DriftFoundPhrases
+    memory_level: MemoryLevelPhrases
+    burst_detected: BurstDetectedPhrases
+    run_aborted: RunAbortedPhrases
 
 
 def phrases_of(language: str) -> Phrases:

@@ -5,22 +5,31 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-from redis_ttl.messages.phrases import Phrases
+from redis_ttl.messages.figures import count
+from redis_ttl.messages.phrases import (
+    ActionRequiredPhrases,
+    ApprovalRequestedPhrases,
+    BurstDetectedPhrases,
+    DriftFoundPhrases,
+    MemoryLevelPhrases,
+    Phrases,
+    RemediationResultPhrases,
+    RollbackResultPhrases,
+    RunAbortedPhrases,
+)
+from redis_ttl.messages.spoken import in_units, zone_of
 
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+_MILLION: Final = 1_000_000
 
 
-def _count(number: int) -> str:
-    return f"{number:,}"
+def _rounded(number: int) -> str:
+    return f"{number / _MILLION:,.1f} million" if number >= _MILLION else count(number)
 
 
 def _duration(seconds: int) -> str:
-    for length, unit in _UNITS:
-        if seconds >= length:
-            number = round(seconds / length) if length == _UNITS[0][0] or not seconds % length else seconds / length
-            shown = f"{number:,.4g}" if isinstance(number, float) else _count(number)
-            return f"{shown} {unit}{'' if shown == '1' else 's'}"
-    return "0 seconds"
+    number, unit = in_units(seconds, _UNITS)
+    return f"{number} {unit}{'' if number == '1' else 's'}"
 
 
 def _date(date: dt.date) -> str:
@@ -28,52 +37,177 @@ def _date(date: dt.date) -> str:
 
 
 def _moment(moment: dt.datetime) -> str:
-    return f"{_date(moment.date())}, {moment:%H:%M} {moment.tzname()}"
+    return f"{_date(moment.date())}, {moment:%H:%M} ({zone_of(moment)})"
 
 
 PHRASES: Final = Phrases(
-    count=_count,
+    count=count,
+    rounded=_rounded,
     duration=_duration,
     date=_date,
     moment=_moment,
-    subject="[{priority}] {cluster}: Redis keys without a TTL, to be changed by {deadline}",
+    between=", ",
     greeting="To {owner}:",
-    what_heading="What we see",
-    what_memory="{cluster} uses {ratio} of its memory: {used} of {limit} ({moment}).",
-    what_no_limit="{cluster} uses {used} of memory ({moment}); the server has no limit.",
-    what_no_ttl="{no_ttl} of its {keys} keys, {ratio}, have no TTL: nothing ever removes them.",
+    memory="{cluster} uses {ratio} of its memory: {used} of {limit}, on {moment}.",
+    memory_no_limit="{cluster} uses {used} of memory, on {moment}; the server has no limit.",
+    no_ttl="{no_ttl} of its {keys} keys, {ratio}, have no TTL: nothing ever removes them.",
     eviction_volatile="When memory runs out, the eviction policy {policy} may only remove keys that have a TTL, so it can't touch these.",
     eviction_none="The eviction policy is {policy}: when memory runs out nothing is removed, and writes fail.",
     eviction_all="When memory runs out, the eviction policy {policy} removes keys of any kind, used ones too.",
     eviction_unknown="Which keys the server removes when memory runs out isn't known to us.",
-    grows="Their number grows with every user and every campaign, and leaves less room for everything else.",
-    rules_heading="Keys that need a TTL where they are written",
+    cost="The way around it is a larger cluster: {cost} US dollars a month.",
+    cost_noted="The way around it is a larger cluster ({note}): {cost} US dollars a month.",
     column_pattern="Pattern",
     column_keys="Keys",
-    column_now="TTL now",
-    column_proposed="Proposed",
+    column_no_ttl="Without TTL",
     column_priority="Priority",
     column_size="Memory",
-    never="none, never expires",
-    about="about {duration}",
-    mixed="{share} none, the others about {duration}",
-    unknown_heading="Keys without a TTL that no rule speaks of",
-    unknown_intro="Whose are these, and how long do they have to live?",
-    column_no_ttl="Without TTL",
-    others="and {patterns} more patterns with {keys} keys",
-    we_heading="What SRE does",
-    we_apply="Once you have agreed, we set these TTLs on the keys that are there now, in small steps, with a journal to take it back.",
-    we_watch="From now on memory (from {warn}) and the share of keys without a TTL are watched, and new ones reported every night.",
     you_heading="What you do",
-    you_review="Check the proposed TTLs against what the data is for. Say yes, or name others.",
-    you_change="Set the TTL where the key is written. A plain SET takes a TTL off again. For {pattern}, {duration} are {seconds} seconds:",
-    you_code="For hashes, sets and lists, set it after the write, in the same MULTI:",
-    you_burst="Find out what wrote about {keys} keys {pattern} between {since} and {until}: a campaign, a job, a deployment?",
-    you_own="Tell us the owner and the TTL of the patterns that no rule speaks of.",
-    by_when="By {deadline}.",
-    otherwise="If nothing changes, memory runs out more often: keys that are still needed are evicted, or writes fail.",
-    otherwise_cost="The way around it is a larger cluster: {cost} US dollars a month.",
-    otherwise_cost_note="The way around it is a larger cluster ({note}): {cost} US dollars a month.",
     examples="For example {names}.",
-    source="From audit {audit} of {moment}.",
+    in_airflow="In Airflow: {link}",
+    digest="{count} smaller things about your Redis keys",
+    action_required=ActionRequiredPhrases(
+        title="[{priority}] {cluster}: Redis keys without a TTL, to be changed by {deadline}",
+        see_heading="What we see",
+        grows="Their number grows with every user and every campaign, and leaves less room for everything else.",
+        growth="Memory grows by about {size} a day.",
+        rules_heading="Keys that need a TTL where they are written",
+        column_now="TTL now",
+        column_proposed="Proposed",
+        never="none, never expires",
+        about="about {duration}",
+        mixed="{share} none, the others about {duration}",
+        freed="Once they expire, these keys give about {size} back.",
+        unknown_heading="Keys without a TTL that no rule speaks of",
+        unknown_intro="Whose are these, and how long do they have to live?",
+        others="and {patterns} more patterns with {keys} keys",
+        we_heading="What SRE does",
+        we_apply="Once you have agreed, we set these TTLs on the keys that are there now, in small steps, with a journal to take it back.",
+        we_watch="From now on memory (from {warn}) and the share of keys without a TTL are watched, and new ones reported every night.",
+        you_review="Check the proposed TTLs against what the data is for. Answer here: yes, or which others.",
+        you_change="Set the TTL where the key is written; a plain SET takes it off again. For {pattern}, {duration} are {seconds} seconds:",
+        you_code="For hashes, sets and lists, set it after the write, in the same MULTI:",
+        you_burst="Find out what wrote about {keys} keys {pattern} between {since} and {until}: a campaign, a job, a deployment?",
+        burst_clients="Clients that were writing then: {names}.",
+        you_own="Tell us the owner and the TTL of the patterns that no rule speaks of.",
+        by_when="By {deadline}.",
+        otherwise="If nothing changes, memory runs out more often: keys that are still needed are evicted, or writes fail.",
+        source="From audit {audit} of {moment}.",
+    ),
+    approval_requested=ApprovalRequestedPhrases(
+        title="[{priority}] {cluster}: TTLs for {keys} keys wait for approval until {deadline}",
+        intro="A plan to set TTLs waits for approval. Nothing is written before.",
+        rules_heading="What becomes of your keys",
+        column_ttl="TTL",
+        column_expire="They expire",
+        between="{first} to {last} after the approval",
+        whole_plan="The plan changes {keys} of the cluster's {all} keys.",
+        peak="A TTL takes memory itself: it rises to about {peak} of {limit} ({ratio}) before it falls.",
+        expiries="Later, at most {rate} keys expire in a second.",
+        undo="For {duration} after the approval all of it can be taken back.",
+        button="Approve or reject",
+        until="No answer until {moment} means no.",
+        approvers="Only answers of these Airflow users count: {names}.",
+        plan="Plan {plan}, digest {digest}.",
+    ),
+    remediation_result=RemediationResultPhrases(
+        title="{cluster}: {keys} keys have a TTL now",
+        title_missed="{cluster}: {keys} keys have a TTL now, and {missed} were missed",
+        intro="The plan was written and every key looked at once more.",
+        column_planned="Planned",
+        column_kept="Set",
+        column_changed="Changed by the application since",
+        column_wiped="Lost it again",
+        column_gone="Gone",
+        column_left_alone="Left alone",
+        column_missed="Missed",
+        before_after="Keys without a TTL in the whole cluster: {before} ({before_ratio}) before, {after} ({after_ratio}) now.",
+        memory="Memory in use is {used}.",
+        memory_falls="Memory in use is {used}. As keys expire it falls to about {expected}.",
+        wiped="{keys} keys have lost their TTL again: something writes them without one. Use SET with EX or KEEPTTL there.",
+        missed="{keys} keys should have got a TTL and didn't. SRE clears apply_shard and what follows while the approval is valid.",
+        undo="Until {moment} all of it can be taken back: trigger {dag} with plan {plan}.",
+        approved="Approved by {names}.",
+    ),
+    rollback_result=RollbackResultPhrases(
+        title="{cluster}: TTLs taken back, {keys} keys are as before",
+        intro="Plan {plan} was taken back. Expiries that the application has set since stand; what has expired or was deleted stays gone.",
+        column_journalled="Changed by the plan",
+        column_restored="As before",
+        column_changed="Changed by the application since",
+        column_gone="Gone",
+        never="Those that had no TTL have none again: a TTL has still to be agreed.",
+        left="{keys} keys still have the plan's TTL and expire by it. SRE clears load_journal and what follows.",
+    ),
+    drift_found=DriftFoundPhrases(
+        title="{cluster}: {keys} new keys without a TTL",
+        title_overdue="{cluster}: keys still have no TTL after the date that was agreed",
+        intro="Compared with what was there on {date}.",
+        intro_accepted="Compared with what {by} accepted, of {date}.",
+        column_cause="Why",
+        column_new="New",
+        column_growth="A day",
+        column_since="Since",
+        new_writer="new writer",
+        ttl_wiped="TTL wiped",
+        rule_missing="no rule",
+        overdue="overdue",
+        do_new_writer="New writer: something writes such keys without a TTL. Set one where they are written.",
+        do_ttl_wiped="TTL wiped: these keys had got a TTL and were written again without one. SET takes it off: use EX, or KEEPTTL.",
+        do_rule_missing="No rule: tell us who owns these keys, and how long they have to live.",
+        do_overdue="Overdue: the date of a rule ({dates}) has passed. Finish the change, or agree on another date with SRE.",
+        until="The nightly check fails until these keys have a TTL, are gone, or are accepted by somebody, with a reason, in {dag}.",
+        source="From audit {audit} of {moment}.",
+    ),
+    memory_level=MemoryLevelPhrases(
+        title_memory_critical="[CRITICAL] {cluster}: memory at {ratio}",
+        title_memory_warn="[WARNING] {cluster}: memory at {ratio}",
+        title_memory_ok="[RECOVERED] {cluster}: memory back at {ratio}",
+        title_no_ttl_warn="[WARNING] {cluster}: {ratio} of all keys have no TTL",
+        title_no_ttl_ok="[RECOVERED] {cluster}: {ratio} of all keys have no TTL",
+        above="The threshold is {threshold}.",
+        below="That is clearly below the threshold of {threshold} again.",
+        trend="Over the last {days} it changes by {change} a day ({low} to {high}).",
+        reaches="At this pace {bound} is reached about {likely}.",
+        reaches_between="At this pace {bound} is reached about {likely} (between {earliest} and {latest}).",
+        never_reaches="At this pace {bound} isn't reached.",
+        bound_warn="the warning threshold",
+        bound_critical="the critical threshold",
+        bound_maxmemory="maxmemory",
+        do_look="See which patterns hold the memory: the last report of {dag}, or trigger it now.",
+        do_agree="Keys without a TTL can't be freed by the server. Agree on TTLs, and have them set.",
+    ),
+    burst_detected=BurstDetectedPhrases(
+        title="[BURST] {cluster}: {keys} keys more since {since}",
+        intro="{rate} keys a second, {size} of memory, {no_ttl} of the new keys without a TTL. It was never so at this hour.",
+        patterns_heading="Which keys",
+        column_share="Of all keys",
+        column_audited="In the last audit",
+        column_ttl="TTL",
+        interval="{share} ({low} to {high})",
+        clients_heading="Who writes",
+        client="{name}: user {user}, host {host}, {connections} connections, {commands}",
+        client_unnamed="without a name",
+        jobs_heading="What ran at the time",
+        jobs_more="and {number} more",
+        missing="Not known: {what}.",
+        do_stop="Is it yours? If nobody meant it, stop it.",
+        do_tell="If somebody did, tell us what it is for, and when it ends.",
+        do_ttl="If the keys have no TTL, set one where they are written.",
+    ),
+    run_aborted=RunAbortedPhrases(
+        title_guard="{cluster}: setting TTLs was stopped by a guard",
+        title_operator="{cluster}: setting TTLs was stopped by an operator",
+        title_rejected="{cluster}: the plan to set TTLs was rejected",
+        title_timed_out="{cluster}: the plan to set TTLs wasn't approved in time",
+        title_failed="{cluster}: setting TTLs failed",
+        reason="The reason: {reason}",
+        said_by="{by} says: {reason}",
+        changed="{changed} of {planned} keys had their TTL by then; it stands. The others are as they were.",
+        nothing="Nothing was written.",
+        patterns="It was about {names}.",
+        go_on="To go on, SRE clears the failed tasks while the approval is valid.",
+        take_back="To take it back: trigger {dag} with plan {plan}.",
+        new_plan="For another attempt: trigger {dag}, which makes a new plan.",
+    ),
 )

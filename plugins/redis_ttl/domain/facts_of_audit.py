@@ -1,0 +1,147 @@
+"""What teams must hear of an audit. Pure: the same documents give the same facts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from redis_ttl.domain.key_name import key_text
+from redis_ttl.domain.message import ActionRequired, BurstFacts, Cost, Memory, RuleFacts, UnknownFacts
+from redis_ttl.domain.pattern_statistics import Governance
+from redis_ttl.domain.policy import Mode, Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis_ttl.domain.audit import Audit
+    from redis_ttl.domain.pattern_statistics import PatternStatistics
+    from redis_ttl.domain.policy import Owner, Policy, Rule
+    from redis_ttl.domain.watch import BurstReport
+
+#: A pattern that nobody governs is named when it holds so much of all keys without a TTL, and so many are named.
+_NOTICEABLE: Final = 0.01
+_MOST_UNKNOWN: Final = 8
+_EXAMPLES: Final = 3
+#: A burst that lies further back than this before the audit is no news any more.
+_BURST_COUNTS: Final = dt.timedelta(days=7)
+
+
+def action_required(
+    audit: Audit,
+    policy: Policy,
+    *,
+    burst: BurstReport | None = None,
+    growth_bytes_per_day: float | None = None,
+    link: str | None = None,
+) -> list[tuple[Owner, ActionRequired]]:
+    """What each team must hear of this audit: its own rules that aren't kept; what no rule speaks of is told to the cluster's owner.
+
+    Nobody is told anything when every rule is kept and nothing noticeable lacks one.
+    """
+    audited = dt.datetime.fromisoformat(audit.finished_at)
+    if burst is not None and audited - dt.datetime.fromisoformat(burst.at) > _BURST_COUNTS:
+        burst = None
+    rules = _rules(audit, policy)
+    unknown = sorted(
+        (row for row in audit.patterns if row.governance is Governance.NONE and row.no_ttl_keys),
+        key=lambda row: (-row.no_ttl_keys, row.pattern),
+    )
+    shown = [row for row in unknown if row.no_ttl_keys >= _NOTICEABLE * audit.no_ttl_keys][:_MOST_UNKNOWN]
+    rest = unknown[len(shown) :]
+    cost = policy.scaling_cost
+    found = []
+    for owner in (policy.owner, *policy.owners):
+        own = tuple(facts for of, facts in rules if of == owner)
+        is_clusters = owner is policy.owner
+        if not own and not (is_clusters and shown):
+            continue
+        facts = ActionRequired(
+            cluster=policy.cluster,
+            owner=owner.team,
+            priority=min((rule.priority for rule in own), default=Priority.P2.value),
+            audit_id=audit.plan.audit_id,
+            audited_at=audit.finished_at,
+            keys=audit.keys,
+            no_ttl_keys=audit.no_ttl_keys,
+            memory=Memory(audit.used_memory_bytes, audit.maxmemory_bytes),
+            memory_warn_ratio=policy.memory.warn_ratio,
+            memory_critical_ratio=policy.memory.critical_ratio,
+            eviction_policy=audit.plan.servers[0].eviction_policy,
+            rules=own,
+            unknown=_unknown(shown) if is_clusters else (),
+            other_unknown_patterns=len(rest) if is_clusters else 0,
+            other_unknown_keys=sum(row.no_ttl_keys for row in rest) if is_clusters else 0,
+            deadline=_deadline(audited, policy, owner),
+            cost=None if cost is None else Cost(cost.usd_per_month, cost.note),
+            burst=_burst_facts(burst) if is_clusters and burst is not None else None,
+            growth_bytes_per_day=growth_bytes_per_day,
+            link=link,
+        )
+        found.append((owner, facts))
+    return found
+
+
+def _rules(audit: Audit, policy: Policy) -> list[tuple[Owner, RuleFacts]]:
+    """The rules that aren't kept, with their owners, the most urgent first."""
+    of_rule: dict[str, list[PatternStatistics]] = {}
+    for row in audit.patterns:
+        if row.rule is not None:
+            of_rule.setdefault(row.rule, []).append(row)
+    rules = [
+        (policy.owner_of(rule), facts)
+        for rule in policy.rules
+        if (facts := _rule_facts(rule, of_rule.get(rule.pattern.text, []))) is not None and facts.concerned_keys
+    ]
+    return sorted(rules, key=lambda each: (each[1].priority, -each[1].concerned_keys, each[1].pattern))
+
+
+def _unknown(rows: Sequence[PatternStatistics]) -> tuple[UnknownFacts, ...]:
+    return tuple(UnknownFacts(row.pattern, row.keys, row.no_ttl_keys, _size([row], row.no_ttl_keys)) for row in rows)
+
+
+def _deadline(audited: dt.datetime, policy: Policy, owner: Owner) -> dt.date:
+    """The day, where the team lives."""
+    zone = ZoneInfo(policy.timezone_of(owner))
+    return (audited.astimezone(zone) + dt.timedelta(seconds=policy.messages.deadline_s)).date()
+
+
+def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | None:
+    if not rows:
+        return None
+    keys, no_ttl = sum(row.keys for row in rows), sum(row.no_ttl_keys for row in rows)
+    longer = sum(row.over_rule_keys for row in rows)
+    caps = rule.mode is Mode.CAP
+    with_ttl = [(row.keys - row.no_ttl_keys, row.ttl_mean_s) for row in rows if row.ttl_mean_s is not None]
+    expiring = sum(count for count, _ in with_ttl)
+    return RuleFacts(
+        pattern=rule.pattern.text,
+        priority=rule.priority.value,
+        ttl_s=rule.ttl_s,
+        caps=caps,
+        signed_off=rule.sign_off is not None,
+        keys=keys,
+        no_ttl_keys=no_ttl,
+        longer_keys=longer,
+        current_ttl_s=round(sum(count * mean for count, mean in with_ttl) / expiring) if expiring else None,
+        size_bytes=_size(rows, no_ttl + (longer if caps else 0)),
+        examples=_names(rows),
+    )
+
+
+def _size(rows: Sequence[PatternStatistics], keys: int) -> int | None:
+    """What so many of these keys hold, as far as sampled sizes tell."""
+    sizes = [row.size_bytes for row in rows]
+    total = sum(row.keys for row in rows)
+    known = [size.value for size in sizes if size is not None]
+    return round(sum(known) * keys / total) if known and len(known) == len(sizes) and total else None
+
+
+def _names(rows: Sequence[PatternStatistics]) -> tuple[str, ...]:
+    return tuple(key_text(key) for row in rows for key in row.examples)[:_EXAMPLES]
+
+
+def _burst_facts(burst: BurstReport) -> BurstFacts:
+    names = dict.fromkeys(each.name for each in burst.clients if each.name)
+    pattern = burst.patterns[0].pattern if burst.patterns else ""
+    return BurstFacts(pattern, burst.keys, burst.since, burst.at, tuple(names))

@@ -1,0 +1,106 @@
+"""The message that keys come in far too fast: which they are, who writes them, what ran at the time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from redis_ttl.messages.document import (
+    Bullets,
+    Document,
+    Heading,
+    Line,
+    Paragraph,
+    Part,
+    Table,
+    link,
+    name,
+    say,
+    strong,
+)
+from redis_ttl.messages.figures import ratio, size
+from redis_ttl.messages.speech import CRITICAL
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.message import BurstDetected
+    from redis_ttl.domain.watch import PatternGrowth, WritingClients
+    from redis_ttl.messages.speech import Speech
+
+_SHOWN: Final = 8
+
+
+def burst_detected_document(facts: BurstDetected, speech: Speech) -> Document:
+    """The message in one language."""
+    phrases, own = speech.phrases, speech.phrases.burst_detected
+    parts: list[Part] = [
+        Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
+        Paragraph(
+            say(
+                own.intro,
+                rate=strong(f"{facts.keys_per_s:,.0f}"),
+                size=size(max(0, facts.used_bytes)),
+                no_ttl=strong(phrases.count(max(0, facts.no_ttl_keys))),
+            )
+        ),
+    ]
+    if facts.patterns:
+        parts += [Heading(own.patterns_heading), _patterns(facts, speech)]
+        shown = facts.patterns[:_SHOWN]
+        parts += [Paragraph(line) for line in speech.examples(row.examples[0] for row in shown if row.examples)]
+    if facts.clients:
+        parts += [
+            Heading(own.clients_heading),
+            Bullets(tuple(_client(client, speech) for client in facts.clients[:_SHOWN])),
+        ]
+    if facts.jobs:
+        jobs: list[Line] = [(name(job),) for job in facts.jobs[:_SHOWN]]
+        if len(facts.jobs) > _SHOWN:
+            jobs.append(say(own.jobs_more, number=phrases.count(len(facts.jobs) - _SHOWN)))
+        parts += [Heading(own.jobs_heading), Bullets(tuple(jobs))]
+    parts += [Paragraph(say(own.missing, what=name(what))) for what in facts.missing]
+    parts += [
+        Heading(phrases.you_heading),
+        Bullets((say(own.do_stop), say(own.do_tell), say(own.do_ttl))),
+    ]
+    if facts.link is not None:
+        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+    figures = {"keys": phrases.rounded(facts.keys), "since": speech.moment(facts.since)}
+    title = own.title.format(cluster=facts.cluster, **figures)
+    return Document(speech.language, title, CRITICAL, tuple(parts))
+
+
+def _patterns(facts: BurstDetected, speech: Speech) -> Table:
+    phrases, own = speech.phrases, speech.phrases.burst_detected
+    header = (phrases.column_pattern, own.column_share, phrases.column_keys, own.column_audited, own.column_ttl)
+    rows = tuple(
+        (
+            (name(row.pattern),),
+            say(own.interval, share=ratio(row.share), low=ratio(row.share_low), high=ratio(row.share_high)),
+            (strong(phrases.rounded(row.keys)),),
+            say(phrases.count(row.audited_keys)),
+            _ttl(row, speech),
+        )
+        for row in facts.patterns
+    )
+    return Table(header, rows, right=(2, 3))
+
+
+def _ttl(row: PatternGrowth, speech: Speech) -> Line:
+    words = speech.phrases.action_required
+    if row.ttl_s is None:
+        return (strong(words.never),)
+    about = speech.phrases.duration(row.ttl_s)
+    if not row.no_ttl_ratio:
+        return say(words.about, duration=about)
+    return say(words.mixed, share=ratio(row.no_ttl_ratio), duration=about)
+
+
+def _client(client: WritingClients, speech: Speech) -> Line:
+    own = speech.phrases.burst_detected
+    return say(
+        own.client,
+        name=name(client.name) if client.name else own.client_unnamed,
+        user=name(client.user or "?"),
+        host=name(client.host),
+        connections=speech.phrases.count(client.connections),
+        commands=speech.names(client.commands),
+    )

@@ -1,0 +1,44 @@
+"""The message that a plan was taken back: which of the reader's keys are as before, and which can't be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redis_ttl.messages.document import Document, Paragraph, Part, Table, link, name, say, strong
+from redis_ttl.messages.speech import CRITICAL, NEUTRAL
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.message import RollbackResult
+    from redis_ttl.messages.speech import Speech
+
+
+def rollback_result_document(facts: RollbackResult, speech: Speech) -> Document:
+    """The message in one language."""
+    phrases, own = speech.phrases, speech.phrases.rollback_result
+    header = (
+        phrases.column_pattern,
+        own.column_journalled,
+        own.column_restored,
+        own.column_changed,
+        own.column_gone,
+    )
+    rows = tuple(
+        (
+            (name(rule.pattern),),
+            *(say(phrases.count(figure)) for figure in (rule.journalled, rule.restored, rule.changed, rule.gone)),
+        )
+        for rule in facts.rules
+    )
+    parts: list[Part] = [
+        Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
+        Paragraph(say(own.intro, plan=name(facts.plan_id))),
+        Table(header, rows, right=(1, 2, 3, 4)),
+    ]
+    if facts.left:
+        parts.append(Paragraph(say(own.left, keys=strong(phrases.count(facts.left)))))
+    parts.append(Paragraph(say(own.never)))
+    if facts.link is not None:
+        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+    restored = sum(rule.restored for rule in facts.rules)
+    title = own.title.format(cluster=facts.cluster, keys=phrases.count(restored))
+    return Document(speech.language, title, CRITICAL if facts.left else NEUTRAL, tuple(parts))

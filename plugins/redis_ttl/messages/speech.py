@@ -1,0 +1,93 @@
+"""How one team is spoken to: in which language, by which clock, with or without names of keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from redis_ttl.messages.document import Line, Span, name, names, say, strong
+from redis_ttl.messages.figures import ratio, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from zoneinfo import ZoneInfo
+
+    from redis_ttl.domain.message import Cost, Memory
+    from redis_ttl.messages.phrases import Phrases
+
+CRITICAL: Final = "#b42318"
+WARNING: Final = "#b54708"
+GOOD: Final = "#067647"
+NEUTRAL: Final = "#175cd3"
+
+_EXAMPLES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Phrases with what they need to be said to somebody; ``redacts`` leaves names of keys out."""
+
+    language: str
+    phrases: Phrases
+    zone: ZoneInfo
+    redacts: bool = False
+
+    def moment(self, text: str) -> str:
+        """An ISO 8601 moment by the team's clock."""
+        return self.phrases.moment(self._local(text))
+
+    def date(self, text: str) -> str:
+        """The day of an ISO 8601 moment by the team's calendar."""
+        return self.phrases.date(self._local(text).date())
+
+    def memory(self, cluster: str, memory: Memory, at: str) -> Line:
+        """How full the cluster is."""
+        figures: dict[str, Span | str] = {
+            "cluster": name(cluster),
+            "used": strong(size(memory.used_bytes)),
+            "moment": self.moment(at),
+        }
+        if memory.ratio is None:
+            return say(self.phrases.memory_no_limit, **figures)
+        shares = {"ratio": strong(ratio(memory.ratio)), "limit": strong(size(memory.limit_bytes))}
+        return say(self.phrases.memory, **figures, **shares)
+
+    def no_ttl(self, no_ttl_keys: int, keys: int) -> Line:
+        """How many keys have no TTL."""
+        return say(
+            self.phrases.no_ttl,
+            no_ttl=strong(self.phrases.count(no_ttl_keys)),
+            keys=self.phrases.count(keys),
+            ratio=strong(ratio(no_ttl_keys / keys if keys else 0.0)),
+        )
+
+    def eviction(self, policy: str | None) -> Line:
+        """What the server does when memory runs out, and why that is no help."""
+        if policy is None:
+            return say(self.phrases.eviction_unknown)
+        sentence = self.phrases.eviction_all
+        if policy.startswith("volatile-"):
+            sentence = self.phrases.eviction_volatile
+        elif policy == "noeviction":
+            sentence = self.phrases.eviction_none
+        return say(sentence, policy=name(policy))
+
+    def cost(self, cost: Cost) -> Line:
+        """What it costs not to act."""
+        figures: dict[str, Span | str] = {"cost": strong(f"+{cost.usd_per_month:g}")}
+        if cost.note is None:
+            return say(self.phrases.cost, **figures)
+        return say(self.phrases.cost_noted, note=cost.note, **figures)
+
+    def examples(self, keys: Iterable[str]) -> list[Line]:
+        """Names of a few keys; nothing where there are none, or where they are left out."""
+        some = list(keys)[:_EXAMPLES]
+        return [] if self.redacts or not some else [say(self.phrases.examples, names=self.names(some))]
+
+    def names(self, texts: Iterable[str]) -> Line:
+        """Several names in a row."""
+        return names(texts, self.phrases.between)
+
+    def _local(self, text: str) -> dt.datetime:
+        return dt.datetime.fromisoformat(text).astimezone(self.zone)

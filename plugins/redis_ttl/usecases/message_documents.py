@@ -1,0 +1,150 @@
+"""Where messages lie in the store, which is the outbox as well: ``<cluster>/messages``.
+
+::
+
+    <thread>/<number>/message.json      what is said, to whom, and what it told; written once, and what makes it told
+    <thread>/<number>/message.md        the same to read
+    <thread>/<number>/<route>-*.json    that it is being sent, was sent, or why not
+    pending/<due>~<route>~<thread>~<number>~<attempt>.json      what has yet to go over a channel; removed when it has
+
+What is pending is written before the message: whoever is killed in between leaves a marker of nothing, never a message that nobody sends.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from redis_ttl.domain.delivery import Receipt, Route, Told
+from redis_ttl.domain.errors import StoreProblem
+
+if TYPE_CHECKING:
+    from redis_ttl.usecases.message_ports import MessageStore
+
+MESSAGE_SCHEMA: Final = "redis_ttl.message/1"
+_STAMP: Final = "%Y%m%dT%H%M%S"
+#: Of a thread that are read; an audit's grows by one in a week.
+_LATEST: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A message of a thread that has yet to go over a route; ``attempt`` counts from 1."""
+
+    due: dt.datetime
+    route: str
+    thread: str
+    number: int
+    attempt: int
+
+    @property
+    def file(self) -> str:
+        """Its name among what is pending."""
+        return (
+            f"{self.due.astimezone(dt.UTC):{_STAMP}}~{self.route}~{self.thread}~{self.number:04d}~{self.attempt}.json"
+        )
+
+    @classmethod
+    def parse(cls, file: str) -> Pending | None:
+        """What a name says; None for a name of another kind."""
+        try:
+            due, route, thread, number, attempt = file.removesuffix(".json").split("~")
+            moment = dt.datetime.strptime(due, _STAMP).replace(tzinfo=dt.UTC)
+            return cls(moment, route, thread, int(number), int(attempt))
+        except ValueError:
+            return None
+
+
+class MessageDocuments:
+    """The messages of one cluster."""
+
+    def __init__(self, documents: MessageStore, cluster: str) -> None:
+        self._documents = documents
+        self.path = f"{cluster}/messages"
+
+    def told(self, thread: str) -> list[Told]:
+        """What a thread has told, the earliest first."""
+        found = (self.message(thread, number) for number in self.numbers(thread)[-_LATEST:])
+        return [Told(dt.datetime.fromisoformat(each["at"]), tuple(each["items"])) for each in found]
+
+    def numbers(self, thread: str) -> list[int]:
+        """The messages of a thread, the earliest first."""
+        names = (name for name in self._documents.names(f"{self.path}/{thread}") if name.isdecimal())
+        return sorted(
+            int(name) for name in names if self._documents.exists(f"{self.path}/{thread}/{name}/message.json")
+        )
+
+    def message(self, thread: str, number: int) -> Any:
+        """One message."""
+        return json.loads(self._documents.read(f"{self.folder(thread, number)}/message.json"))
+
+    def has_message(self, thread: str, number: int) -> bool:
+        """Whether it was written."""
+        return self._documents.exists(f"{self.folder(thread, number)}/message.json")
+
+    def write_message(self, thread: str, number: int, data: Any, markdown: str) -> bool:
+        """Write a thread's next message; False when somebody else has written that one."""
+        folder = self.folder(thread, number)
+        if not self._create(f"{folder}/message.json", {"schema": MESSAGE_SCHEMA, **data}):
+            return False
+        self._documents.write(f"{folder}/message.md", markdown.encode())
+        return True
+
+    def folder(self, thread: str, number: int) -> str:
+        """Where one message lies."""
+        return f"{self.path}/{thread}/{number:04d}"
+
+    def pending(self) -> list[Pending]:
+        """What has yet to be sent, what is due first."""
+        found = filter(None, map(Pending.parse, self._documents.names(f"{self.path}/pending")))
+        return sorted(found, key=lambda each: each.due)
+
+    def write_pending(self, pending: Pending, route: Route) -> None:
+        """Mark it as yet to be sent; nothing happens when it is marked already."""
+        self._create(f"{self.path}/pending/{pending.file}", route.to_json())
+
+    def route_of(self, pending: Pending) -> Route | None:
+        """The route that was marked; None when the mark is gone."""
+        path = f"{self.path}/pending/{pending.file}"
+        return Route.from_json(json.loads(self._documents.read(path))) if self._documents.exists(path) else None
+
+    def remove_pending(self, pending: Pending) -> None:
+        """It was sent, or given up."""
+        self._documents.remove(f"{self.path}/pending/{pending.file}")
+
+    def claim(self, pending: Pending, now: dt.datetime) -> dt.datetime | None:
+        """Make this attempt one's own; None when it is, otherwise when somebody else did."""
+        path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-sending-{pending.attempt}.json"
+        if self._create(path, {"at": now.isoformat()}):
+            return None
+        return dt.datetime.fromisoformat(json.loads(self._documents.read(path))["at"])
+
+    def receipt(self, thread: str, number: int, route: str) -> Receipt | None:
+        """What a channel said of a message that it took; None when it hasn't taken it."""
+        path = f"{self.folder(thread, number)}/{route}-sent.json"
+        return Receipt(**json.loads(self._documents.read(path))) if self._documents.exists(path) else None
+
+    def write_receipt(self, pending: Pending, receipt: Receipt) -> None:
+        """A channel has taken it."""
+        data = {"at": receipt.at, "channel": receipt.channel, "thread": receipt.thread}
+        self._create(f"{self.folder(pending.thread, pending.number)}/{pending.route}-sent.json", data)
+
+    def write_failure(self, pending: Pending, at: dt.datetime, why: str, again_at: dt.datetime | None) -> None:
+        """A channel hasn't taken it; ``again_at`` None gives it up."""
+        path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-failed-{pending.attempt}.json"
+        again = None if again_at is None else again_at.isoformat()
+        self._create(path, {"at": at.isoformat(), "why": why, "again_at": again})
+
+    def _create(self, path: str, data: Any) -> bool:
+        """Write a document unless it is there; whether it wasn't."""
+        if self._documents.exists(path):
+            return False
+        try:
+            self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
+        except StoreProblem:
+            if self._documents.exists(path):
+                return False
+            raise
+        return True

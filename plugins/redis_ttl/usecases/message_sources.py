@@ -1,0 +1,196 @@
+"""Which documents of the store a message is made of: for the tasks that tell what they have just written, for previews, and for
+notifiers of other DAGs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from redis_ttl.domain.document_ids import check_document_id
+from redis_ttl.domain.errors import BadInput
+from redis_ttl.domain.facts_of_audit import action_required
+from redis_ttl.domain.facts_of_events import burst_detected, drift_found, memory_level
+from redis_ttl.domain.facts_of_plan import approval_requested, end_of_run, rollback_result
+from redis_ttl.domain.message import MessageKind
+from redis_ttl.domain.rollback import RestoreResult
+from redis_ttl.domain.verification import Verification
+from redis_ttl.domain.watch import BurstReport, LevelChange
+from redis_ttl.usecases.documents import AuditFolder, finished_audits
+from redis_ttl.usecases.drift_documents import DriftDocuments
+from redis_ttl.usecases.plan_documents import PlanDocuments, plan_ids
+from redis_ttl.usecases.read_audit import read_audit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from redis_ttl.domain.drift import DriftReport
+    from redis_ttl.domain.message import AnyFacts
+    from redis_ttl.domain.pattern_statistics import PatternStatistics
+    from redis_ttl.domain.policy import Owner, Policy
+    from redis_ttl.usecases.ports import Documents
+
+Addressed = tuple["Owner", "AnyFacts"]
+
+LATEST: Final = "LATEST"
+_FIRST: Final = {
+    MessageKind.ACTION_REQUIRED: "audit",
+    MessageKind.DRIFT_FOUND: "drift_check",
+    MessageKind.APPROVAL_REQUESTED: "remediate",
+    MessageKind.REMEDIATION_RESULT: "remediate",
+    MessageKind.RUN_ABORTED: "remediate",
+    MessageKind.ROLLBACK_RESULT: "rollback",
+    MessageKind.MEMORY_LEVEL: "watch",
+    MessageKind.BURST_DETECTED: "watch",
+}
+
+
+def has_events(documents: Documents, cluster: str, since: dt.datetime) -> bool:
+    """Whether the watch has seen anything since then; costs the listing of one folder."""
+    first = _event_prefix(since)
+    return any(name >= first for name in documents.names(f"{cluster}/watch/events"))
+
+
+#: Kinds of messages about events, each with what the names of its documents end in.
+_EVENTS: Final = (
+    (MessageKind.MEMORY_LEVEL, "memory"),
+    (MessageKind.MEMORY_LEVEL, "no_ttl"),
+    (MessageKind.BURST_DETECTED, "burst"),
+)
+
+
+class MessageSources:
+    """The documents of one cluster as facts of messages.
+
+    ``which`` is an audit's id for ``action_required`` and ``drift_found``, a plan's for what is about plans, an event's name for what
+    the watch saw; or ``LATEST``. Raises `BadInput` where there is no such document. An empty list means that there is nothing to say.
+    """
+
+    def __init__(
+        self, documents: Documents, policy: Policy, read_patterns: Callable[[bytes], Sequence[PatternStatistics]]
+    ) -> None:
+        self._documents = documents
+        self._policy = policy
+        self._read_patterns = read_patterns
+
+    def facts_of(self, kind: MessageKind, which: str = LATEST, link: str | None = None) -> Sequence[Addressed]:
+        """Who must hear what."""
+        match kind:
+            case MessageKind.ACTION_REQUIRED:
+                return self._action_required(which, link)
+            case MessageKind.APPROVAL_REQUESTED:
+                documents = self._plan(kind, which, lambda plan: bool(plan.requests()))
+                return approval_requested(documents.plan(), documents.requests()[-1], self._policy, link=link)
+            case MessageKind.REMEDIATION_RESULT | MessageKind.RUN_ABORTED:
+                return self._end_of_run(kind, which, link)
+            case MessageKind.ROLLBACK_RESULT:
+                documents = self._plan(kind, which, lambda plan: bool(plan.results("rollback_check")))
+                check = max(documents.results("rollback_check"), key=lambda each: str(each["restored"]["ended_at"]))
+                restored, found = (RestoreResult.from_json(check[name]) for name in ("restored", "found"))
+                return rollback_result(documents.plan(), restored, found.total.restored, self._policy, link=link)
+            case MessageKind.DRIFT_FOUND:
+                return drift_found(self._drift(which), self._policy, link=link)
+            case MessageKind.MEMORY_LEVEL:
+                change = LevelChange.from_json(self._event(kind, which, ("memory", "no_ttl")))
+                return memory_level(change, self._policy, link=link)
+            case MessageKind.BURST_DETECTED:
+                return burst_detected(
+                    BurstReport.from_json(self._event(kind, which, ("burst",))), self._policy, link=link
+                )
+            case _:
+                assert_never(kind)
+
+    def events_since(self, since: dt.datetime, link: str | None = None) -> list[Addressed]:
+        """Who must hear what of the watch's events since then, of each kind the last one."""
+        first = _event_prefix(since)
+        found: list[Addressed] = []
+        for kind, suffix in _EVENTS:
+            names = [name for name in self._events((suffix,)) if name >= first]
+            if names:
+                found += self.facts_of(kind, names[-1], link)
+        return found
+
+    def _action_required(self, which: str, link: str | None) -> Sequence[Addressed]:
+        audits = finished_audits(self._documents, self._policy.cluster)
+        audit_id = _wanted(which, audits)
+        if audit_id is None:
+            raise self._nothing(MessageKind.ACTION_REQUIRED, which, audits)
+        audit = read_audit(AuditFolder(self._documents, self._policy.cluster, audit_id), self._read_patterns)
+        bursts, levels = self._events(("burst",)), self._events(("memory",))
+        burst = BurstReport.from_json(self._read_event(bursts[-1])) if bursts else None
+        level = LevelChange.from_json(self._read_event(levels[-1])) if levels else None
+        growth = None if level is None or level.forecast is None else level.forecast.bytes_per_day
+        return action_required(audit, self._policy, burst=burst, growth_bytes_per_day=growth, link=link)
+
+    def _end_of_run(self, kind: MessageKind, which: str, link: str | None) -> Sequence[Addressed]:
+        documents = self._plan(kind, which, lambda plan: bool(plan.parts() or plan.decisions()))
+        latest = max(documents.results("verify"), key=lambda each: str(each["ended_at"]), default=None)
+        verification = None if latest is None else Verification.from_json(latest)
+        found: Sequence[Addressed] = end_of_run(
+            documents.plan(), documents.parts(), documents.decisions(), verification, self._policy, link=link
+        )
+        other = next((facts.kind for _, facts in found if facts.kind is not kind), None)
+        if other is not None:
+            raise BadInput("that plan ended otherwise", where=documents.path, found=other.value, allowed=kind.value)
+        return found
+
+    def _plan(self, kind: MessageKind, which: str, has: Callable[[PlanDocuments], bool]) -> PlanDocuments:
+        known = plan_ids(self._documents, self._policy.cluster)
+        wanted = (
+            known
+            if which.upper() == LATEST
+            else [each for each in [check_document_id(which, where="plan")] if each in known]
+        )
+        for plan_id in wanted:
+            documents = PlanDocuments(self._documents, self._policy.cluster, plan_id)
+            if has(documents):
+                return documents
+        raise self._nothing(kind, which, known)
+
+    def _drift(self, which: str) -> DriftReport:
+        documents = DriftDocuments(self._documents, self._policy.cluster)
+        if which.upper() == LATEST:
+            report = documents.last_report()
+        else:
+            report = next(iter(reversed(documents.reports_about(check_document_id(which, where="audit")))), None)
+        if report is None:
+            raise self._nothing(MessageKind.DRIFT_FOUND, which, [])
+        return report
+
+    def _event(self, kind: MessageKind, which: str, suffixes: Sequence[str]) -> Any:
+        known = self._events(suffixes)
+        name = _wanted(which, known[::-1])
+        if name is None:
+            raise self._nothing(kind, which, known[::-1])
+        return self._read_event(name)
+
+    def _events(self, suffixes: Sequence[str]) -> list[str]:
+        """What the watch saw of these kinds, the earliest first."""
+        names = self._documents.names(f"{self._policy.cluster}/watch/events")
+        wanted = tuple(f"-{suffix}.json" for suffix in suffixes)
+        return [name.removesuffix(".json") for name in names if name.endswith(wanted)]
+
+    def _read_event(self, name: str) -> Any:
+        return json.loads(self._documents.read(f"{self._policy.cluster}/watch/events/{name}.json"))
+
+    def _nothing(self, kind: MessageKind, which: str, known: Sequence[str]) -> BadInput:
+        return BadInput(
+            f"there is nothing that {kind.value} could be made of",
+            where=f"store {self._documents}, cluster {self._policy.cluster}",
+            found=None if which.upper() == LATEST else which,
+            allowed=", ".join(known[:3]) or None,
+            todo=f"Run redis_ttl.{self._policy.cluster}.{_FIRST[kind]} first, or name another store.",
+        )
+
+
+def _event_prefix(moment: dt.datetime) -> str:
+    """What the names of events since then aren't smaller than."""
+    return f"{moment.astimezone(dt.UTC):%Y%m%dT%H%M%S}"
+
+
+def _wanted(which: str, known: Sequence[str]) -> str | None:
+    """The newest, or the one that is named if there is such; what is known comes newest first."""
+    if which.upper() == LATEST:
+        return known[0] if known else None
+    return next((each for each in known if each == which), None)

@@ -13,6 +13,7 @@ from redis_ttl.adapters.redis_endpoint import endpoint_from_url
 from redis_ttl.cli.main import main
 from redis_ttl.domain.incident import expected_patterns, scaled
 from redis_ttl.domain.incident_families import FAMILIES
+from redis_ttl.domain.message import MessageKind
 from tests.airflow_live import ROOT
 from tests.servers import Server
 from tests.tasks.approval_case import ClusterAudit
@@ -63,4 +64,29 @@ def test_without_an_audit_it_says_what_to_do(
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, "--store", str(tmp_path), "--policy", str(POLICY))
     assert ended.value.code == 2
-    assert "there is no such finished audit" in capsys.readouterr().err
+    assert "nothing that action_required could be made of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+def test_an_example_needs_no_documents(
+    kind: MessageKind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every kind can be looked at before anything has happened."""
+    monkeypatch.setattr("sys.argv", ["redis-ttl", "message", "preview", kind.value, "--example", "--language", "both"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (0, None)
+    assert "luckyus-isales-market" in capsys.readouterr().out
+
+
+def test_documents_need_a_store_and_a_policy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both are asked for, with the way to do without."""
+    monkeypatch.delenv("REDIS_TTL_STORE", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch)
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "no --store and no --policy" in error
+    assert "--example" in error

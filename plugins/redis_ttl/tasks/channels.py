@@ -6,6 +6,7 @@ Nothing here decides what is sent or when. What a channel answers is said as one
 from __future__ import annotations
 
 import smtplib
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from redis_ttl.usecases.message_ports import Envelope
 
 _TIMEOUT_S: Final = 15
+#: By itself the client sends again when a connection breaks, perhaps what has arrived already; we count our tries.
+_NO_RETRIES: Final[list[Any]] = []
 #: What Slack answers when the same message may be taken later.
 _LATER: Final = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
@@ -72,13 +75,13 @@ def _by_bot(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt
         if envelope.is_loud:
             asked["reply_broadcast"] = True
     try:
-        hook = SlackHook(slack_conn_id=envelope.route.connection, timeout=_TIMEOUT_S)
+        hook = SlackHook(slack_conn_id=envelope.route.connection, timeout=_TIMEOUT_S, retry_handlers=_NO_RETRIES)
         answer = hook.call("chat.postMessage", json=asked)
     except SlackApiError as error:
         reason = _slack_reason(error)
         if reason in {"thread_not_found", "invalid_thread_ts", "cannot_reply_to_message"} and "thread_ts" in asked:
             # The first message was deleted, or the channel is another one now: begin anew.
-            return _by_bot(_without_thread(envelope), message, where)
+            return _by_bot(replace(envelope, reply_to=None), message, where)
         status = getattr(error.response, "status_code", 200)
         later = reason in _LATER or status == _TOO_MANY or status >= _SERVER_ERROR
         raise (ChannelUnavailable if later else ChannelRefused)(
@@ -94,12 +97,6 @@ def _by_bot(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt
     )
 
 
-def _without_thread(envelope: Envelope) -> Envelope:
-    from dataclasses import replace
-
-    return replace(envelope, reply_to=None)
-
-
 def _slack_reason(error: SlackApiError) -> str:
     response = error.response
     try:
@@ -110,7 +107,9 @@ def _slack_reason(error: SlackApiError) -> str:
 
 def _by_webhook(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt:
     try:
-        hook = SlackWebhookHook(slack_webhook_conn_id=envelope.route.connection, timeout=_TIMEOUT_S)
+        hook = SlackWebhookHook(
+            slack_webhook_conn_id=envelope.route.connection, timeout=_TIMEOUT_S, retry_handlers=_NO_RETRIES
+        )
         # The client and not the hook's own method: that one says what went wrong in a text only.
         answer = hook.client.send_dict(
             {"text": message.slack_text, "blocks": message.slack_blocks, "unfurl_links": False, "unfurl_media": False}

@@ -1,0 +1,308 @@
+"""Messages: whole texts, the incident's facts, and names that try to act.
+
+``REWRITE_GOLDEN=1`` writes the golden files anew for a person to read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from dataclasses import MISSING, fields, is_dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from redis_ttl.domain.incident_messages import ACTION_REQUIRED, EXAMPLES
+from redis_ttl.domain.message import AnyFacts, BurstDetected, DriftFound, Memory, MessageKind, RunAborted, UnknownFacts
+from redis_ttl.messages import phrases as phrases_package
+from redis_ttl.messages.document import Document
+from redis_ttl.messages.phrases import Phrases, languages, phrases_of
+from redis_ttl.messages.rendering import RenderedMessage, documents_of, render
+from tests.slack_endpoint import problems_of
+
+GOLDEN = Path(__file__).parent / "golden"
+INCIDENT = ACTION_REQUIRED
+LANGUAGES = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}
+FORMS = ("slack.json", "html", "txt", "md")
+
+
+def rendered(facts: AnyFacts = INCIDENT, wanted: str = "both", *, redact: bool = False) -> RenderedMessage:
+    """The message, for a team in Shanghai."""
+    return render(documents_of(facts, languages=LANGUAGES[wanted], timezone="Asia/Shanghai", redacts=redact))
+
+
+def formats(message: RenderedMessage) -> dict[str, str]:
+    """What each file of a message has."""
+    return {
+        "slack.json": json.dumps(
+            {"text": message.slack_text, "blocks": message.slack_blocks}, ensure_ascii=False, indent=1
+        )
+        + "\n",
+        "html": message.email_html,
+        "txt": f"Subject: {message.subject}\n\n{message.email_text}",
+        "md": message.markdown,
+    }
+
+
+@pytest.mark.parametrize("wanted", LANGUAGES)
+@pytest.mark.parametrize("kind", MessageKind)
+def test_the_whole_text_is_the_golden_one(kind: MessageKind, wanted: str) -> None:
+    """Of every kind, in each language and both, as each format."""
+    texts = formats(rendered(EXAMPLES[kind], wanted))
+    for form in FORMS:
+        golden = GOLDEN / kind.value / f"{wanted}.{form}"
+        if os.environ.get("REWRITE_GOLDEN"):
+            golden.parent.mkdir(exist_ok=True)
+            golden.write_text(texts[form])
+        assert texts[form] == golden.read_text(), golden.name
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    """And it says so itself."""
+    assert {kind: facts.kind for kind, facts in EXAMPLES.items()} == {kind: kind for kind in MessageKind}
+
+
+@pytest.mark.parametrize("wanted", LANGUAGES)
+@pytest.mark.parametrize("kind", MessageKind)
+def test_slack_takes_it(kind: MessageKind, wanted: str) -> None:
+    """Its blocks keep the limits that Slack documents, and no text of them pings anybody."""
+    message = rendered(EXAMPLES[kind], wanted)
+    assert problems_of({"text": message.slack_text, "blocks": message.slack_blocks}) == []
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+def test_chinese_is_chinese(kind: MessageKind) -> None:
+    """No English sentence is left in a Chinese message: outside of code, three Latin words in a row are a name or a forgotten phrase."""
+    text = rendered(EXAMPLES[kind], "zh").markdown
+    bare = re.sub(r"```.*?```|`[^`]*`|<[^>]*>|\*\*[^*]*\*\*", "", text, flags=re.DOTALL).replace("next node size", "")
+    assert re.findall(r"[A-Za-z]{2,}(?:\s+[A-Za-z]{2,}){2,}", bare) == []
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+def test_documents_survive_the_store(kind: MessageKind) -> None:
+    """What is written as JSON and read again says the same."""
+    documents = documents_of(EXAMPLES[kind], languages=("en", "zh"), timezone="UTC")
+    read = [Document.from_json(json.loads(json.dumps(document.to_json()))) for document in documents]
+    assert read == list(documents)
+
+
+FACTS = {
+    "both": [
+        "luckyus-isales-market", "87.5%", "2.10 GiB", "2.40 GiB", "2,623,984", "39.2%", "volatile-lfu", "147,111", "177,450",
+        "473", "374,639", "P1", "P2", "2592000", "+135",
+    ],
+    "en": [
+        "MARKETING:COUPON:UNREAD:{userId}", "contact:userGroupLabel:set:{groupId}", "never expires", "60 days", "30 days", "7 days",
+        "90 days", "about 364 days", "26 February 2026", "12 February 2026, 21:57 (UTC+8)", "22:17 (UTC+8)", "5.2 million", "60%",
+        "Once you have agreed", "SET key value EX", "client.expire(key,", "larger cluster",
+    ],
+    "zh": [
+        "exchange:coupon:high:commodity:price:{id}", "contact:last:activity:{contactId}", "永不过期", "60 天", "30 天", "7 天",
+        "90 天", "约 364 天", "2026年2月26日", "2026年2月12日 21:57（UTC+8）", "22:17（UTC+8）", "520 万", "60%", "确认之后",
+        "SET key value EX", "扩容",
+    ],
+}  # fmt: skip
+
+
+class _Words(HTMLParser):
+    """The words of a page, and what its tags are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002  # as in the library
+        self.tags.append(tag)
+
+
+def words_of(page: str) -> _Words:
+    """What a browser would read."""
+    found = _Words()
+    found.feed(page)
+    return found
+
+
+def unmarked(message: RenderedMessage) -> dict[str, str]:
+    """The words of each format, as a person sees them."""
+    slack = "\n".join(block["text"]["text"] for block in message.slack_blocks if "text" in block)
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        slack = slack.replace(entity, character)
+    return {
+        "slack": slack,
+        "html": "".join(words_of(message.email_html).words),
+        "text": message.email_text,
+        "markdown": re.sub(r"\\([^\w\s])", r"\1", message.markdown),
+    }
+
+
+@pytest.mark.parametrize("form", ["slack", "html", "text", "markdown"])
+@pytest.mark.parametrize("wanted", ["en", "zh"])
+def test_every_fact_of_the_incident_is_said(wanted: str, form: str) -> None:
+    """Figures, patterns, TTLs, priorities, what each side does, the burst with its window, the date, the cost."""
+    text = unmarked(rendered(wanted=wanted))[form]
+    missing = [fact for fact in FACTS["both"] + FACTS[wanted] if fact not in text]
+    assert missing == []
+
+
+def test_the_subject_has_priority_cluster_and_deadline() -> None:
+    """In both languages."""
+    assert rendered(wanted="en").subject.startswith("[P1] luckyus-isales-market")
+    assert rendered(wanted="en").subject.endswith("26 February 2026")
+    assert "2026年2月26日" in rendered(wanted="zh").subject
+
+
+def test_names_can_be_left_out() -> None:
+    """Redacted, no format has the name of a key."""
+    for text in formats(rendered(redact=True)).values():
+        assert "20931" not in text
+
+
+NASTY = [
+    "<!channel> <@U024BE7LH> <http://x|y>",
+    "`*_~>&|\\`",
+    "a\u202eb\u200bc\n\n# d\r\n",
+    "</code><script>alert(1)</script>",
+    "[x](javascript:1) ![i](http://x)",
+    "| a | b |\n|---|---|",
+    "键\U0001f600" * 60,
+    "x" * 300,
+    "@channel @here #general",
+    "{pattern} %s ${x}",
+]
+names = st.sampled_from(NASTY) | st.text(max_size=200)
+
+
+def with_names(kind: MessageKind, pattern: str, key: str) -> AnyFacts:
+    """The example of a kind, whose patterns, keys and other words of strangers are these."""
+    facts = EXAMPLES[kind]
+    match facts:
+        case BurstDetected():
+            client = replace(facts.clients[0], name=key or "x", user=pattern, host=key)
+            rows = tuple(replace(row, pattern=pattern, examples=(key,)) for row in facts.patterns)
+            return replace(facts, clients=(client,), jobs=(pattern,), patterns=rows)
+        case RunAborted():
+            return replace(facts, reason=key or "x", by=pattern, patterns=(pattern, key))
+        case DriftFound():
+            rows_ = tuple(replace(row, pattern=pattern, examples=(key,)) for row in facts.findings)
+            return replace(facts, findings=rows_, accepted_by=key)
+        case _:
+            if not hasattr(facts, "rules"):
+                return facts
+            changed = {"pattern": pattern or "x"}
+            if hasattr(facts.rules[0], "examples"):
+                changed["examples"] = (key,)
+            changes = {"rules": tuple(replace(rule, **changed) for rule in facts.rules)}
+            if hasattr(facts, "unknown"):
+                changes["unknown"] = (UnknownFacts(pattern or "x", 1, 1),)
+            return replace(facts, **changes)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.sampled_from(MessageKind), names, names)
+def test_no_name_acts_in_any_format(kind: MessageKind, pattern: str, key: str) -> None:
+    """Whatever a name is made of: no mention, no tag, no link, no broken table, and within Slack's limits."""
+    message, usual = rendered(with_names(kind, pattern, key)), rendered(with_names(kind, "x", "y"))
+    assert words_of(message.email_html).tags == words_of(usual.email_html).tags
+    assert problems_of({"text": message.slack_text, "blocks": message.slack_blocks}) == []
+    for block in message.slack_blocks:
+        if block["type"] == "section":
+            assert block["text"]["verbatim"] is True
+            assert block["text"]["text"].count("`") % 2 == 0
+    tables = [line for line in message.markdown.splitlines() if line.startswith("|")]
+    assert len(tables) == sum(line.startswith("|") for line in usual.markdown.splitlines())
+    assert len(message.markdown.splitlines()) == len(usual.markdown.splitlines())
+    assert not re.search(
+        "[\u202a-\u202e\u2066-\u2069\u200b]", message.email_text + message.markdown + message.slack_text
+    )
+
+
+def test_long_tables_are_counted_not_cut() -> None:
+    """Two hundred rules fit into Slack, and those that aren't shown are said to be there."""
+    many = tuple(replace(INCIDENT.rules[0], pattern=f"{'p' * 100}:{number}:{{id}}") for number in range(200))
+    message = rendered(replace(INCIDENT, rules=many), "en")
+    texts = [block["text"]["text"] for block in message.slack_blocks if block["type"] == "section"]
+    shown = sum(len(re.findall(r"`p+:\d+:\{id\}`\n {5}", text)) for text in texts)
+    left = [int(found) for text in texts for found in re.findall(r"… \+(\d+)", text)]
+    assert shown + sum(left) == 200
+    assert message.email_html.count("<tr>") > 200
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_language_fills_every_sentence(language: str) -> None:
+    """Each phrase has the placeholders that English has, and none is empty."""
+    english, other = sentences(phrases_of("en")), sentences(phrases_of(language))
+    assert english.keys() == other.keys()
+    for name, template in english.items():
+        assert set(re.findall(r"\{\w+\}", template)) == set(re.findall(r"\{\w+\}", other[name])), name
+        assert other[name].strip(), name
+
+
+def sentences(phrases: object, before: str = "") -> dict[str, str]:
+    """All sentences of a language by their names."""
+    found: dict[str, str] = {}
+    for field in fields(phrases):  # type: ignore[arg-type]
+        value = getattr(phrases, field.name)
+        if isinstance(value, str):
+            found[f"{before}{field.name}"] = value
+        elif is_dataclass(value):
+            found |= sentences(value, f"{before}{field.name}.")
+    return found
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+def test_a_kind_has_phrases(kind: MessageKind) -> None:
+    """A language that forgets a kind of message can't be made: its phrases have no default."""
+    own = next(field for field in fields(Phrases) if field.name == kind.value)
+    assert own.default is MISSING
+    assert own.default_factory is MISSING
+
+
+def test_a_third_language_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With a file of phrases beside the others, messages are written in it; nothing else changes."""
+    source = Path(str(phrases_package.__file__)).parent / "en.py"
+    (tmp_path / "xx.py").write_text(source.read_text().replace("What we see", "Ce que nous voyons"))
+    monkeypatch.setattr(phrases_package, "__path__", [*phrases_package.__path__, str(tmp_path)])
+    try:
+        assert "xx" in languages()
+        message = render(documents_of(INCIDENT, languages=["xx"], timezone="UTC"))
+        assert "Ce que nous voyons" in message.markdown
+        assert 'lang="xx"' in message.email_html
+    finally:
+        sys.modules.pop("redis_ttl.messages.phrases.xx", None)
+    with pytest.raises(LookupError, match="no phrases for the language 'yy'"):
+        phrases_of("yy")
+    assert isinstance(phrases_package, ModuleType)
+
+
+def test_without_a_limit_a_policy_or_a_cost_it_says_less() -> None:
+    """What isn't known isn't said, and nothing is left hanging."""
+    bare = replace(
+        INCIDENT,
+        memory=Memory(1_000),
+        eviction_policy=None,
+        cost=None,
+        burst=None,
+        unknown=(),
+        deadline=None,
+    )
+    text = rendered(bare, "en").email_text
+    assert "the server has no limit" in text
+    assert "isn't known to us" in text
+    assert "larger cluster" not in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize(("policy", "words"), [("noeviction", "writes fail"), ("allkeys-lru", "keys of any kind")])
+def test_what_happens_when_memory_runs_out(policy: str, words: str) -> None:
+    """By the server's policy."""
+    assert words in rendered(replace(INCIDENT, eviction_policy=policy), "en").email_text

@@ -24,11 +24,6 @@ def remediation_result_document(facts: RemediationResult, speech: Speech) -> Doc
     ]
     if missed:
         parts.append(Paragraph(say(own.missed, keys=strong(phrases.count(missed)))))
-    if wiped:
-        parts += [
-            Heading(phrases.you_heading),
-            Paragraph(say(own.wiped, keys=strong(phrases.count(wiped)))),
-        ]
     parts.append(
         Paragraph(
             say(
@@ -55,6 +50,11 @@ def remediation_result_document(facts: RemediationResult, speech: Speech) -> Doc
         parts.append(Paragraph(undo))
     if facts.approved_by:
         parts.append(Paragraph(say(own.approved, names=speech.names(facts.approved_by))))
+    if wiped:
+        parts += [
+            Heading(phrases.you_heading),
+            Paragraph(say(own.wiped, keys=strong(phrases.count(wiped)))),
+        ]
     if facts.link is not None:
         parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
     template = own.title_missed if missed else own.title

@@ -224,7 +224,7 @@ class SlackEndpoint:
     def _has_channel(self, channel: str) -> bool:
         if self.channels is None:
             return bool(channel.removeprefix("#"))
-        return channel.removeprefix("#") in {name.removeprefix("#") for name in self.channels}
+        return _channel_id(channel) in {_channel_id(name) for name in self.channels}
 
     def _keep(self, path: str, payload: dict[str, Any]) -> None:
         self.received.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from redis_ttl.messages.as_markdown import as_markdown, as_text
 from redis_ttl.messages.as_slack import as_blocks, as_fallback
 from redis_ttl.messages.burst_detected import burst_detected_document
 from redis_ttl.messages.drift_found import drift_found_document
+from redis_ttl.messages.figures import printable
 from redis_ttl.messages.memory_level import memory_level_document
 from redis_ttl.messages.phrases import phrases_of
 from redis_ttl.messages.remediation_result import remediation_result_document
@@ -60,9 +61,11 @@ def documents_of(
     Raises `LookupError` for a language that there are no phrases of.
     """
     zone = ZoneInfo(timezone)
-    return tuple(
+    documents = (
         _document(facts, Speech(language, phrases_of(language), zone, redacts=redacts)) for language in languages
     )
+    # A title becomes a line of a mail's head.
+    return tuple(replace(document, title=printable(document.title)) for document in documents)
 
 
 def digest_title(count: int, languages: Sequence[str]) -> str:

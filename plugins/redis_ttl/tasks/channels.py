@@ -140,6 +140,7 @@ class _TwoPartMail(SmtpHook):
 
 def _by_mail(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt:
     hook = _TwoPartMail(smtp_conn_id=envelope.route.connection)
+    hook.get_connection(envelope.route.connection)  # says that there is none as the other hooks do
     try:
         with hook:
             if not hook.from_email:

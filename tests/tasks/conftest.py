@@ -4,6 +4,7 @@ import.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -58,6 +59,8 @@ class LiveTests:
 
     airflow: LiveAirflow
     policies: Path
+    own_dags: Path
+    """DAG files beside the project's, as a user would have them."""
 
     @property
     def store(self) -> Path:
@@ -81,10 +84,23 @@ class LiveTests:
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTests]:
     """One running Airflow for all live tests."""
     folder = tmp_path_factory.mktemp("live")
-    policies = folder / "policies"
+    policies, own_dags = folder / "policies", folder / "dags"
     policies.mkdir()
-    with LiveAirflow(folder / "airflow", {"REDIS_TTL_POLICIES": str(policies)}) as airflow:
-        yield LiveTests(airflow, policies)
+    own_dags.mkdir()
+    bundles = [
+        {
+            "name": path.parent.name,
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(path), "refresh_interval": 3},
+        }
+        for path in (ROOT / "dags", own_dags)
+    ]
+    env = {
+        "REDIS_TTL_POLICIES": str(policies),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+    }
+    with LiveAirflow(folder / "airflow", env) as airflow:
+        yield LiveTests(airflow, policies, own_dags)
 
 
 _BROWSER_FLAGS = [

@@ -33,6 +33,8 @@ class Finished:
     report: str
     comparison: str
     folder: Path
+    message: Path | None
+    """What the owner would be told, if there was a connection to tell it over; None where it was told before."""
 
 
 class FirstAudit:
@@ -63,7 +65,13 @@ class FirstAudit:
         audit = read_json(folder / "audit.json")
         if not isinstance(audit, dict):
             raise DemoFailed(f"the audit succeeded, and left no document in {folder}")
-        return Finished(run_id, read_text(folder / "report.md"), compared(audit, loaded), folder)
+        return Finished(
+            run_id, read_text(folder / "report.md"), compared(audit, loaded), folder, self._message(audit_id)
+        )
+
+    def _message(self, audit_id: str) -> Path | None:
+        outbox = (self._home.store / CLUSTER / "messages").glob("*/*/message.md")
+        return next((path for path in outbox if audit_id in read_text(path)), None)
 
     def _audits(self) -> set[Path]:
         return set((self._home.store / CLUSTER / "audits").glob("*"))

@@ -166,6 +166,8 @@ class Demo:
         self._display.line()
         self._display.line(done.comparison)
         self._display.line(f"The audit's documents: {done.folder}")
+        if done.message is not None:
+            self._display.line(f"What the owner is told: {done.message} (no Slack, no mail here)")
         self._display.line(f"Its page in Airflow:   {self._airflow.url}/dags/{DAG_ID}/runs/{quote(done.run_id)}")
 
     def _show_what_next(self) -> None:
@@ -180,7 +182,9 @@ class Demo:
             "    the run, its task `scan_shard`: the shards, each with its range and its progress\n"
             "    Trigger, at the top right: the form, to audit again with another load or sampling\n"
             "The same audit in a terminal:\n"
-            f"    {self._redis_ttl()} audit {self._valkey.url} --policy {POLICY}"
+            f"    {self._redis_ttl()} audit {self._valkey.url} --policy {POLICY}\n"
+            "What its owner is told, in both languages, as Slack blocks or as a mail:\n"
+            f"    {self._redis_ttl()} message preview action_required --store {self._home.store} --policy {POLICY} --language both"
         )
 
     def _redis_ttl(self) -> Path:

@@ -77,7 +77,8 @@ at one node. Otherwise clear it.
 """
 
 REPORT: Final = """\
-Prints the report to this task's log; its return value is the headline.
+Prints the report to this task's log, and tells the owners what concerns them: once, not every night. Its log says what was
+sent to whom, and where the message is. Its return value is the headline.
 
-**If it fails:** the audit itself is complete and in the store. Clear this task.
+**If it fails:** the audit itself is complete and in the store. Clear this task. A message that can't be sent doesn't fail it.
 """

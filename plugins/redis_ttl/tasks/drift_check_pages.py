@@ -18,7 +18,8 @@ Runs after each finished audit. Compares its keys without TTL, one by one, with 
 
 **It is red. What now?** The log of `compare` names each pattern, its owner, how many keys are new, since when, and some of them.
 
-1. **Tell the owner.** Something writes keys without a TTL; only they can change that.
+1. **See that the owner knows.** They were told, if the policy says how they are reached (the log has it): something writes keys
+   without a TTL, and only they can change that.
 2. **Remediate** with `redis_ttl.{policy.cluster}.remediate` once a rule says which TTL.
 3. **Or accept**: trigger this DAG with *Accept what is there* and a reason. Your user name and the reason are kept, and what
    is there is the baseline from then on. An overdue rule isn't accepted that way: change its `due` in the policy.

@@ -59,8 +59,8 @@ Prints the plan, its digest, and where to approve it.
 """
 
 APPROVE_PLAN: Final = """\
-Shows the plan and waits for **Approve** or **Reject** under *Required Actions*. It holds no worker while it waits. No answer in
-time means no.
+Shows the plan, tells the owners of its rules where to answer, and waits for **Approve** or **Reject** under *Required Actions*.
+It holds no worker while it waits. No answer in time means no.
 
 **If it is red:** the plan was rejected, or nobody answered. To ask again, clear this task with its downstream tasks.
 """
@@ -99,5 +99,6 @@ Looks at every key once more: what has our expiry, what has none and why. **Miss
 """
 
 REPORT: Final = """\
-Prints the report, also of a run that was stopped or aborted, and fails then. It is in the store as well.
+Prints the report, also of a run that was stopped or aborted, and fails then. It is in the store as well. Tells the owners how it
+ended.
 """

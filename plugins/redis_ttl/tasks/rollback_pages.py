@@ -51,7 +51,7 @@ continue those of the plan*, read the option *Not the same servers any more* in 
 """
 
 VERIFY: Final = """\
-Asks for every key of the journal once more, and says per rule how many still have our expiry.
+Asks for every key of the journal once more, says per rule how many still have our expiry, and tells the owners.
 
 **If it fails:** keys still have our expiry after a real run. Somebody is writing them again: see that the remediation
 has stopped, then clear `load_journal` with its downstream tasks.

@@ -23,6 +23,8 @@ next change.
 interval, their TTLs, the clients that write (name, user, host, last command), the commands called since the look before, and the
 DAG runs and declared jobs of that time.
 
+The owner of the cluster is told of each change, and every look sends what other tasks had to leave (see its log).
+
 **It is red with another error.** The server or the store can't be reached; the next run looks again.
 
 **Too many alarms, or too few.** Thresholds are `memory`, `no_ttl` and `watch` of the policy.

@@ -306,3 +306,22 @@ def test_without_a_limit_a_policy_or_a_cost_it_says_less() -> None:
 def test_what_happens_when_memory_runs_out(policy: str, words: str) -> None:
     """By the server's policy."""
     assert words in rendered(replace(INCIDENT, eviction_policy=policy), "en").email_text
+
+
+def test_what_is_agreed_is_not_asked_again() -> None:
+    """With every rule signed off nobody is asked to say yes; with some of them, those are marked."""
+    agreed = tuple(replace(rule, signed_off=True) for rule in INCIDENT.rules)
+    everything = rendered(replace(INCIDENT, rules=agreed), "en").email_text
+    assert "Once you have agreed" not in everything
+    assert "Answer here" not in everything
+    assert everything.count("days, agreed") == 4
+    some = rendered(replace(INCIDENT, rules=(*agreed[:1], *INCIDENT.rules[1:])), "en").email_text
+    assert "Once you have agreed" in some
+    assert some.count("days, agreed") == 1
+
+
+def test_without_a_link_it_says_where_to_answer() -> None:
+    """An Airflow that doesn't know its own address is found by the DAG and its task."""
+    text = rendered(replace(EXAMPLES[MessageKind.APPROVAL_REQUESTED], link=None), "both").email_text
+    assert "DAG redis_ttl.luckyus-isales-market.remediate, task approve_plan" in text
+    assert "任务 approve_plan" in text

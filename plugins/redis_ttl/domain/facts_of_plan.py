@@ -48,6 +48,7 @@ def approval_requested(
                 plan_id=plan.plan_id,
                 digest=plan.digest,
                 request_id=request.request_id,
+                gate=request.gate,
                 requested_at=request.requested_at,
                 answer_by=(asked + dt.timedelta(seconds=policy.remediation.approval_timeout_s)).isoformat(),
                 rules=tuple(

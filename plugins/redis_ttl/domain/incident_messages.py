@@ -126,6 +126,7 @@ EXAMPLES: Final[Mapping[MessageKind, AnyFacts]] = {
         plan_id=_PLAN,
         digest="d41d8cd98f00b204e9800998ecf8427ed41d8cd98f00b204e9800998ecf8427e",
         request_id="5f3a9c0d1e2b",
+        gate="approve_plan",
         requested_at="2026-02-20T19:06:00+00:00",
         answer_by="2026-02-21T19:06:00+00:00",
         rules=(

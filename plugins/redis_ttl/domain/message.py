@@ -207,7 +207,8 @@ class PlannedFacts:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested:
-    """A plan waits for its approval. ``rules`` are the owner's, ``plan_keys`` counts those of all. ``answer_by`` is the end of its time.
+    """A plan waits for its approval. ``rules`` are the owner's, ``plan_keys`` counts those of all. ``answer_by`` is the end of its time,
+    ``gate`` the task that waits.
 
     ``peak`` is the memory forecast while TTLs are set, ``expiries_per_s`` the worst second of what expires later.
     """
@@ -217,6 +218,7 @@ class ApprovalRequested:
     plan_id: str
     digest: str
     request_id: str
+    gate: str
     requested_at: str
     answer_by: str
     rules: tuple[PlannedFacts, ...]

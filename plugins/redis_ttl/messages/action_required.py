@@ -50,7 +50,7 @@ def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
     warn = f"{100 * facts.memory_warn_ratio:.3g}%"
     parts += [
         Heading(own.we_heading),
-        Bullets((say(own.we_apply), say(own.we_watch, warn=warn))),
+        Bullets((say(own.we_apply_agreed if _is_agreed(facts) else own.we_apply), say(own.we_watch, warn=warn))),
         Heading(phrases.you_heading),
         *_asked(facts, speech),
     ]
@@ -96,13 +96,23 @@ def _rules(facts: ActionRequired, speech: Speech) -> Table:
             (name(rule.pattern),),
             say(phrases.count(rule.concerned_keys)),
             _now(rule, speech),
-            (strong(phrases.duration(rule.ttl_s)),),
+            _proposed(rule, speech),
             say("" if rule.size_bytes is None else size(rule.size_bytes)),
             say(rule.priority),
         )
         for rule in facts.rules
     )
     return Table(header, rows, right=(1, 4))
+
+
+def _is_agreed(facts: ActionRequired) -> bool:
+    """Whether nothing is left to be agreed: what is there can be changed, and the code must be."""
+    return bool(facts.rules) and all(rule.signed_off for rule in facts.rules)
+
+
+def _proposed(rule: RuleFacts, speech: Speech) -> Line:
+    duration = strong(speech.phrases.duration(rule.ttl_s))
+    return say(speech.phrases.action_required.agreed, duration=duration) if rule.signed_off else (duration,)
 
 
 def _now(rule: RuleFacts, speech: Speech) -> Line:
@@ -133,7 +143,8 @@ def _asked(facts: ActionRequired, speech: Speech) -> list[Part]:
     parts: list[Part] = []
     if facts.rules:
         first = facts.rules[0]
-        parts.append(Bullets((say(own.you_review),)))
+        if not _is_agreed(facts):
+            parts.append(Bullets((say(own.you_review),)))
         change = say(
             own.you_change,
             pattern=name(first.pattern),

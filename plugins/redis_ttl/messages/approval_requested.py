@@ -32,7 +32,10 @@ def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Doc
     phrases, own = speech.phrases, speech.phrases.approval_requested
     parts: list[Part] = [Paragraph(say(phrases.greeting, owner=strong(facts.owner))), Paragraph(say(own.intro))]
     followed = None if facts.link is None else address(facts.link)
-    if followed is not None:
+    if followed is None:
+        where = {"dag": name(f"redis_ttl.{facts.cluster}.remediate"), "gate": name(facts.gate)}
+        parts.append(Paragraph(say(own.where, **where)))
+    else:
         parts.append(Button(own.button, followed))
     parts.append(Paragraph(say(own.until, moment=strong(speech.moment(facts.answer_by)))))
     if facts.approvers:

@@ -53,12 +53,16 @@ def send(envelope: Envelope) -> Receipt:
                 return _by_mail(envelope, message, where)
             case _:
                 assert_never(envelope.route.kind)
+    except (ChannelRefused, ChannelUnavailable):
+        raise
     except AirflowNotFoundException as error:
         raise ChannelRefused(
             "there is no such connection, or it has no token",
             where=where,
             todo="Create it under Admin > Connections, or take its id out of the policy's messages.",
         ) from error
+    except Exception as error:  # whatever a provider raises: one message mustn't keep those after it from being sent
+        raise ChannelUnavailable(f"the message can't be sent ({_text(error)})", where=where) from error
 
 
 def _by_bot(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt:

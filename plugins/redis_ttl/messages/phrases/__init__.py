@@ -30,12 +30,14 @@ class ActionRequiredPhrases:
     never: str
     about: str
     mixed: str
+    agreed: str
     freed: str
     unknown_heading: str
     unknown_intro: str
     others: str
     we_heading: str
     we_apply: str
+    we_apply_agreed: str
     we_watch: str
     you_review: str
     you_change: str
@@ -63,6 +65,7 @@ class ApprovalRequestedPhrases:
     expiries: str
     undo: str
     button: str
+    where: str
     until: str
     approvers: str
     plan: str

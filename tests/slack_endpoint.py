@@ -55,6 +55,9 @@ MAX_URL = 3000
 MAX_VALUE = 2000
 MAX_LABEL = 75
 _STYLES = ("primary", "danger")
+# https://docs.slack.dev/reference/block-kit/blocks/rich-text-block, and the models of slack_sdk: sections, lists, preformatted text
+# and quotes, made of pieces that say what they are.
+_RICH_STYLES = {"bold", "italic", "strike", "code"}
 
 # https://docs.slack.dev/messaging/formatting-message-text: `&`, `<` and `>` are control characters; `<!...>`, `<@...>`
 # and `<#...>` mention, `<http...>` and `<http...|text>` link, and URLs with spaces break.
@@ -248,6 +251,24 @@ class SlackEndpoint:
         return _Answer(status, error)
 
 
+def words_of_blocks(blocks: list[dict[str, Any]]) -> str:
+    """All words of a message's blocks as a reader sees them: lists and preformatted text on lines of their own."""
+    lines = []
+    for block in blocks:
+        match block["type"]:
+            case "header" | "section":
+                lines.append(block["text"]["text"])
+            case "actions":
+                lines += [button["text"]["text"] for button in block["elements"]]
+            case "rich_text":
+                for element in block["elements"]:
+                    sections = element["elements"] if element["type"] == "rich_text_list" else [element]
+                    lines += ["".join(piece["text"] for piece in section["elements"]) for section in sections]
+            case _:
+                pass
+    return "\n".join(lines)
+
+
 def problems_of(payload: dict[str, Any]) -> list[str]:
     """Every reason why that message is not one that Slack shows as it is and that mentions nobody; empty for a good one.
 
@@ -342,6 +363,57 @@ def _actions_problems(where: str, block: dict[str, Any]) -> Iterator[tuple[str, 
         yield from _repetitions(f"{where}/elements", elements, "action_id")
 
 
+def _rich_text_problems(where: str, block: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    width = 0
+    for place, element in _items(f"{where}/elements", block.get("elements", [])):
+        kind = element.get("type") if isinstance(element, dict) else None
+        if kind == "rich_text_list":
+            yield from _field_problems(place, element, {"type", "style", "elements"}, {"indent", "offset", "border"})
+            if element.get("style") not in ("bullet", "ordered"):
+                yield f"{place}/style", "must be bullet or ordered"
+            sections = _items(f"{place}/elements", element.get("elements"))
+        elif kind in ("rich_text_section", "rich_text_preformatted", "rich_text_quote"):
+            sections = [(place, element)]
+        else:
+            yield f"{place}/type", f"unsupported type: {kind}"
+            continue
+        for section_place, section in sections:
+            yield from _field_problems(section_place, section, {"type", "elements"}, {"border"})
+            pieces = _items(f"{section_place}/elements", section.get("elements"))
+            if not pieces:
+                yield f"{section_place}/elements", "must have at least one item"
+            for piece_place, piece in pieces:
+                yield from _piece_problems(piece_place, piece)
+                width += len(str(piece.get("text", "")))
+    if not block.get("elements"):
+        yield f"{where}/elements", "must have at least one item"
+    if width > MAX_TEXT:  # no page of Slack says so: it is the limit of its other texts
+        yield where, f"must be less than {MAX_TEXT + 1} characters"
+
+
+def _piece_problems(where: str, piece: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Text and links. Everything else in rich text mentions, shows or dates something."""
+    kind = piece.get("type")
+    if kind == "link":
+        yield from _field_problems(where, piece, {"type", "url"}, {"text", "style", "unsafe"})
+        if not _is_web_address(piece.get("url")):
+            yield f"{where}/url", "must be a web address"
+    elif kind == "text":
+        yield from _field_problems(where, piece, {"type", "text"}, {"style"})
+    else:
+        yield f"{where}/type", f"unsupported type: {kind}"
+        return
+    if "text" in piece and (not isinstance(piece["text"], str) or not piece["text"]):
+        yield f"{where}/text", "must be more than 0 characters"
+    style = piece.get("style", {})
+    if (
+        not isinstance(style, dict)
+        or not set(style) <= _RICH_STYLES
+        or not all(each is True for each in style.values())
+    ):
+        yield f"{where}/style", "must be flags of bold, italic, strike, code"
+
+
 #: The required fields, the optional fields and the check of each kind of block.
 _BLOCKS: dict[str, tuple[set[str], set[str], Callable[[str, dict[str, Any]], Iterator[tuple[str, str]]]]] = {
     "header": ({"text"}, set(), _header_problems),
@@ -349,6 +421,7 @@ _BLOCKS: dict[str, tuple[set[str], set[str], Callable[[str, dict[str, Any]], Ite
     "divider": (set(), set(), _divider_problems),
     "context": ({"elements"}, set(), _context_problems),
     "actions": ({"elements"}, set(), _actions_problems),
+    "rich_text": ({"elements"}, set(), _rich_text_problems),
 }
 
 

@@ -133,7 +133,18 @@ GOOD_BLOCKS = [
     ),
 ]
 
+
 #: What has a limit: a message by the number that is limited, and the highest number.
+def rich(*pieces: Json, kind: str = "rich_text_section", **more: Any) -> Json:
+    """A block of rich text with one element of these pieces."""
+    return {"type": "rich_text", "elements": [{"type": kind, "elements": list(pieces), **more}]}
+
+
+def word(text: str, **more: Any) -> Json:
+    """A piece of rich text."""
+    return {"type": "text", "text": text, **more}
+
+
 LIMITS: dict[str, tuple[Callable[[int], Json], int]] = {
     "text": (lambda n: {"text": "t" * n}, 40_000),
     "blocks": (lambda n: {"blocks": [{"type": "divider"}] * n}, 50),
@@ -149,6 +160,7 @@ LIMITS: dict[str, tuple[Callable[[int], Json], int]] = {
     "action_id": (lambda n: {"blocks": [actions(button(action_id="a" * n))]}, 255),
     "url": (lambda n: {"blocks": [actions(button(url="https://x/".ljust(n, "u")))]}, 3000),
     "value": (lambda n: {"blocks": [actions(button(value="v" * n))]}, 2000),
+    "rich text": (lambda n: {"blocks": [rich(word("r" * n))]}, 3000),
     "accessibility_label": (lambda n: {"blocks": [actions(button(accessibility_label="l" * n))]}, 75),
     "accessory": (lambda n: {"blocks": [section(accessory=button("b" * n))]}, 75),
     "block_id": (lambda n: {"blocks": [section(block_id="i" * n)]}, 255),
@@ -169,6 +181,27 @@ WRONG: dict[str, tuple[Json, str]] = {
     "a header with markup": ({"blocks": [{"type": "header", "text": mrkdwn("x")}]}, "unsupported type: mrkdwn"),
     "an empty header": ({"blocks": [header(0)]}, "more than 0 characters"),
     "an empty section": ({"blocks": [section("")]}, "more than 0 characters"),
+    "rich text of nothing": ({"blocks": [{"type": "rich_text", "elements": []}]}, "at least one item"),
+    "an empty piece": ({"blocks": [rich(word(""))]}, "more than 0 characters"),
+    "a section without pieces": ({"blocks": [rich()]}, "at least one item"),
+    "a mention": ({"blocks": [rich({"type": "broadcast", "range": "channel"})]}, "unsupported type: broadcast"),
+    "a user": ({"blocks": [rich({"type": "user", "user_id": "U1"})]}, "unsupported type: user"),
+    "a link elsewhere": ({"blocks": [rich({"type": "link", "url": "javascript:1"})]}, "must be a web address"),
+    "an unknown style of words": ({"blocks": [rich(word("x", style={"big": True}))]}, "must be flags"),
+    "an unknown element": ({"blocks": [rich(word("x"), kind="rich_text_table")]}, "unsupported type: rich_text_table"),
+    "a list of an unknown style": (
+        {
+            "blocks": [
+                {
+                    "type": "rich_text",
+                    "elements": [
+                        {"type": "rich_text_list", "style": "dashed", "elements": rich(word("x"))["elements"]}
+                    ],
+                }
+            ]
+        },
+        "must be bullet or ordered",
+    ),
     "a section of nothing": ({"blocks": [{"type": "section"}]}, "needs text or fields"),
     "a section without fields": ({"blocks": [fields(0, 1)]}, "at least one item"),
     "an empty field": ({"blocks": [fields(1, 0)]}, "more than 0 characters"),

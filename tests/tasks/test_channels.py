@@ -147,7 +147,7 @@ def test_a_mail_has_both_parts(mail: MailServer) -> None:
     assert received.rcpt_tos == ["isales@example.com", "lead@example.com"]
     assert message["To"] == "isales@example.com, lead@example.com"
     assert message["Subject"].startswith("[P1] luckyus-isales-market: Redis keys without a TTL")
-    assert "请于 2026年2月26日 前完成改造" in message["Subject"]
+    assert "请于 2026年2月26日前完成改造" in message["Subject"]
     assert message["Message-ID"] == "<isales.audit.0123.1@example.com>"
     assert message["In-Reply-To"] is None
     assert message["Auto-Submitted"] == "auto-generated"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from redis_ttl.domain.drift import DriftKind
-    from redis_ttl.domain.watch import Forecast, Level, Measure, PatternGrowth, WritingClients
+    from redis_ttl.domain.watch import Forecast, Level, Measure, NotKnown, PatternGrowth, WritingClients
 
 
 class MessageKind(StrEnum):
@@ -151,10 +151,10 @@ class ActionRequired:
     memory_critical_ratio: float
     eviction_policy: str | None
     rules: tuple[RuleFacts, ...]
+    deadline: dt.date
     unknown: tuple[UnknownFacts, ...] = ()
     other_unknown_patterns: int = 0
     other_unknown_keys: int = 0
-    deadline: dt.date | None = None
     cost: Cost | None = None
     burst: BurstFacts | None = None
     growth_bytes_per_day: float | None = None
@@ -484,7 +484,7 @@ class BurstDetected:
     patterns: tuple[PatternGrowth, ...] = ()
     clients: tuple[WritingClients, ...] = ()
     jobs: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
+    missing: tuple[NotKnown, ...] = ()
     link: str | None = None
 
     @property

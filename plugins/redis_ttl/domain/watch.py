@@ -408,6 +408,14 @@ class WritingClients:
         return cls(**{**data, "commands": tuple(data["commands"])})
 
 
+class NotKnown(StrEnum):
+    """What couldn't be found out about a burst."""
+
+    AUDIT = "there is no audit to compare with"
+    KEYS = "RANDOMKEY may not be called"
+    CLIENTS = "CLIENT LIST may not be called"
+
+
 @dataclass(frozen=True, slots=True)
 class BurstReport:
     """A burst and what is known of its source. Figures are from the sample before it to the one that found it.
@@ -429,7 +437,7 @@ class BurstReport:
     calls: tuple[tuple[str, int], ...] = ()
     jobs: tuple[str, ...] = ()
     audit_id: str | None = None
-    missing: tuple[str, ...] = ()
+    missing: tuple[NotKnown, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""
@@ -442,7 +450,7 @@ class BurstReport:
             "clients": [each.to_json() for each in self.clients],
             "calls": [list(each) for each in self.calls],
             "jobs": list(self.jobs),
-            "missing": list(self.missing),
+            "missing": [each.value for each in self.missing],
         }
 
     @classmethod
@@ -456,7 +464,7 @@ class BurstReport:
                 "clients": tuple(WritingClients.from_json(each) for each in data["clients"]),
                 "calls": tuple((name, count) for name, count in data["calls"]),
                 "jobs": tuple(data["jobs"]),
-                "missing": tuple(data["missing"]),
+                "missing": tuple(NotKnown(each) for each in data["missing"]),
             }
         )
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
     """The message in one language."""
     phrases, own = speech.phrases, speech.phrases.action_required
-    deadline = "" if facts.deadline is None else phrases.date(facts.deadline)
+    deadline = phrases.date(facts.deadline)
     parts: list[Part] = [
         Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
         Heading(own.see_heading),
@@ -54,9 +54,7 @@ def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
         Heading(phrases.you_heading),
         *_asked(facts, speech),
     ]
-    if deadline:
-        parts.append(Paragraph(say(own.by_when, deadline=strong(deadline))))
-    parts.append(Paragraph(say(own.otherwise)))
+    parts += [Paragraph(say(own.by_when, deadline=strong(deadline))), Paragraph(say(own.otherwise))]
     if facts.cost is not None:
         parts.append(Paragraph(speech.cost(facts.cost)))
     parts.append(Paragraph(say(own.source, audit=name(facts.audit_id), moment=speech.moment(facts.audited_at))))
@@ -173,7 +171,7 @@ def _burst(burst: BurstFacts, speech: Speech) -> Line:
         until=speech.moment(burst.ended_at),
     )
     if burst.clients:
-        line += (*say(" "), *say(own.burst_clients, names=speech.names(burst.clients)))
+        line += (*say(speech.phrases.between_sentences), *say(own.burst_clients, names=speech.names(burst.clients)))
     return line
 
 

@@ -55,7 +55,11 @@ def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Doc
         }
         parts.append(Paragraph(say(own.peak, **figures)))
     parts += [
-        Paragraph(say(own.expiries, rate=_rate(facts.expiries_per_s))),
+        Paragraph(
+            say(own.expiries, rate=f"{facts.expiries_per_s:,.0f}")
+            if facts.expiries_per_s >= 1
+            else say(own.expiries_few)
+        ),
         Paragraph(say(own.undo, duration=strong(phrases.duration(facts.undo_window_s)))),
         Paragraph(say(own.plan, plan=name(facts.plan_id), digest=name(facts.digest[:_DIGEST_SHOWN]))),
     ]
@@ -94,7 +98,3 @@ def _rules(facts: ApprovalRequested, speech: Speech) -> Table:
         for rule in facts.rules
     )
     return Table(header, rows, right=(1, 4))
-
-
-def _rate(per_s: float) -> str:
-    return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.2g}"  # noqa: PLR2004  # two digits say enough

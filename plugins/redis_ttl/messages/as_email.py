@@ -46,12 +46,11 @@ def _part(part: Part) -> str:
             return f'<h2 style="margin:24px 0 8px;font-size:16px">{escape(text)}</h2>'
         case Paragraph(line):
             return f'<p style="{_TEXT}">{_line(line)}</p>'
-        case Bullets(lines, numbered):
-            tag = "ol" if numbered else "ul"
+        case Bullets(lines):
             items = "".join(
                 f'<li style="margin:0 0 6px;font-size:15px;line-height:1.55">{_line(line)}</li>' for line in lines
             )
-            return f'<{tag} style="margin:0 0 10px;padding-left:22px">{items}</{tag}>'
+            return f'<ul style="margin:0 0 10px;padding-left:22px">{items}</ul>'
         case Table():
             return _table(part)
         case Code(lines):

@@ -18,7 +18,7 @@ from redis_ttl.messages.document import (
     Table,
     plain,
 )
-from redis_ttl.messages.figures import code_span
+from redis_ttl.messages.figures import code_span, columns_of
 from redis_ttl.messages.markdown_table import markdown_table
 
 if TYPE_CHECKING:
@@ -51,18 +51,18 @@ def _part(part: Part, words: Callable[[Line], str], heading: str, *, marked: boo
     match part:
         case Heading(text):
             shown = words((Span(text),))
-            return f"{heading}{shown}" if marked else f"{shown}\n{'-' * len(shown)}"
+            return f"{heading}{shown}" if marked else f"{shown}\n{'-' * columns_of(shown)}"
         case Paragraph(line):
             return words(line)
-        case Bullets(lines, numbered):
-            return "\n".join(f"{f'{at}.' if numbered else '-'} {words(line)}" for at, line in enumerate(lines, start=1))
+        case Bullets(lines):
+            return "\n".join(f"- {words(line)}" for line in lines)
         case Table(header, rows, right):
             return markdown_table(header, [[words(cell) for cell in row] for row in rows], right=right)
         case Code(lines):
             return "\n".join(["```", *lines, "```"]) if marked else "\n".join(f"    {line}" for line in lines)
         case Button(text, url):
             pressed = words((Span(text, strong=True),))
-            return f"{pressed}: {words((Span(url, url=url),))}"
+            return f"{pressed}\n{words((Span(url, url=url),))}"
         case _:
             assert_never(part)
 

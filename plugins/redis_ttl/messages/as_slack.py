@@ -1,5 +1,7 @@
-"""A document as Slack blocks (Block Kit), within Slack's documented limits: 50 blocks a message, 150 characters in a header, 3,000
-in a section's text.
+"""A document as Slack blocks (Block Kit), within Slack's documented limits: 50 blocks a message, 150 characters in a header.
+
+Words go into rich text, whose pieces say what they are, and not into Slack's markup: nothing in them is parsed, so no name can mention
+somebody or make a link, and bold words need no spaces around them, which Chinese doesn't have.
 
 Slack's tables scroll sideways on a telephone, so a row becomes a line of its own: the name first, its figures below it. What
 doesn't fit is counted and said, never left out in silence.
@@ -27,85 +29,96 @@ if TYPE_CHECKING:
 
 MOST_BLOCKS: Final = 50
 HEADER_WIDTH: Final = 150
-SECTION_WIDTH: Final = 3_000
+#: Of one block of rich text. Slack documents no limit for it; this is that of its other texts.
+BLOCK_WIDTH: Final = 3_000
 _BUTTON_WIDTH: Final = 75
 #: Of a table; more are summed up in a last line.
 _ROWS_SHOWN: Final = 15
+#: Of a daily summary; of more only the titles are shown.
+_DOCUMENTS_SHOWN: Final = 10
+_INDENT: Final = "\n     "
+#: The fallback text is markup, and is only shown where blocks can't be: a character that looks alike takes the place of what has no escape.
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-#: What marks up in Slack and has no escape: a character that looks alike takes its place. In names only the backtick is marked up.
 _MARKS: Final = str.maketrans({"*": "\u2217", "_": "\uff3f", "~": "\u223c", "`": "\u02cb"})
 
 
 def as_blocks(documents: Sequence[Document]) -> list[dict[str, Any]]:
     """The blocks of one message that has all documents."""
+    shown, titles = documents[:_DOCUMENTS_SHOWN], documents[_DOCUMENTS_SHOWN:]
+    # Each with a divider before it, and two blocks for the titles of what isn't shown.
+    room = (MOST_BLOCKS - (2 if titles else 0)) // len(shown) - 1
     blocks: list[dict[str, Any]] = []
-    room = MOST_BLOCKS // len(documents)
-    for number, document in enumerate(documents):
+    for document in shown:
         own = list(_blocks(document))
-        if number:
-            blocks.append({"type": "divider"})
-        if len(own) > room - 1:
-            left = len(own) - (room - 2)
-            own = [*own[: room - 2], _section(f"… +{left}")]
-        blocks += own
+        if len(own) > room:
+            own = [*own[: room - 1], _rich_text([_section([_text(f"… +{len(own) - room + 1}")])])]
+        blocks += [*([{"type": "divider"}] if blocks else []), *own]
+    if titles:
+        listed = [_section([_text(document.title)]) for document in titles]
+        blocks += [{"type": "divider"}, _rich_text([_list(listed)])]
     return blocks
 
 
 def as_fallback(subject: str) -> str:
     """What a notification shows."""
-    return _escaped(subject)
+    for character, escape in _ESCAPES.items():
+        subject = subject.replace(character, escape)
+    return subject.translate(_MARKS)
 
 
 def _blocks(document: Document) -> Iterator[dict[str, Any]]:
     yield {"type": "header", "text": {"type": "plain_text", "text": _cut(document.title, HEADER_WIDTH), "emoji": False}}
-    text = ""
+    elements: list[dict[str, Any]] = []
+    width = 0
     for part in document.parts:
         # A heading begins a block of its own, so that Slack sets it apart.
-        if text and isinstance(part, Heading | Button):
-            yield _section(text)
-            text = ""
+        if elements and isinstance(part, Heading | Button):
+            yield _rich_text(elements)
+            elements, width = [], 0
         if isinstance(part, Button):
             yield _button(part)
             continue
-        for piece in _pieces(part):
-            if text and len(text) + len(piece) + 1 > SECTION_WIDTH:
-                yield _section(text)
-                text = ""
-            text = f"{text}\n{piece}" if text else piece
-    if text:
-        yield _section(text)
+        for element in _elements(part):
+            taken = _width(element)
+            if elements and width + taken > BLOCK_WIDTH:
+                yield _rich_text(elements)
+                elements, width = [], 0
+            elements.append(element)
+            width += taken
+    if elements:
+        yield _rich_text(elements)
 
 
-def _pieces(part: Heading | Paragraph | Bullets | Table | Code) -> list[str]:
-    """What may not be torn apart."""
+def _elements(part: Heading | Paragraph | Bullets | Table | Code) -> list[dict[str, Any]]:
+    """What a part is made of, as pieces that may not be torn apart."""
     match part:
         case Heading(text):
-            return [f"*{_escaped(text)}*"]
+            return [_section([_text(text, bold=True)])]
         case Paragraph(line):
-            return [_line(line)]
-        case Bullets(lines, numbered):
-            return [f"{f'{at}.' if numbered else '•'} {_line(line)}" for at, line in enumerate(lines, start=1)]
+            return [_section(_line(line))]
+        case Bullets(lines):
+            return [_list([_section(_line(line))]) for line in lines]
         case Table():
             return _rows(part)
         case Code(lines):
-            code = "\n".join(_escape_entities(line).replace("`", "\u02cb") for line in lines)
-            return [f"```{code}```"]
+            return [{"type": "rich_text_preformatted", "elements": [_text("\n".join(lines))]}]
         case _:
             assert_never(part)
 
 
-def _rows(table: Table) -> list[str]:
+def _rows(table: Table) -> list[dict[str, Any]]:
     """A piece for each row, as many as are shown, and how many are left."""
     rows = []
     for row in table.rows[:_ROWS_SHOWN]:
-        figures = [
-            f"{_escaped(title)} {_line(cell)}"
-            for title, cell in zip(table.header[1:], row[1:], strict=True)
-            if plain(cell)
-        ]
-        rows.append(f"{_line(row[0])}\n     {' · '.join(figures)}")
+        pieces = _line(row[0])
+        before = _INDENT
+        for title, cell in zip(table.header[1:], row[1:], strict=True):
+            if plain(cell):
+                pieces += [_text(f"{before}{title} "), *_line(cell)]
+                before = " · "
+        rows.append(_section(pieces))
     left = len(table.rows) - len(rows)
-    return [*rows, f"… +{left}"] if left else rows
+    return [*rows, _section([_text(f"… +{left}")])] if left else rows
 
 
 def _button(button: Button) -> dict[str, Any]:
@@ -113,33 +126,45 @@ def _button(button: Button) -> dict[str, Any]:
     return {"type": "actions", "elements": [{"type": "button", "text": text, "url": button.url, "style": "primary"}]}
 
 
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": _cut(text, SECTION_WIDTH), "verbatim": True}}
+def _rich_text(elements: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A block of these; lines after each other are one section, as Slack's own editor makes them, and bullets one list."""
+    joined: list[dict[str, Any]] = []
+    for element in elements:
+        last = joined[-1] if joined else None
+        if last is None or last["type"] != element["type"] or element["type"] == "rich_text_preformatted":
+            joined.append({**element, "elements": [*element["elements"]]})
+            continue
+        between = [_text("\n")] if element["type"] == "rich_text_section" else []
+        last["elements"] += [*between, *element["elements"]]
+    return {"type": "rich_text", "elements": joined}
 
 
-def _line(line: Line) -> str:
-    return "".join(_span(span) for span in line)
+def _section(pieces: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "rich_text_section", "elements": pieces}
 
 
-def _span(span: Span) -> str:
-    if span.name:
-        # Between backticks nothing is markup but a backtick. A mention is `<!channel>`, which is escaped; plain `@channel` is
-        # one only where Slack is told to look for it, which `verbatim` tells it not to.
-        return f"`{_escape_entities(span.text).replace('`', chr(0x02CB))}`"
+def _list(sections: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "rich_text_list", "style": "bullet", "elements": sections}
+
+
+def _line(line: Line) -> list[dict[str, Any]]:
+    return [_span(span) for span in line if span.text]
+
+
+def _span(span: Span) -> dict[str, Any]:
     if span.url is not None:
-        return f"<{_escape_entities(span.url)}>"
-    escaped = _escaped(span.text)
-    return f"*{escaped}*" if span.strong and escaped.strip() else escaped
+        return {"type": "link", "url": span.url, "text": span.text}
+    return _text(span.text, bold=span.strong, code=span.name)
 
 
-def _escaped(text: str) -> str:
-    return _escape_entities(text).translate(_MARKS)
+def _text(text: str, *, bold: bool = False, code: bool = False) -> dict[str, Any]:
+    style = {name: True for name, has in (("bold", bold), ("code", code)) if has}
+    return {"type": "text", "text": text, **({"style": style} if style else {})}
 
 
-def _escape_entities(text: str) -> str:
-    for character, escape in _ESCAPES.items():
-        text = text.replace(character, escape)
-    return text
+def _width(element: dict[str, Any]) -> int:
+    """The characters of an element and of all in it."""
+    return len(element.get("text", "")) + sum(_width(each) for each in element.get("elements", ()))
 
 
 def _cut(text: str, width: int) -> str:

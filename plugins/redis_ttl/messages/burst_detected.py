@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
+from redis_ttl.domain.watch import NotKnown
 from redis_ttl.messages.document import (
     Bullets,
     Document,
@@ -21,6 +22,8 @@ from redis_ttl.messages.figures import ratio, size
 from redis_ttl.messages.speech import CRITICAL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis_ttl.domain.message import BurstDetected
     from redis_ttl.domain.watch import PatternGrowth, WritingClients
     from redis_ttl.messages.speech import Speech
@@ -47,16 +50,12 @@ def burst_detected_document(facts: BurstDetected, speech: Speech) -> Document:
         shown = facts.patterns[:_SHOWN]
         parts += [Paragraph(line) for line in speech.examples(row.examples[0] for row in shown if row.examples)]
     if facts.clients:
-        parts += [
-            Heading(own.clients_heading),
-            Bullets(tuple(_client(client, speech) for client in facts.clients[:_SHOWN])),
-        ]
+        clients = [_client(client, speech) for client in facts.clients]
+        parts += [Heading(own.clients_heading), _bullets(clients, speech)]
     if facts.jobs:
-        jobs: list[Line] = [(name(job),) for job in facts.jobs[:_SHOWN]]
-        if len(facts.jobs) > _SHOWN:
-            jobs.append(say(own.jobs_more, number=phrases.count(len(facts.jobs) - _SHOWN)))
-        parts += [Heading(own.jobs_heading), Bullets(tuple(jobs))]
-    parts += [Paragraph(say(own.missing, what=name(what))) for what in facts.missing]
+        jobs: list[Line] = [(name(job),) for job in facts.jobs]
+        parts += [Heading(own.jobs_heading), _bullets(jobs, speech)]
+    parts += [Paragraph(say(_missing(what, speech))) for what in facts.missing]
     parts += [
         Heading(phrases.you_heading),
         Bullets((say(own.do_stop), say(own.do_tell), say(own.do_ttl))),
@@ -66,6 +65,26 @@ def burst_detected_document(facts: BurstDetected, speech: Speech) -> Document:
     figures = {"keys": phrases.rounded(facts.keys), "since": speech.moment(facts.since)}
     title = own.title.format(cluster=facts.cluster, **figures)
     return Document(speech.language, title, CRITICAL, tuple(parts))
+
+
+def _bullets(lines: Sequence[Line], speech: Speech) -> Bullets:
+    """As many as are shown, and how many more there are."""
+    left = len(lines) - _SHOWN
+    more = [say(speech.phrases.and_more, number=speech.phrases.count(left))] if left > 0 else []
+    return Bullets((*lines[:_SHOWN], *more))
+
+
+def _missing(what: NotKnown, speech: Speech) -> str:
+    own = speech.phrases.burst_detected
+    match what:
+        case NotKnown.AUDIT:
+            return own.no_audit
+        case NotKnown.KEYS:
+            return own.no_randomkey
+        case NotKnown.CLIENTS:
+            return own.no_client_list
+        case _:
+            assert_never(what)
 
 
 def _patterns(facts: BurstDetected, speech: Speech) -> Table:

@@ -52,10 +52,9 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """Lines that belong together; ``numbered`` when their order means something."""
+    """Lines that belong together."""
 
     lines: tuple[Line, ...]
-    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +116,8 @@ def _part_to_json(part: Part) -> dict[str, Any]:
             return {"heading": text}
         case Paragraph(line):
             return {"paragraph": _line_to_json(line)}
-        case Bullets(lines, numbered):
-            return {"bullets": [_line_to_json(line) for line in lines], "numbered": numbered}
+        case Bullets(lines):
+            return {"bullets": [_line_to_json(line) for line in lines]}
         case Table(header, rows, right):
             cells = [[_line_to_json(cell) for cell in row] for row in rows]
             return {"table": cells, "header": list(header), "right": list(right)}
@@ -136,7 +135,7 @@ def _part_from_json(data: dict[str, Any]) -> Part:
     if "paragraph" in data:
         return Paragraph(_line_from_json(data["paragraph"]))
     if "bullets" in data:
-        return Bullets(tuple(_line_from_json(line) for line in data["bullets"]), data["numbered"])
+        return Bullets(tuple(_line_from_json(line) for line in data["bullets"]))
     if "table" in data:
         rows = tuple(tuple(_line_from_json(cell) for cell in row) for row in data["table"])
         return Table(tuple(data["header"]), rows, tuple(data["right"]))
@@ -160,8 +159,8 @@ def _line_from_json(data: list[Any]) -> Line:
 
 
 def name(text: str) -> Span:
-    """A name in which nothing acts, cut when it is too long."""
-    return Span(printable(text, _NAME_WIDTH), name=True)
+    """A name in which nothing acts, cut when it is too long; a key's may be empty."""
+    return Span(printable(text, _NAME_WIDTH) or '""', name=True)
 
 
 def strong(text: str) -> Span:

@@ -20,14 +20,18 @@ _DAY_S = 86_400
 def memory_level_document(facts: MemoryLevel, speech: Speech) -> Document:
     """The message in one language."""
     phrases, own = speech.phrases, speech.phrases.memory_level
-    parts: list[Part] = [
-        Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
-        Paragraph(speech.memory(facts.cluster, facts.memory, facts.at)),
-        Paragraph(speech.no_ttl(facts.no_ttl_keys, facts.keys)),
-    ]
+    memory = speech.memory(facts.cluster, facts.memory, facts.at)
+    no_ttl = speech.no_ttl(facts.no_ttl_keys, facts.keys)
+    told, other = (memory, no_ttl) if facts.measure is Measure.MEMORY else (no_ttl, memory)
     if facts.threshold_ratio is not None:
         template = own.above if facts.is_worse else own.below
-        parts.append(Paragraph(say(template, threshold=f"{100 * facts.threshold_ratio:.3g}%")))
+        threshold = say(template, threshold=f"{100 * facts.threshold_ratio:.3g}%")
+        told = (*told, *say(phrases.between_sentences), *threshold)
+    parts: list[Part] = [
+        Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
+        Paragraph(told),
+        Paragraph(other),
+    ]
     if facts.is_worse:
         parts.append(Paragraph(speech.eviction(facts.eviction_policy)))
     if facts.forecast is not None:
@@ -40,7 +44,7 @@ def memory_level_document(facts: MemoryLevel, speech: Speech) -> Document:
     if facts.link is not None:
         parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
     title = _title(facts, speech).format(cluster=facts.cluster, ratio=ratio(facts.ratio))
-    accent = GOOD if not facts.is_worse else CRITICAL if facts.level is Level.CRITICAL else WARNING
+    accent = GOOD if facts.level is Level.OK else CRITICAL if facts.level is Level.CRITICAL else WARNING
     return Document(speech.language, title, accent, tuple(parts))
 
 
@@ -49,7 +53,7 @@ def _title(facts: MemoryLevel, speech: Speech) -> str:
     if facts.measure is Measure.NO_TTL:
         return own.title_no_ttl_warn if facts.is_worse else own.title_no_ttl_ok
     if not facts.is_worse:
-        return own.title_memory_ok
+        return own.title_memory_ok if facts.level is Level.OK else own.title_memory_less
     return own.title_memory_critical if facts.level is Level.CRITICAL else own.title_memory_warn
 
 

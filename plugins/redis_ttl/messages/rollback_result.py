@@ -40,5 +40,8 @@ def rollback_result_document(facts: RollbackResult, speech: Speech) -> Document:
     if facts.link is not None:
         parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
     restored = sum(rule.restored for rule in facts.rules)
-    title = own.title.format(cluster=facts.cluster, keys=phrases.count(restored))
+    figures = {"cluster": facts.cluster, "keys": phrases.count(restored)}
+    title = (
+        own.title_left.format(**figures, left=phrases.count(facts.left)) if facts.left else own.title.format(**figures)
+    )
     return Document(speech.language, title, CRITICAL if facts.left else NEUTRAL, tuple(parts))

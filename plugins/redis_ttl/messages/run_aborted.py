@@ -36,7 +36,7 @@ def run_aborted_document(facts: RunAborted, speech: Speech) -> Document:
         parts.append(Paragraph(say(own.changed, **figures)))
     else:
         parts.append(Paragraph(say(own.nothing)))
-    parts.append(Paragraph(say(own.patterns, names=speech.names(facts.patterns[:_PATTERNS]))))
+    parts.append(Paragraph(say(own.patterns, names=speech.names(facts.patterns, most=_PATTERNS))))
     remediate, rollback = (name(f"redis_ttl.{facts.cluster}.{job}") for job in ("remediate", "rollback"))
     if facts.changed_keys:
         parts += [

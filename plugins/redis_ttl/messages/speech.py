@@ -10,7 +10,7 @@ from redis_ttl.messages.document import Line, Span, name, names, say, strong
 from redis_ttl.messages.figures import ratio, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from zoneinfo import ZoneInfo
 
     from redis_ttl.domain.message import Cost, Memory
@@ -75,7 +75,7 @@ class Speech:
 
     def cost(self, cost: Cost) -> Line:
         """What it costs not to act."""
-        figures: dict[str, Span | str] = {"cost": strong(f"+{cost.usd_per_month:g}")}
+        figures: dict[str, Span | str] = {"cost": strong(f"{cost.usd_per_month:g}")}
         if cost.note is None:
             return say(self.phrases.cost, **figures)
         return say(self.phrases.cost_noted, note=cost.note, **figures)
@@ -85,9 +85,11 @@ class Speech:
         some = list(keys)[:_EXAMPLES]
         return [] if self.redacts or not some else [say(self.phrases.examples, names=self.names(some))]
 
-    def names(self, texts: Iterable[str]) -> Line:
-        """Several names in a row."""
-        return names(texts, self.phrases.between)
+    def names(self, texts: Sequence[str], *, most: int = 20) -> Line:
+        """Several names in a row; of more than are shown it says how many."""
+        shown = names(texts[:most], self.phrases.between)
+        left = len(texts) - most
+        return (*shown, *say(self.phrases.and_more, number=self.phrases.count(left))) if left > 0 else shown
 
     def _local(self, text: str) -> dt.datetime:
         return dt.datetime.fromisoformat(text).astimezone(self.zone)

@@ -20,6 +20,7 @@ from redis_ttl.domain.watch import (
     LevelChange,
     LevelState,
     Measure,
+    NotKnown,
     Oddity,
     PatternGrowth,
     Point,
@@ -166,13 +167,13 @@ def _probe(policy: Policy, tools: WatchTools, before: Sample, now: Sample) -> Bu
     audited = tools.audited()
     audit_id, known = audited if audited is not None else (None, {})
     if audited is None:
-        missing.append("there is no audit to compare with")
+        missing.append(NotKnown.AUDIT)
     sampled = tools.redis.random_patterns(now, PROBED_KEYS, known)
     if sampled is None:
-        missing.append("RANDOMKEY may not be called")
+        missing.append(NotKnown.KEYS)
     clients = tools.redis.writing_clients(now)
     if clients is None:
-        missing.append("CLIENT LIST may not be called")
+        missing.append(NotKnown.CLIENTS)
     apart_s = (now.moment - before.moment).total_seconds()
     return BurstReport(
         cluster=policy.cluster,

@@ -63,6 +63,7 @@ class ApprovalRequestedPhrases:
     whole_plan: str
     peak: str
     expiries: str
+    expiries_few: str
     undo: str
     button: str
     where: str
@@ -99,6 +100,7 @@ class RollbackResultPhrases:
     """``rollback_result``."""
 
     title: str
+    title_left: str
     intro: str
     column_journalled: str
     column_restored: str
@@ -138,6 +140,7 @@ class MemoryLevelPhrases:
 
     title_memory_critical: str
     title_memory_warn: str
+    title_memory_less: str
     title_memory_ok: str
     title_no_ttl_warn: str
     title_no_ttl_ok: str
@@ -169,8 +172,9 @@ class BurstDetectedPhrases:
     client: str
     client_unnamed: str
     jobs_heading: str
-    jobs_more: str
-    missing: str
+    no_audit: str
+    no_randomkey: str
+    no_client_list: str
     do_stop: str
     do_tell: str
     do_ttl: str
@@ -209,6 +213,9 @@ class Phrases:
     """To the minute, with the zone."""
     between: str
     """Between names in a row."""
+    between_sentences: str
+    and_more: str
+    """After names of which not all are shown."""
 
     greeting: str
     memory: str

@@ -336,3 +336,10 @@ def test_a_long_summary_fits() -> None:
     words = words_of_blocks(message.slack_blocks)
     assert all(words.count(document.title) == 4 for document in documents)
     assert message.email_html.count("<h1") == 32
+
+
+@pytest.mark.parametrize("timezone", ["America/New_York", "Pacific/Kiritimati"])
+def test_a_day_is_a_day_everywhere(timezone: str) -> None:
+    """The date that a rule names is not moved by the reader's clock."""
+    facts = EXAMPLES[MessageKind.DRIFT_FOUND]
+    assert "28 February 2026" in render(documents_of(facts, languages=("en",), timezone=timezone)).email_text

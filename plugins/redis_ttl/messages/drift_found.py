@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, assert_never
 
 from redis_ttl.domain.drift import DriftKind
@@ -104,7 +105,8 @@ def _asked(cause: DriftKind, facts: DriftFound, speech: Speech) -> Line:
             return say(own.do_rule_missing)
         case DriftKind.OVERDUE:
             days = sorted({row.due for row in facts.findings if row.cause is cause and row.due is not None})
-            dates = speech.phrases.between.join(speech.date(day) for day in days)
+            # Days of the policy's calendar, and nobody's clock moves them.
+            dates = speech.phrases.between.join(speech.phrases.date(dt.date.fromisoformat(day)) for day in days)
             return say(own.do_overdue, dates=dates)
         case _:
             assert_never(cause)

@@ -1,10 +1,11 @@
 """Fixtures that every test may use: real servers, each started once for the whole run and emptied before every test
-that asks for it.
+that asks for it; and a real browser.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ from tests.servers import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from playwright.sync_api import Page
 
 _KINDS = {kind.name: kind for kind in (VALKEY, REDIS_7, REDIS_62)}
 
@@ -133,3 +136,32 @@ def _empty(servers: dict[str, Server], kind: ServerKind) -> Server:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 0)
     return server
+
+
+_BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+_BROWSER_FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """A page of a real browser."""
+    from playwright.sync_api import expect, sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium; .ci/run installs one")
+        pytest.skip("no Chromium (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_BROWSER_FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1500})
+        page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
+        yield page
+        browser.close()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,35 +100,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTests]:
     }
     with LiveAirflow(folder / "airflow", env) as airflow:
         yield LiveTests(airflow, policies, own_dags)
-
-
-_BROWSER_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-_BROWSER_FLAGS += ["--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A page of a real browser."""
-    from playwright.sync_api import expect, sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium; .ci/run installs one")
-        pytest.skip("no Chromium (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_BROWSER_FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1500})
-        page.set_default_timeout(30_000)
-        expect.set_options(timeout=30_000)
-        yield page
-        browser.close()
 
 
 def log_in(page: Page, user: str, password: str) -> None:

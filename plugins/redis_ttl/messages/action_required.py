@@ -54,7 +54,7 @@ def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
         Heading(phrases.you_heading),
         *_asked(facts, speech),
     ]
-    parts += [Paragraph(say(own.by_when, deadline=strong(deadline))), Paragraph(say(own.otherwise))]
+    parts += [Heading(own.by_when.format(deadline=deadline)), Paragraph(say(own.otherwise))]
     if facts.cost is not None:
         parts.append(Paragraph(speech.cost(facts.cost)))
     parts.append(Paragraph(say(own.source, audit=name(facts.audit_id), moment=speech.moment(facts.audited_at))))
@@ -179,13 +179,13 @@ def _at_write(ttl_s: int) -> tuple[str, ...]:
     """One line for each idiom: redis-cli, redis-py, Jedis, Lettuce, go-redis, node-redis."""
     return (
         f"SET key value EX {ttl_s}",
-        f"client.set(key, value, ex={ttl_s})                          # redis-py",
-        f"jedis.setex(key, {ttl_s}, value);                           // Jedis",
-        f"commands.setex(key, {ttl_s}, value);                        // Lettuce",
-        f"rdb.Set(ctx, key, value, {ttl_s}*time.Second)               // go-redis",
-        f"await client.set(key, value, {{ EX: {ttl_s} }});              // node-redis",
+        f"client.set(key, value, ex={ttl_s})  # redis-py",
+        f"jedis.setex(key, {ttl_s}, value);  // Jedis",
+        f"commands.setex(key, {ttl_s}, value);  // Lettuce",
+        f"rdb.Set(ctx, key, value, {ttl_s}*time.Second)  // go-redis",
+        f"await client.set(key, value, {{ EX: {ttl_s} }});  // node-redis",
     )
 
 
 def _after_write(ttl_s: int) -> tuple[str, ...]:
-    return (f"EXPIRE key {ttl_s}", f"client.expire(key, {ttl_s})                                 # redis-py")
+    return (f"EXPIRE key {ttl_s}", f"client.expire(key, {ttl_s})  # redis-py")

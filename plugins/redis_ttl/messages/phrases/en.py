@@ -94,7 +94,7 @@ PHRASES: Final = Phrases(
         you_burst="Find out what wrote about {keys} keys {pattern} between {since} and {until}: a campaign, a job, a deployment?",
         burst_clients="Clients that were writing then: {names}.",
         you_own="Tell us the owner and the TTL of the patterns that no rule speaks of.",
-        by_when="By {deadline}.",
+        by_when="By {deadline}",
         otherwise="If nothing changes, memory runs out more often: keys that are still needed are evicted, or writes fail.",
         source="From audit {audit} of {moment}.",
     ),

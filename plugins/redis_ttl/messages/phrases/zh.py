@@ -98,7 +98,7 @@ PHRASES: Final = Phrases(
         you_burst="排查 {pattern} 键突增的来源：{since}至 {until}新增约 {keys}，是营销活动、定时任务，还是某次发布？",
         burst_clients="当时正在写入的客户端：{names}。",
         you_own="告诉我们未配置规则的键归哪个团队负责、需要保留多久。",
-        by_when="截止日期：{deadline}（含当日）。",
+        by_when="截止日期：{deadline}（含当日）",
         otherwise="如不处理，内存告警会越来越频繁，最终导致仍在使用的数据被淘汰，或者写入失败。",
         source="数据来源：审计 {audit}，{moment}。",
     ),

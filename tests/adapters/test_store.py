@@ -63,3 +63,25 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "root").write_text("a file")
     with pytest.raises(StoreProblem, match=r"root.*can't be written.*REDIS_TTL_STORE"):
         Store(tmp_path / "root").write("a/b", b"data")
+
+
+def test_a_folder_that_empties_takes_new_documents(tmp_path: Path) -> None:
+    """Whoever removes a folder's last document takes the folder with it, and disturbs nobody who writes there just then."""
+    store = Store(tmp_path)
+    mistakes: list[Exception] = []
+
+    def come_and_go(name: str) -> None:
+        try:
+            for number in range(150):
+                store.write(f"pending/{name}-{number}", b"x")
+                store.remove(f"pending/{name}-{number}")
+        except StoreProblem as error:
+            mistakes.append(error)
+
+    workers = [threading.Thread(target=come_and_go, args=(name,)) for name in "abc"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert mistakes == []
+    assert list(tmp_path.iterdir()) == []

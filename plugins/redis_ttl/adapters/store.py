@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from redis_ttl.domain.errors import StoreProblem
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What file systems without hard links answer.
 _NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
+#: How often a folder that others keep removing is made anew.
+_FOLDER_TRIES: Final = 100
 
 
 class StorePath(Protocol):
@@ -106,8 +109,9 @@ class Store:
         place = self._place(path)
         try:
             place.unlink(missing_ok=True)
-            if isinstance(place, Path) and not any(place.parent.iterdir()):
-                place.parent.rmdir()
+            if isinstance(place, Path):
+                with suppress(OSError):  # not empty, or somebody else was faster
+                    place.parent.rmdir()
         except _failures_of(place) as error:
             raise StoreProblem(f"the document can't be removed ({_reason(error)})", where=str(place)) from error
 
@@ -129,21 +133,35 @@ class Store:
 
 
 def _write_file(place: Path, data: bytes) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     try:
-        with draft.open("xb") as file:
+        with _open_draft(draft) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         _publish(draft, place)
     finally:
         draft.unlink(missing_ok=True)
-    folder = os.open(place.parent, os.O_RDONLY)
+    try:
+        folder = os.open(place.parent, os.O_RDONLY)
+    except FileNotFoundError:
+        return  # somebody has removed the document since, and its folder with it
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _open_draft(draft: Path) -> IO[bytes]:
+    """The new file, in a folder that may be made for it; whoever empties that one meanwhile may remove it."""
+    for _ in range(_FOLDER_TRIES):
+        try:
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            return draft.open("xb")
+        except (FileNotFoundError, FileExistsError):  # the latter when it goes while mkdir looks at what is in its way
+            continue
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    return draft.open("xb")
 
 
 def _publish(draft: Path, place: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -73,6 +74,53 @@ class Receipt:
     thread: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """That a message went over a route: alone or with others (``in_digest``), under which id, and whether below an earlier one."""
+
+    receipt: Receipt
+    route: Route
+    message_id: str
+    is_reply: bool = False
+    in_digest: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            **asdict(self.receipt),
+            "route": self.route.to_json(),
+            "message_id": self.message_id,
+            "is_reply": self.is_reply,
+            "in_digest": self.in_digest,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Sent:
+        """What :meth:`to_json` wrote."""
+        receipt = Receipt(data["at"], data["channel"], data["thread"])
+        return cls(receipt, Route.from_json(data["route"]), data["message_id"], data["is_reply"], data["in_digest"])
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """That an attempt failed, and when the next one is; ``again_at`` None gives the route up."""
+
+    at: dt.datetime
+    why: str
+    again_at: dt.datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        again = None if self.again_at is None else self.again_at.isoformat()
+        return {"at": self.at.isoformat(), "why": self.why, "again_at": again}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Failure:
+        """What :meth:`to_json` wrote."""
+        again = None if data["again_at"] is None else dt.datetime.fromisoformat(data["again_at"])
+        return cls(dt.datetime.fromisoformat(data["at"]), data["why"], again)
+
+
 class Why(StrEnum):
     """What makes a message news."""
 
@@ -130,18 +178,32 @@ def why_news(items: Iterable[str], told: Iterable[Told], now: dt.datetime, remin
 
 def due_at(urgency: Urgency, contact: Owner, policy: Policy, now: dt.datetime) -> dt.datetime:
     """When it may be sent: at once, when the contact's quiet hours end, or with the contact's next digest."""
-    local = now.astimezone(ZoneInfo(policy.timezone_of(contact)))
     match urgency:
         case Urgency.CRITICAL:
             return now
         case Urgency.NORMAL:
-            ends = None if contact.quiet_hours is None else contact.quiet_hours.ends_after(local)
-            return now if ends is None else ends.astimezone(dt.UTC)
+            return quiet_until(contact, policy, now) or now
         case Urgency.SMALL:
-            digest = dt.datetime.combine(local.date(), policy.messages.digest_at, local.tzinfo)
-            return (digest if digest >= local else digest + dt.timedelta(days=1)).astimezone(dt.UTC)
+            digest = _next_digest(ZoneInfo(policy.timezone_of(contact)), policy.messages.digest_at, now)
+            return quiet_until(contact, policy, digest) or digest
         case _:
             assert_never(urgency)
+
+
+def quiet_until(contact: Owner, policy: Policy, moment: dt.datetime) -> dt.datetime | None:
+    """When the contact's quiet hours end that this moment lies in; None outside of them."""
+    if contact.quiet_hours is None:
+        return None
+    ends = contact.quiet_hours.ends_after(moment.astimezone(ZoneInfo(policy.timezone_of(contact))))
+    return None if ends is None else ends.astimezone(dt.UTC)
+
+
+def _next_digest(zone: ZoneInfo, at: dt.time, now: dt.datetime) -> dt.datetime:
+    """The next moment at which the zone's clock shows that time: compared as moments, as a clock may show a time twice."""
+    today = now.astimezone(zone).date()
+    days = (dt.datetime.combine(today + dt.timedelta(days=number), at, zone) for number in range(2))
+    first, second = (day.astimezone(dt.UTC) for day in days)
+    return first if first >= now else second
 
 
 def retry_at(attempt: int, now: dt.datetime) -> dt.datetime | None:
@@ -151,6 +213,6 @@ def retry_at(attempt: int, now: dt.datetime) -> dt.datetime | None:
 
 def folder_of(owner: str, thread: str) -> str:
     """The name of a thread's folder: readable, and different for different threads."""
-    digest = hashlib.sha256(f"{owner}\n{thread}".encode()).hexdigest()[:10]
+    digest = hashlib.sha256(json.dumps([owner, thread]).encode()).hexdigest()[:10]
     parts = (_NOT_IN_NAMES.sub("_", text).strip("_")[:_NAME_WIDTH] for text in (owner, thread))
     return ".".join([*(part for part in parts if part), digest])

@@ -67,7 +67,8 @@ class QuietHours:
         else:
             quiet = now >= self.begin or now < self.end
             day += dt.timedelta(days=1 if now >= self.begin else 0)
-        return dt.datetime.combine(day, self.end, moment.tzinfo) if quiet else None
+        # An hour that the clock shows twice: from within the second one they end in the second one.
+        return dt.datetime.combine(day, self.end, moment.tzinfo).replace(fold=moment.fold) if quiet else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from redis_ttl.domain.delivery import Receipt, Route, Told
+from redis_ttl.domain.delivery import Failure, Route, Sent, Told
 from redis_ttl.domain.errors import StoreProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis_ttl.usecases.message_ports import MessageStore
 
 MESSAGE_SCHEMA: Final = "redis_ttl.message/1"
@@ -64,9 +66,9 @@ class MessageDocuments:
         self._documents = documents
         self.path = f"{cluster}/messages"
 
-    def told(self, thread: str) -> list[Told]:
-        """What a thread has told, the earliest first."""
-        found = (self.message(thread, number) for number in self.numbers(thread)[-_LATEST:])
+    def told(self, thread: str, numbers: Sequence[int]) -> list[Told]:
+        """What these messages of a thread, in their order, have told; of many the last ones."""
+        found = (self.message(thread, number) for number in numbers[-_LATEST:])
         return [Told(dt.datetime.fromisoformat(each["at"]), tuple(each["items"])) for each in found]
 
     def numbers(self, thread: str) -> list[int]:
@@ -108,7 +110,12 @@ class MessageDocuments:
     def route_of(self, pending: Pending) -> Route | None:
         """The route that was marked; None when the mark is gone."""
         path = f"{self.path}/pending/{pending.file}"
-        return Route.from_json(json.loads(self._documents.read(path))) if self._documents.exists(path) else None
+        try:
+            return Route.from_json(json.loads(self._documents.read(path)))
+        except StoreProblem:
+            if self._documents.exists(path):
+                raise
+            return None  # somebody else was faster
 
     def remove_pending(self, pending: Pending) -> None:
         """It was sent, or given up."""
@@ -121,21 +128,30 @@ class MessageDocuments:
             return None
         return dt.datetime.fromisoformat(json.loads(self._documents.read(path))["at"])
 
-    def receipt(self, thread: str, number: int, route: str) -> Receipt | None:
-        """What a channel said of a message that it took; None when it hasn't taken it."""
+    def sent(self, thread: str, number: int, route: str) -> Sent | None:
+        """How a message went over a channel; None when that hasn't taken it."""
         path = f"{self.folder(thread, number)}/{route}-sent.json"
-        return Receipt(**json.loads(self._documents.read(path))) if self._documents.exists(path) else None
+        return Sent.from_json(json.loads(self._documents.read(path))) if self._documents.exists(path) else None
 
-    def write_receipt(self, pending: Pending, receipt: Receipt) -> None:
+    def write_sent(self, pending: Pending, sent: Sent) -> None:
         """A channel has taken it."""
-        data = {"at": receipt.at, "channel": receipt.channel, "thread": receipt.thread}
-        self._create(f"{self.folder(pending.thread, pending.number)}/{pending.route}-sent.json", data)
+        self._create(f"{self.folder(pending.thread, pending.number)}/{pending.route}-sent.json", sent.to_json())
 
-    def write_failure(self, pending: Pending, at: dt.datetime, why: str, again_at: dt.datetime | None) -> None:
-        """A channel hasn't taken it; ``again_at`` None gives it up."""
+    def failure(self, pending: Pending) -> Failure | None:
+        """What came of an attempt that failed; None when it hasn't."""
         path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-failed-{pending.attempt}.json"
-        again = None if again_at is None else again_at.isoformat()
-        self._create(path, {"at": at.isoformat(), "why": why, "again_at": again})
+        return Failure.from_json(json.loads(self._documents.read(path))) if self._documents.exists(path) else None
+
+    def write_failure(self, pending: Pending, failure: Failure) -> Failure:
+        """A channel hasn't taken it; what holds of that attempt, which is what was written first."""
+        path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-failed-{pending.attempt}.json"
+        return failure if self._create(path, failure.to_json()) else self.failure(pending) or failure
+
+    def is_given_up(self, thread: str, number: int, route: str) -> bool:
+        """Whether nobody will try that route again."""
+        folder, prefix = self.folder(thread, number), f"{route}-failed-"
+        failed = (name for name in self._documents.names(folder) if name.startswith(prefix))
+        return any(json.loads(self._documents.read(f"{folder}/{name}"))["again_at"] is None for name in failed)
 
     def _create(self, path: str, data: Any) -> bool:
         """Write a document unless it is there; whether it wasn't."""

@@ -8,15 +8,18 @@ and our writing that down: a worker that dies just then sends it again, under th
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.delivery import (
     THREAD_LASTS,
+    Failure,
     Receipt,
     Route,
+    Sent,
     due_at,
     folder_of,
+    quiet_until,
     reach,
     retry_at,
     routes_to,
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 #: A sender that has said nothing for so long is dead.
 _CLAIM_LASTS: Final = dt.timedelta(minutes=10)
+#: Who has marked a message and not written it within so long never will.
+_MARK_LASTS: Final = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,12 @@ def post_message(owner: Owner, facts: AnyFacts, tools: MessageTools) -> Post:
     thread = folder_of(facts.owner, facts.thread)
     while True:
         now = tools.clock.now()
-        why = why_news(facts.items, documents.told(thread), now, policy.messages.remind_after_s)
+        # Listed once: a message that somebody adds after this has the number that we try to write.
+        numbers = documents.numbers(thread)
+        why = why_news(facts.items, documents.told(thread, numbers), now, policy.messages.remind_after_s)
         if why is None:
             return Post(facts.kind, facts.owner, contact.team, None, None, (), None)
-        number = max(documents.numbers(thread), default=0) + 1
+        number = max(numbers, default=0) + 1
         due = due_at(facts.urgency, contact, policy, now)
         composed = tools.compose(facts, contact)
         for route in routes:
@@ -103,6 +110,7 @@ def post_message(owner: Owner, facts: AnyFacts, tools: MessageTools) -> Post:
             "to": contact.team,
             "urgency": facts.urgency.value,
             "at": now.isoformat(),
+            "due": due.isoformat(),
             "why": why.value,
             "items": list(facts.items),
             "routes": [route.name for route in routes],
@@ -120,128 +128,193 @@ def has_due_messages(documents: MessageStore, cluster: str, now: dt.datetime) ->
 
 def deliver_due(tools: MessageTools) -> list[Delivery]:
     """Send everything that is due. Channels that fail make entries of the result, not errors."""
-    documents = MessageDocuments(tools.documents, tools.policy.cluster)
-    now = tools.clock.now()
-    due = [each for each in documents.pending() if each.due <= now]
-    done: list[Delivery] = []
-    digests: dict[tuple[str, str], list[_Parcel]] = {}
-    for pending in due:
-        parcel = _parcel(pending, documents, now)
-        if parcel is None:
-            continue
-        if parcel.urgency is Urgency.SMALL:
-            digests.setdefault((parcel.to, pending.route), []).append(parcel)
-        else:
-            done.append(_send([parcel], documents, tools))
-    done += [_send(parcels, documents, tools) for parcels in digests.values()]
-    return done
+    return _Round(tools).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """A pending message that is ours to send."""
+    """A message that is due over one route."""
 
     pending: Pending
     route: Route
-    to: str
-    urgency: Urgency
-    documents: Sequence[object]
+    message: Any
+
+    @property
+    def urgency(self) -> Urgency:
+        return Urgency(self.message["urgency"])
+
+    @property
+    def digest(self) -> tuple[str | None, Route]:
+        """What it shares with the small messages that go together with it: the contact, and the way to it."""
+        return (None if self.route.is_fallback else self.message["to"], self.route)
 
 
-def _parcel(pending: Pending, documents: MessageDocuments, now: dt.datetime) -> _Parcel | None:
-    """Claim it; None when it isn't there, was sent, or is being sent by somebody else."""
-    route = documents.route_of(pending)
-    if route is None:
-        return None
-    if not documents.has_message(pending.thread, pending.number):
-        # Whoever wrote the mark may be about to write the message.
-        if now - pending.due > _CLAIM_LASTS:
-            documents.remove_pending(pending)
-        return None
-    if documents.receipt(pending.thread, pending.number, pending.route) is not None:
-        documents.remove_pending(pending)
-        return None
-    claimed_at = documents.claim(pending, now)
-    if claimed_at is not None:
-        if now - claimed_at > _CLAIM_LASTS:
-            again = Pending(now, pending.route, pending.thread, pending.number, pending.attempt + 1)
-            documents.write_pending(again, route)
-            documents.remove_pending(pending)
-            return _parcel(again, documents, now)
-        return None
-    message = documents.message(pending.thread, pending.number)
-    return _Parcel(pending, route, message["to"], Urgency(message["urgency"]), message["documents"])
+class _Round:
+    """One worker's round through what is due."""
 
+    def __init__(self, tools: MessageTools) -> None:
+        self._tools = tools
+        self._documents = MessageDocuments(tools.documents, tools.policy.cluster)
+        self._done: list[Delivery] = []
 
-def _send(parcels: Sequence[_Parcel], documents: MessageDocuments, tools: MessageTools) -> Delivery:
-    """Send one message, or several small ones as one."""
-    first = parcels[0]
-    paths = tuple(documents.folder(each.pending.thread, each.pending.number) for each in parcels)
-    envelope = Envelope(
-        route=first.route,
-        documents=[document for each in parcels for document in each.documents],
-        message_id=_message_id(first.pending.thread, first.pending.number),
-        count=len(parcels),
-        reply_to=None if len(parcels) > 1 else _reply_to(first, documents, tools.clock.now()),
-        is_loud=first.urgency is Urgency.CRITICAL,
-    )
-    try:
-        receipt = tools.send(envelope)
-    except (ChannelRefused, ChannelUnavailable) as error:
-        return _failed(parcels, paths, error, documents, tools)
-    for each in parcels:
-        documents.write_receipt(each.pending, receipt)
-        documents.remove_pending(each.pending)
-    return Delivery(first.route, paths)
+    def run(self) -> list[Delivery]:
+        now = self._tools.clock.now()
+        digests: dict[tuple[str | None, Route], list[_Parcel]] = {}
+        for pending in self._documents.pending():
+            parcel = self._parcel(pending, now) if pending.due <= now else None
+            if parcel is None:
+                continue
+            if parcel.urgency is Urgency.SMALL:
+                digests.setdefault(parcel.digest, []).append(parcel)
+            else:
+                self._send([parcel])
+        for parcels in digests.values():
+            self._send(parcels)
+        return self._done
 
-
-def _reply_to(parcel: _Parcel, documents: MessageDocuments, now: dt.datetime) -> tuple[Receipt, str] | None:
-    """The first message of the thread that this channel has taken, unless it lies too far back."""
-    thread = parcel.pending.thread
-    for number in documents.numbers(thread):
-        if number >= parcel.pending.number:
+    def _parcel(self, pending: Pending, now: dt.datetime) -> _Parcel | None:
+        """What is marked, if it has to be sent now; marks that mean nothing are removed."""
+        documents = self._documents
+        route = documents.route_of(pending)
+        if route is None:
             return None
-        receipt = documents.receipt(thread, number, parcel.pending.route)
-        if receipt is not None and now - dt.datetime.fromisoformat(receipt.at) < THREAD_LASTS:
-            return receipt, _message_id(thread, number)
-    return None
+        if not documents.has_message(pending.thread, pending.number):
+            # Whoever wrote the mark may be about to write the message.
+            if now - pending.due > _MARK_LASTS:
+                documents.remove_pending(pending)
+            return None
+        parcel = _Parcel(pending, route, documents.message(pending.thread, pending.number))
+        if _is_stray(parcel) or documents.sent(pending.thread, pending.number, pending.route) is not None:
+            documents.remove_pending(pending)
+            return None
+        return None if self._is_quiet(parcel, now) else parcel
 
-
-def _failed(
-    parcels: Sequence[_Parcel],
-    paths: tuple[str, ...],
-    error: ChannelRefused | ChannelUnavailable,
-    documents: MessageDocuments,
-    tools: MessageTools,
-) -> Delivery:
-    """Mark it for another attempt, or give it up and turn to the fallback contact."""
-    now, route = tools.clock.now(), parcels[0].route
-    again_at = retry_at(parcels[0].pending.attempt, now) if error.retryable else None
-    for each in parcels:
-        pending = each.pending
-        documents.write_failure(pending, now, str(error), again_at)
-        if again_at is not None:
-            again = Pending(again_at, pending.route, pending.thread, pending.number, pending.attempt + 1)
-            documents.write_pending(again, route)
+    def _is_quiet(self, parcel: _Parcel, now: dt.datetime) -> bool:
+        """Whether its contact isn't to be disturbed: what was due before quiet hours may be sent, or tried again, within them."""
+        policy = self._tools.policy
+        if parcel.route.is_fallback:
+            contact = policy.messages.fallback
         else:
-            _fall_back(each, documents, tools, now)
-        documents.remove_pending(pending)
-    return Delivery(route, paths, str(error), again_at)
+            teams = (policy.owner, *policy.owners)
+            contact = next((each for each in teams if each.team == parcel.message["to"]), None)
+        if contact is None or parcel.urgency is Urgency.CRITICAL:
+            return False
+        return quiet_until(contact, policy, now) is not None
+
+    def _send(self, parcels: Sequence[_Parcel]) -> None:
+        """Send one message, or several small ones as one, as far as nobody else does."""
+        claimed = [own for parcel in parcels if (own := self._claimed(parcel)) is not None]
+        if not claimed:
+            return
+        first = claimed[0]
+        message_id = _message_id(first.pending.thread, first.pending.number)
+        in_digest = len(claimed) > 1
+        reply_to = None if in_digest else self._reply_to(first)
+        envelope = Envelope(
+            route=first.route,
+            documents=[document for each in claimed for document in each.message["documents"]],
+            message_id=message_id,
+            count=len(claimed),
+            reply_to=reply_to,
+            is_loud=first.urgency is Urgency.CRITICAL,
+        )
+        try:
+            receipt = self._tools.send(envelope)
+        except (ChannelRefused, ChannelUnavailable) as error:
+            self._failed(claimed, error)
+            return
+        # A channel that has lost the thread begins another one.
+        is_reply = reply_to is not None and receipt.thread == reply_to[0].thread
+        for each in claimed:
+            self._documents.write_sent(each.pending, Sent(receipt, first.route, message_id, is_reply, in_digest))
+            self._documents.remove_pending(each.pending)
+        self._done.append(Delivery(first.route, self._paths(claimed)))
+
+    def _claimed(self, parcel: _Parcel) -> _Parcel | None:
+        """Make its attempt one's own, or the next one where a sender died over it; None when it isn't one's own to send now."""
+        while True:
+            now, pending = self._tools.clock.now(), parcel.pending
+            claimed_at = self._documents.claim(pending, now)
+            if claimed_at is None:
+                return parcel
+            failure = self._documents.failure(pending)
+            if failure is None:
+                if now - claimed_at <= _CLAIM_LASTS:
+                    return None
+                again_at = None if retry_at(pending.attempt, now) is None else now
+                died = Failure(now, f"whoever began to send it at {claimed_at.isoformat()} never ended", again_at)
+                failure = self._documents.write_failure(pending, died)
+                if failure.again_at is None:
+                    self._done.append(Delivery(parcel.route, self._paths([parcel]), failure.why))
+            again = self._go_on(parcel, failure)
+            if again is None or again.due > now:
+                return None
+            parcel = replace(parcel, pending=again)
+
+    def _reply_to(self, parcel: _Parcel) -> tuple[Receipt, str] | None:
+        """The message that began the thread on this way, unless it lies too far back."""
+        pending, now = parcel.pending, self._tools.clock.now()
+        found: Sent | None = None
+        for number in reversed(self._documents.numbers(pending.thread)):
+            sent = self._documents.sent(pending.thread, number, pending.route) if number < pending.number else None
+            if sent is None or sent.is_reply or sent.route != parcel.route:
+                continue
+            if now - dt.datetime.fromisoformat(sent.receipt.at) >= THREAD_LASTS:
+                break
+            found = sent
+            if not sent.in_digest:
+                break
+        return None if found is None else (found.receipt, found.message_id)
+
+    def _failed(self, parcels: Sequence[_Parcel], error: ChannelRefused | ChannelUnavailable) -> None:
+        """Mark each for another attempt, or give it up; those of one digest may have been tried more or less often."""
+        now = self._tools.clock.now()
+        ends: dict[dt.datetime | None, list[_Parcel]] = {}
+        for each in parcels:
+            again_at = retry_at(each.pending.attempt, now) if error.retryable else None
+            failure = self._documents.write_failure(each.pending, Failure(now, str(error), again_at))
+            self._go_on(each, failure)
+            ends.setdefault(failure.again_at, []).append(each)
+        self._done += [
+            Delivery(parcels[0].route, self._paths(each), str(error), again_at) for again_at, each in ends.items()
+        ]
+
+    def _go_on(self, parcel: _Parcel, failure: Failure) -> Pending | None:
+        """After an attempt that failed: mark the next one, or turn to the fallback contact. May be done again, to the same effect."""
+        pending = parcel.pending
+        again = None
+        if failure.again_at is not None:
+            again = Pending(failure.again_at, pending.route, pending.thread, pending.number, pending.attempt + 1)
+            self._documents.write_pending(again, parcel.route)
+        else:
+            self._fall_back(parcel, failure)
+        self._documents.remove_pending(pending)
+        return again
+
+    def _fall_back(self, parcel: _Parcel, failure: Failure) -> None:
+        """Mark what no way to a team took for the fallback contact; what that one can't be sent either stays in the store."""
+        pending, policy = parcel.pending, self._tools.policy
+        fallback = policy.messages.fallback
+        if parcel.route.is_fallback or fallback is None:
+            return
+        # Each route's end is written before this is asked, so of two that end at once the later sees both.
+        if not all(
+            self._documents.is_given_up(pending.thread, pending.number, name) for name in parcel.message["routes"]
+        ):
+            return
+        due = due_at(parcel.urgency, fallback, policy, failure.at)
+        for route in routes_to(fallback, policy.messages, is_fallback=True):
+            self._documents.write_pending(Pending(due, route.name, pending.thread, pending.number, 1), route)
+
+    def _paths(self, parcels: Sequence[_Parcel]) -> tuple[str, ...]:
+        return tuple(self._documents.folder(each.pending.thread, each.pending.number) for each in parcels)
 
 
-def _fall_back(parcel: _Parcel, documents: MessageDocuments, tools: MessageTools, now: dt.datetime) -> None:
-    """Mark what no way to a team took for the fallback contact; what that one can't be sent either stays in the store."""
-    pending, fallback = parcel.pending, tools.policy.messages.fallback
-    if parcel.route.is_fallback or fallback is None:
-        return
-    others = set(documents.message(pending.thread, pending.number)["routes"]) - {pending.route}
-    waiting = {
-        each.route for each in documents.pending() if (each.thread, each.number) == (pending.thread, pending.number)
-    }
-    if others & waiting or any(documents.receipt(pending.thread, pending.number, other) for other in others):
-        return
-    for route in routes_to(fallback, tools.policy.messages, is_fallback=True):
-        documents.write_pending(Pending(now, route.name, pending.thread, pending.number, 1), route)
+def _is_stray(parcel: _Parcel) -> bool:
+    """Whether it was marked by somebody who never wrote that message: another one got its number, which may be due at another time."""
+    pending, message = parcel.pending, parcel.message
+    due = dt.datetime.fromisoformat(message["due"]).replace(microsecond=0)
+    return pending.attempt == 1 and pending.route in message["routes"] and pending.due != due
 
 
 def _message_id(thread: str, number: int) -> str:

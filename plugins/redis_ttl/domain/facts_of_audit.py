@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NOTICEABLE: Final = 0.01
 _MOST_UNKNOWN: Final = 8
 _EXAMPLES: Final = 3
-#: A burst that lies further back than this before the audit is no news any more.
+#: A burst that lies further away than this from the audit has nothing to do with it.
 _BURST_COUNTS: Final = dt.timedelta(days=7)
 
 
@@ -40,7 +40,7 @@ def action_required(
     Nobody is told anything when every rule is kept and nothing noticeable lacks one.
     """
     audited = dt.datetime.fromisoformat(audit.finished_at)
-    if burst is not None and audited - dt.datetime.fromisoformat(burst.at) > _BURST_COUNTS:
+    if burst is not None and abs(audited - dt.datetime.fromisoformat(burst.at)) > _BURST_COUNTS:
         burst = None
     rules = _rules(audit, policy)
     unknown = sorted(

@@ -208,7 +208,9 @@ def _abort(
     plan: Plan, parts: Sequence[PartResult], decisions: Sequence[Decision]
 ) -> tuple[AbortCause, str | None, str | None, str]:
     """What ended it, in whose words, by whom, when: the last of what the documents tell."""
-    ended = [part for part in parts if part.outcome is not Outcome.DONE]
+    # A part that was tried again ended as its last attempt did.
+    latest = {part.part: part for part in sorted(parts, key=lambda part: part.attempt)}
+    ended = [part for part in latest.values() if part.outcome is not Outcome.DONE]
     if ended:
         last = max(ended, key=lambda part: part.ended_at)
         cause = AbortCause.OPERATOR if last.outcome is Outcome.STOPPED else AbortCause.GUARD

@@ -23,7 +23,7 @@ from redis_ttl.domain.policy import MessageSettings, Mode, Owner, Policy, Priori
 from redis_ttl.domain.remediation import Outcome, PartResult, RuleAccount
 from redis_ttl.domain.rollback import RestoreAccount, RestoreResult
 from redis_ttl.domain.verification import Verification, VerifiedRule
-from redis_ttl.domain.watch import BurstReport, Level, LevelChange, Measure, PatternGrowth, WritingClients
+from redis_ttl.domain.watch import BurstReport, Level, LevelChange, Measure, NotKnown, PatternGrowth, WritingClients
 from tests.messages.test_audit_report import AUDIT
 from tests.messages.test_drift_page import REPORT
 from tests.plans import PLAN as ODD_PLAN
@@ -103,7 +103,7 @@ BURST = BurstReport(
         WritingClients("campaign", "other", "10.0.0.3", 1, ("set",)),
     ),
     jobs=("campaign, 13:57",),
-    missing=("CLIENT LIST may not be called",),
+    missing=(NotKnown.CLIENTS,),
 )
 CHANGE = LevelChange(
     CLUSTER, "2026-02-12T14:00:00+00:00", Measure.MEMORY, Level.CRITICAL, Level.WARN, 0.9, 90, 100, 9, 4, "x"

@@ -456,7 +456,7 @@ messages:
   fallback: {team: sre, email: [sre@example.com]}
   deadline: 10d
   remind_after: 3d
-  digest_at: 08:30
+  summary_at: 08:30
   redact_keys: yes
 rules:
   - {pattern: "cart:{id}", ttl: 7d, owner: cart}

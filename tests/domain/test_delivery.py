@@ -44,10 +44,10 @@ SETTINGS = MessageSettings(slack_connection="bot", smtp_connection="mail")
 
 
 def policy_of(
-    owner: Owner = NOBODY, digest_at: dt.time = dt.time(9), zone: str = BERLIN, fallback: Owner | None = None
+    owner: Owner = NOBODY, summary_at: dt.time = dt.time(9), zone: str = BERLIN, fallback: Owner | None = None
 ) -> Policy:
     """A policy whose audits are meant in that zone."""
-    messages = MessageSettings(digest_at=digest_at, fallback=fallback)
+    messages = MessageSettings(summary_at=summary_at, fallback=fallback)
     return Policy("shop", "redis", owner, audit=AuditSettings(timezone=zone), messages=messages)
 
 
@@ -160,7 +160,7 @@ def test_names_of_routes_differ() -> None:
 )
 def test_what_became_of_it_survives_the_store(route: Route, receipt: Receipt, again_at: dt.datetime | None) -> None:
     """Routes, what was sent, and failures are read as they were written."""
-    sent = Sent(receipt, route, "thread.1", is_reply=route.is_fallback, in_digest=not route.is_fallback)
+    sent = Sent(receipt, route, "thread.1", is_reply=route.is_fallback, in_summary=not route.is_fallback)
     failure = Failure(NOW, receipt.at, again_at)
     assert Route.from_json(route.to_json()) == route
     assert Sent.from_json(sent.to_json()) == sent
@@ -214,10 +214,10 @@ def test_a_contact_has_a_clock_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"])
-def test_a_digest_within_the_hour_that_changes_comes_once(day: str) -> None:
-    """Where the clock shows its time twice, or not at all, there is one digest on that day all the same."""
+def test_a_summary_within_the_hour_that_changes_comes_once(day: str) -> None:
+    """Where the clock shows its time twice, or not at all, there is one summary on that day all the same."""
     start = dt.datetime.fromisoformat(f"{day}T00:00").replace(tzinfo=ZoneInfo(BERLIN)).astimezone(dt.UTC)
-    policy = policy_of(digest_at=dt.time(2, 30))
+    policy = policy_of(summary_at=dt.time(2, 30))
     minutes = (start + dt.timedelta(minutes=minute) for minute in range(0, 23 * 60, 5))
     due = {due_at(Urgency.SMALL, NOBODY, policy, minute) for minute in minutes}
     assert len([each for each in due if each - start < dt.timedelta(hours=23)]) == 1
@@ -237,11 +237,11 @@ moments = st.builds(
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from([Urgency.NORMAL, Urgency.SMALL]), st.builds(QuietHours, times, times), times, zones, moments)
 def test_nothing_is_due_in_the_past_or_in_quiet_hours(
-    urgency: Urgency, hours: QuietHours, digest_at: dt.time, zone: str, now: dt.datetime
+    urgency: Urgency, hours: QuietHours, summary_at: dt.time, zone: str, now: dt.datetime
 ) -> None:
     """Whatever the hours, the zone and the day; and a day and a bit later it is due for sure."""
     owner = Owner("growth", quiet_hours=hours)
-    policy = policy_of(owner, digest_at, zone)
+    policy = policy_of(owner, summary_at, zone)
     due = due_at(urgency, owner, policy, now)
     assert now <= due <= now + dt.timedelta(hours=50)
     assert quiet_until(owner, policy, due) is None
@@ -250,9 +250,9 @@ def test_nothing_is_due_in_the_past_or_in_quiet_hours(
 
 @settings(max_examples=200, deadline=None)
 @given(times, zones, st.lists(moments, min_size=2, max_size=2).map(sorted))
-def test_digests_are_a_day_apart(digest_at: dt.time, zone: str, both: list[dt.datetime]) -> None:
+def test_summaries_are_a_day_apart(summary_at: dt.time, zone: str, both: list[dt.datetime]) -> None:
     """Two small things are told together or on different days, the earlier one not later."""
-    policy = policy_of(digest_at=digest_at, zone=zone)
+    policy = policy_of(summary_at=summary_at, zone=zone)
     first, second = (due_at(Urgency.SMALL, NOBODY, policy, now) for now in both)
     assert first <= second
     assert first == second or second - first > dt.timedelta(hours=22)

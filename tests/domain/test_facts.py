@@ -269,7 +269,7 @@ def test_figures_are_those_of_the_cluster() -> None:
 
 
 def test_low_priorities_alone_are_small() -> None:
-    """Rules of P3 and P4 can wait for the digest; with anything above, or patterns that nobody governs, they can't."""
+    """Rules of P3 and P4 can wait for the daily summary; with anything above, or patterns that nobody governs, they can't."""
     ((_, small),) = action_required(audit_of(ROWS[3]), POLICY)
     ((_, larger),) = action_required(audit_of(*ROWS[2:4]), POLICY)
     ((_, unknown),) = action_required(audit_of(ROWS[5]), POLICY)

@@ -270,10 +270,10 @@ def test_the_fallback_contact_has_quiet_hours_too(messaging: Messaging) -> None:
     assert messaging.routes() == ["slack-fallback"]
 
 
-# Digests.
+# Daily summaries.
 
 
-def test_small_things_are_one_digest_a_day(messaging: Messaging) -> None:
+def test_small_things_are_one_summary_a_day(messaging: Messaging) -> None:
     """At nine, one on each channel of a contact, however many there were; the next day's go the next day."""
     for number in range(3):
         messaging.post("a", urgency=Urgency.SMALL, thread=f"plan {number}")
@@ -295,7 +295,7 @@ def test_small_things_are_one_digest_a_day(messaging: Messaging) -> None:
     assert len(messaging.sent) == 5
 
 
-def test_a_digest_is_no_reply_and_no_thread_moves_into_it(messaging: Messaging) -> None:
+def test_a_summary_is_no_reply_and_no_thread_moves_into_it(messaging: Messaging) -> None:
     """It is about several things; a later message of one of them goes below that thread's first message."""
     messaging.post("a", owner=SEARCH)
     messaging.deliver()
@@ -307,15 +307,15 @@ def test_a_digest_is_no_reply_and_no_thread_moves_into_it(messaging: Messaging) 
     messaging.deliver()
     replies = {tuple(items_of(envelope)): envelope.reply_to for _, envelope in messaging.sent}
     assert replies["b", "x"] is None
-    digest_id = messaging.sent[1][1].message_id
+    summary_id = messaging.sent[1][1].message_id
     assert {items[0]: reply[1] for items, reply in replies.items() if reply is not None} == {
         "c": messaging.sent[0][1].message_id,
-        "y": digest_id,
+        "y": summary_id,
     }
 
 
-def test_a_digest_goes_where_each_of_its_messages_must(messaging: Messaging) -> None:
-    """What was told before a team moved goes to its old channel, and not into the other one's digest."""
+def test_a_summary_goes_where_each_of_its_messages_must(messaging: Messaging) -> None:
+    """What was told before a team moved goes to its old channel, and not into the other one's summary."""
     messaging.post("a", owner=SEARCH, urgency=Urgency.SMALL)
     moved = replace(SEARCH, slack="#search-and-find")
     messaging.policy = replace(POLICY, owners=(moved,))
@@ -327,7 +327,7 @@ def test_a_digest_goes_where_each_of_its_messages_must(messaging: Messaging) -> 
     }
 
 
-def test_the_fallback_contact_has_one_digest(messaging: Messaging) -> None:
+def test_the_fallback_contact_has_one_summary(messaging: Messaging) -> None:
     """Small things of several teams that can't be reached go to the fallback contact together."""
     messaging.answers = refuse("slack", "email")
     messaging.post("a", urgency=Urgency.SMALL)
@@ -343,7 +343,7 @@ def test_the_fallback_contact_has_one_digest(messaging: Messaging) -> None:
     assert slack == [(13, 9, ["c"]), (14, 9, ["a", "b"])]
 
 
-def test_messages_of_a_digest_are_tried_as_often_each(messaging: Messaging) -> None:
+def test_messages_of_a_summary_are_tried_as_often_each(messaging: Messaging) -> None:
     """One that has failed four times doesn't take another one with it that has failed once."""
     messaging.policy = replace(POLICY, messages=replace(POLICY.messages, fallback=None))
     messaging.answers = silent("slack")
@@ -557,8 +557,8 @@ def test_who_dies_while_another_died_loses_nothing(tmp_path: Path) -> None:
                 assert messaging.pending() == []
 
 
-def test_a_digest_survives_a_death(tmp_path: Path) -> None:
-    """Wherever a worker dies over a digest of three, each of the three arrives, and none more than twice."""
+def test_a_summary_survives_a_death(tmp_path: Path) -> None:
+    """Wherever a worker dies over a summary of three, each of the three arrives, and none more than twice."""
     dies_at, is_done = 0, False
     while not is_done:
         dies_at += 1

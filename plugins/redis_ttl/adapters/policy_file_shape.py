@@ -140,7 +140,7 @@ class MessagesEntry(_Entry):
     fallback: OwnerEntry | None = None
     deadline: Duration = _MESSAGES.deadline_s
     remind_after: Duration = _MESSAGES.remind_after_s
-    digest_at: TimeOfDay = _MESSAGES.digest_at
+    summary_at: TimeOfDay = _MESSAGES.summary_at
     redact_keys: YesOrNo = _MESSAGES.redacts_keys
 
     def value(self) -> MessageSettings:
@@ -151,7 +151,7 @@ class MessagesEntry(_Entry):
             fallback=None if self.fallback is None else self.fallback.value(),
             deadline_s=self.deadline,
             remind_after_s=self.remind_after,
-            digest_at=self.digest_at,
+            summary_at=self.summary_at,
             redacts_keys=self.redact_keys,
         )
 

@@ -76,13 +76,13 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """That a message went over a route: alone or with others (``in_digest``), under which id, and whether below an earlier one."""
+    """That a message went over a route: alone or with others (``in_summary``), under which id, and whether below an earlier one."""
 
     receipt: Receipt
     route: Route
     message_id: str
     is_reply: bool = False
-    in_digest: bool = False
+    in_summary: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -91,14 +91,14 @@ class Sent:
             "route": self.route.to_json(),
             "message_id": self.message_id,
             "is_reply": self.is_reply,
-            "in_digest": self.in_digest,
+            "in_summary": self.in_summary,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sent:
         """What :meth:`to_json` wrote."""
         receipt = Receipt(data["at"], data["channel"], data["thread"])
-        return cls(receipt, Route.from_json(data["route"]), data["message_id"], data["is_reply"], data["in_digest"])
+        return cls(receipt, Route.from_json(data["route"]), data["message_id"], data["is_reply"], data["in_summary"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +177,15 @@ def why_news(items: Iterable[str], told: Iterable[Told], now: dt.datetime, remin
 
 
 def due_at(urgency: Urgency, contact: Owner, policy: Policy, now: dt.datetime) -> dt.datetime:
-    """When it may be sent: at once, when the contact's quiet hours end, or with the contact's next digest."""
+    """When it may be sent: at once, when the contact's quiet hours end, or with the contact's next daily summary."""
     match urgency:
         case Urgency.CRITICAL:
             return now
         case Urgency.NORMAL:
             return quiet_until(contact, policy, now) or now
         case Urgency.SMALL:
-            digest = _next_digest(ZoneInfo(policy.timezone_of(contact)), policy.messages.digest_at, now)
-            return quiet_until(contact, policy, digest) or digest
+            summary = _next_summary(ZoneInfo(policy.timezone_of(contact)), policy.messages.summary_at, now)
+            return quiet_until(contact, policy, summary) or summary
         case _:
             assert_never(urgency)
 
@@ -198,7 +198,7 @@ def quiet_until(contact: Owner, policy: Policy, moment: dt.datetime) -> dt.datet
     return None if ends is None else ends.astimezone(dt.UTC)
 
 
-def _next_digest(zone: ZoneInfo, at: dt.time, now: dt.datetime) -> dt.datetime:
+def _next_summary(zone: ZoneInfo, at: dt.time, now: dt.datetime) -> dt.datetime:
     """The next moment at which the zone's clock shows that time: compared as moments, as a clock may show a time twice."""
     today = now.astimezone(zone).date()
     days = (dt.datetime.combine(today + dt.timedelta(days=number), at, zone) for number in range(2))

@@ -167,7 +167,7 @@ class ActionRequired:
 
     @property
     def urgency(self) -> Urgency:
-        """Rules of low priority alone can wait for the day's digest."""
+        """Rules of low priority alone can wait for the daily summary."""
         return Urgency.SMALL if self.rules and self.priority >= "P3" else Urgency.NORMAL
 
     @property

@@ -285,7 +285,7 @@ class MessageSettings:
     """How long after an audit an owner has for what it asks of them."""
     remind_after_s: int = 7 * 86_400
     """The same fact isn't told again before."""
-    digest_at: dt.time = dt.time(9)
+    summary_at: dt.time = dt.time(9)
     """When small things are told, all in one message, by the clock of whom they are for."""
     redacts_keys: bool = False
     """Whether names of keys are left out. Values are never read."""

@@ -68,9 +68,9 @@ def documents_of(
     return tuple(replace(document, title=printable(document.title)) for document in documents)
 
 
-def digest_title(count: int, languages: Sequence[str]) -> str:
+def summary_title(count: int, languages: Sequence[str]) -> str:
     """The subject of a message that has several small ones."""
-    return " / ".join(phrases_of(language).digest.format(count=count) for language in languages)
+    return " / ".join(phrases_of(language).summary.format(count=count) for language in languages)
 
 
 def render(documents: Sequence[Document], subject: str | None = None) -> RenderedMessage:

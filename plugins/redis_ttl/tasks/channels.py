@@ -20,7 +20,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from redis_ttl.domain.delivery import ChannelKind, Receipt
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
 from redis_ttl.messages.document import Document
-from redis_ttl.messages.rendering import RenderedMessage, digest_title, render
+from redis_ttl.messages.rendering import RenderedMessage, render, summary_title
 
 if TYPE_CHECKING:
     from redis_ttl.usecases.message_ports import Envelope
@@ -41,7 +41,7 @@ def send(envelope: Envelope) -> Receipt:
     """Send it. Raises :class:`ChannelRefused` and :class:`ChannelUnavailable`."""
     documents = [Document.from_json(each) for each in envelope.documents]
     languages = list(dict.fromkeys(document.language for document in documents))
-    message = render(documents, digest_title(envelope.count, languages) if envelope.count > 1 else None)
+    message = render(documents, summary_title(envelope.count, languages) if envelope.count > 1 else None)
     where = f"connection {envelope.route.connection}"
     try:
         match envelope.route.kind:

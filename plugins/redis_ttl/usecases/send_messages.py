@@ -144,7 +144,7 @@ class _Parcel:
         return Urgency(self.message["urgency"])
 
     @property
-    def digest(self) -> tuple[str | None, Route]:
+    def summary(self) -> tuple[str | None, Route]:
         """What it shares with the small messages that go together with it: the contact, and the way to it."""
         return (None if self.route.is_fallback else self.message["to"], self.route)
 
@@ -159,16 +159,16 @@ class _Round:
 
     def run(self) -> list[Delivery]:
         now = self._tools.clock.now()
-        digests: dict[tuple[str | None, Route], list[_Parcel]] = {}
+        summaries: dict[tuple[str | None, Route], list[_Parcel]] = {}
         for pending in self._documents.pending():
             parcel = self._parcel(pending, now) if pending.due <= now else None
             if parcel is None:
                 continue
             if parcel.urgency is Urgency.SMALL:
-                digests.setdefault(parcel.digest, []).append(parcel)
+                summaries.setdefault(parcel.summary, []).append(parcel)
             else:
                 self._send([parcel])
-        for parcels in digests.values():
+        for parcels in summaries.values():
             self._send(parcels)
         return self._done
 
@@ -208,8 +208,8 @@ class _Round:
             return
         first = claimed[0]
         message_id = _message_id(first.pending.thread, first.pending.number)
-        in_digest = len(claimed) > 1
-        reply_to = None if in_digest else self._reply_to(first)
+        in_summary = len(claimed) > 1
+        reply_to = None if in_summary else self._reply_to(first)
         envelope = Envelope(
             route=first.route,
             documents=[document for each in claimed for document in each.message["documents"]],
@@ -226,7 +226,7 @@ class _Round:
         # A channel that has lost the thread begins another one.
         is_reply = reply_to is not None and receipt.thread == reply_to[0].thread
         for each in claimed:
-            self._documents.write_sent(each.pending, Sent(receipt, first.route, message_id, is_reply, in_digest))
+            self._documents.write_sent(each.pending, Sent(receipt, first.route, message_id, is_reply, in_summary))
             self._documents.remove_pending(each.pending)
         self._done.append(Delivery(first.route, self._paths(claimed)))
 
@@ -262,12 +262,12 @@ class _Round:
             if now - dt.datetime.fromisoformat(sent.receipt.at) >= THREAD_LASTS:
                 break
             found = sent
-            if not sent.in_digest:
+            if not sent.in_summary:
                 break
         return None if found is None else (found.receipt, found.message_id)
 
     def _failed(self, parcels: Sequence[_Parcel], error: ChannelRefused | ChannelUnavailable) -> None:
-        """Mark each for another attempt, or give it up; those of one digest may have been tried more or less often."""
+        """Mark each for another attempt, or give it up; those of one summary may have been tried more or less often."""
         now = self._tools.clock.now()
         ends: dict[dt.datetime | None, list[_Parcel]] = {}
         for each in parcels:

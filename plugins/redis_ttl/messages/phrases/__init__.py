@@ -235,7 +235,7 @@ class Phrases:
     you_heading: str
     examples: str
     in_airflow: str
-    digest: str
+    summary: str
     """The title of a message that has several small ones."""
 
     action_required: ActionRequiredPhrases

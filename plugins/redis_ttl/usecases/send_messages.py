@@ -2,7 +2,9 @@
 
 A message is first written into the store, which makes it told, and then sent from there: whoever is killed in between, or meets a
 channel that fails, leaves the rest to the next task that sends. A channel gets a message once, but for the moment between its answer
-and our writing that down: a worker that dies just then sends it again, under the same message id.
+and our writing that down: a worker that dies just then sends it again, under the same message id. What it hadn't yet written
+down of a digest goes again as a digest of its own. All of this needs a store that never replaces a document: a folder does not, an
+object store looks before it writes, and no more.
 """
 
 from __future__ import annotations

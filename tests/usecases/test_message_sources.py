@@ -153,7 +153,13 @@ def test_a_plan_that_was_written_has_a_result(shelf: Shelf) -> None:
         _, facts = shelf.only(MessageKind.REMEDIATION_RESULT, which)
         assert (facts.plan_id, facts.kept, facts.approved_by) == (NEW_PLAN, 3, ("ann",))
     with pytest.raises(BadInput, match=r"ended otherwise.*found remediation_result; expected run_aborted"):
+        shelf.only(MessageKind.RUN_ABORTED, NEW_PLAN)
+    with pytest.raises(BadInput, match="nothing that run_aborted could be made of"):
         shelf.only(MessageKind.RUN_ABORTED)
+    rejected = shelf.plan("20260221T190500Z-0a1b2c")
+    rejected.write_decision(replace(REJECTED, plan_id=rejected.plan_id))
+    assert shelf.only(MessageKind.REMEDIATION_RESULT)[1].plan_id == NEW_PLAN
+    assert shelf.only(MessageKind.RUN_ABORTED)[1].plan_id == rejected.plan_id
 
 
 @pytest.mark.parametrize("which", [LATEST, NEW_PLAN])
@@ -164,7 +170,7 @@ def test_a_plan_that_was_rejected_was_aborted(shelf: Shelf, which: str) -> None:
     documents.write_decision(replace(REJECTED, by="maria"))
     _, facts = shelf.only(MessageKind.RUN_ABORTED, which)
     assert (facts.cause, facts.by, facts.reason) == (AbortCause.REJECTED, "maria", "not now")
-    with pytest.raises(BadInput, match="ended otherwise"):
+    with pytest.raises(BadInput, match="ended otherwise|nothing that remediation_result"):
         shelf.only(MessageKind.REMEDIATION_RESULT, which)
 
 

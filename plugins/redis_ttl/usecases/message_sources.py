@@ -8,12 +8,14 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from redis_ttl.domain.approval import Verdict
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.facts_of_audit import action_required
 from redis_ttl.domain.facts_of_events import burst_detected, drift_found, memory_level
 from redis_ttl.domain.facts_of_plan import approval_requested, end_of_run, rollback_result
 from redis_ttl.domain.message import MessageKind
+from redis_ttl.domain.remediation import Outcome
 from redis_ttl.domain.rollback import RestoreResult
 from redis_ttl.domain.verification import Verification
 from redis_ttl.domain.watch import BurstReport, LevelChange
@@ -124,11 +126,22 @@ class MessageSources:
         return action_required(audit, self._policy, burst=burst, growth_bytes_per_day=growth, link=link)
 
     def _end_of_run(self, kind: MessageKind, which: str, link: str | None) -> Sequence[Addressed]:
-        documents = self._plan(kind, which, lambda plan: bool(plan.parts() or plan.decisions()))
-        latest = max(documents.results("verify"), key=lambda each: str(each["ended_at"]), default=None)
-        verification = None if latest is None else Verification.from_json(latest)
+        def has_ended(plan: PlanDocuments) -> bool:
+            if which.upper() != LATEST:
+                return bool(plan.parts() or plan.decisions())
+            # The newest that ended so; one that is under way, or ended otherwise, isn't meant.
+            verification = _verification(plan)
+            is_written = verification is not None and verification.complete
+            return is_written if kind is MessageKind.REMEDIATION_RESULT else not is_written and _was_aborted(plan)
+
+        documents = self._plan(kind, which, has_ended)
         found: Sequence[Addressed] = end_of_run(
-            documents.plan(), documents.parts(), documents.decisions(), verification, self._policy, link=link
+            documents.plan(),
+            documents.parts(),
+            documents.decisions(),
+            _verification(documents),
+            self._policy,
+            link=link,
         )
         other = next((facts.kind for _, facts in found if facts.kind is not kind), None)
         if other is not None:
@@ -182,6 +195,20 @@ class MessageSources:
             allowed=", ".join(known[:3]) or None,
             todo=f"Run redis_ttl.{self._policy.cluster}.{_FIRST[kind]} first, or name another store.",
         )
+
+
+def _verification(plan: PlanDocuments) -> Verification | None:
+    """The last one."""
+    latest = max(plan.results("verify"), key=lambda each: str(each["ended_at"]), default=None)
+    return None if latest is None else Verification.from_json(latest)
+
+
+def _was_aborted(plan: PlanDocuments) -> bool:
+    """Whether the documents say what ended it: a guard, an operator, or whoever was asked."""
+    parts, decisions = plan.parts(), plan.decisions()
+    if parts:
+        return any(part.outcome is not Outcome.DONE for part in parts)
+    return bool(decisions) and decisions[-1].verdict is not Verdict.APPROVED
 
 
 def _event_prefix(moment: dt.datetime) -> str:

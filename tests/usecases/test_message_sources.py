@@ -170,7 +170,7 @@ def test_a_plan_that_was_rejected_was_aborted(shelf: Shelf, which: str) -> None:
     documents.write_decision(replace(REJECTED, by="maria"))
     _, facts = shelf.only(MessageKind.RUN_ABORTED, which)
     assert (facts.cause, facts.by, facts.reason) == (AbortCause.REJECTED, "maria", "not now")
-    with pytest.raises(BadInput, match="ended otherwise|nothing that remediation_result"):
+    with pytest.raises(BadInput, match=r"ended otherwise|nothing that remediation_result"):
         shelf.only(MessageKind.REMEDIATION_RESULT, which)
 
 

@@ -124,7 +124,7 @@ def test_something_new_goes_into_the_same_thread(messaging: Messaging) -> None:
     for _, envelope in messaging.sent[2:]:
         assert envelope.reply_to is not None
         receipt, message_id = envelope.reply_to
-        assert (receipt.thread, message_id) == (first[envelope.route.name], f"{THREAD}.1")
+        assert (receipt.thread, message_id) == (first[envelope.route.name], f"shop.{THREAD}.1")
     assert len(messaging.sent) == 6
 
 
@@ -171,7 +171,7 @@ def test_a_channel_that_lost_a_thread_begins_another(messaging: Messaging) -> No
     messaging.deliver()
     reply_to = messaging.sent[-1][1].reply_to
     assert reply_to is not None
-    assert (reply_to[0].thread, reply_to[1]) == ("2", f"{folder_of('search', 'audit')}.2")
+    assert (reply_to[0].thread, reply_to[1]) == ("2", f"shop.{folder_of('search', 'audit')}.2")
 
 
 def test_a_team_that_moves_leaves_its_threads_behind(messaging: Messaging) -> None:
@@ -851,3 +851,50 @@ def test_every_kind_of_message_goes_through(messaging: Messaging, kind: MessageK
         assert [Document.from_json(each).title for each in envelope.documents] == [composed.subject]
     assert len(messaging.sent) == 2
     assert Store(messaging.root).read(f"{post.path}/message.md").decode() == composed.markdown
+
+
+def two_clusters(root: Path) -> tuple[Messaging, Messaging]:
+    """Two whose keys belong to the same team."""
+    other = replace(POLICY, cluster="till")
+    return Messaging(root), Messaging(root, policy=other)
+
+
+def test_a_team_has_one_summary_of_all_clusters(tmp_path: Path) -> None:
+    """Whichever cluster's worker comes first sends it, and the other one finds nothing left."""
+    shop, till = two_clusters(tmp_path)
+    shop.post("a", urgency=Urgency.SMALL)
+    till.post("b", urgency=Urgency.SMALL)
+    till.post("c", urgency=Urgency.SMALL, owner=SEARCH)
+    for each in (shop, till):
+        each.now_at = NOON + dt.timedelta(days=1)
+    shop.deliver()
+    assert shop.routes() == ["email", "slack"] or shop.routes() == ["slack", "email"]
+    assert [sorted(items_of(envelope)) for _, envelope in shop.sent] == [["a", "b"], ["a", "b"]]
+    till.deliver()
+    assert [items_of(envelope) for _, envelope in till.sent] == [["c"]]
+    assert shop.pending() == till.pending() == []
+
+
+def test_what_is_not_small_is_left_to_its_own_cluster(tmp_path: Path) -> None:
+    """Only summaries look into the folders of other clusters; a broken folder there keeps nothing here from being sent."""
+    shop, till = two_clusters(tmp_path)
+    till.answers = silent("slack", "email")
+    till.post("b")
+    till.deliver()
+    (tmp_path / "zoo" / "messages" / "pending").mkdir(parents=True)
+    (tmp_path / "zoo" / "messages" / "pending" / "20260101T000000~slack~x~0001~1.json").write_text("{}")
+    shop.post("a", urgency=Urgency.SMALL)
+    shop.now_at = NOON + dt.timedelta(days=1)
+    shop.deliver()
+    assert {item for _, envelope in shop.sent for item in items_of(envelope)} == {"a"}
+    assert len(till.pending()) == 2
+
+
+def test_messages_of_two_clusters_are_two(tmp_path: Path) -> None:
+    """The same team, the same thread, the same number: their ids differ, or a mail program would take one for the other."""
+    shop, till = two_clusters(tmp_path)
+    for each in (shop, till):
+        each.post("a")
+        each.deliver()
+    ids = {envelope.message_id for each in (shop, till) for _, envelope in each.sent}
+    assert len(ids) == 2

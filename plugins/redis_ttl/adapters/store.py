@@ -116,7 +116,7 @@ class Store:
             raise StoreProblem(f"the document can't be removed ({_reason(error)})", where=str(place)) from error
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder, sorted; none when there is no such folder."""
+        """The names in a folder, sorted; none when there is no such folder. The store itself is ``""``."""
         place = self._place(folder)
         try:
             return sorted(each.name for each in place.iterdir() if not each.name.startswith("."))
@@ -127,7 +127,7 @@ class Store:
 
     def _place(self, path: str) -> StorePath:
         place = self._root
-        for part in path.split("/"):
+        for part in filter(None, path.split("/")):
             place = place / part
         return place
 

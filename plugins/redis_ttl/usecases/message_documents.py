@@ -64,6 +64,7 @@ class MessageDocuments:
 
     def __init__(self, documents: MessageStore, cluster: str) -> None:
         self._documents = documents
+        self._cluster = cluster
         self.path = f"{cluster}/messages"
 
     def told(self, thread: str, numbers: Sequence[int]) -> list[Told]:
@@ -97,6 +98,10 @@ class MessageDocuments:
     def folder(self, thread: str, number: int) -> str:
         """Where one message lies."""
         return f"{self.path}/{thread}/{number:04d}"
+
+    def message_id(self, thread: str, number: int) -> str:
+        """A name for it that no other message has, of any cluster."""
+        return f"{self._cluster}.{thread}.{number}"
 
     def pending(self) -> list[Pending]:
         """What has yet to be sent, what is due first."""

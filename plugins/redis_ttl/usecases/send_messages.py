@@ -10,6 +10,7 @@ object store looks before it writes, and no more.
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from redis_ttl.domain.delivery import (
     routes_to,
     why_news,
 )
-from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
+from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable, StoreProblem
 from redis_ttl.domain.message import Urgency
 from redis_ttl.usecases.message_documents import MessageDocuments, Pending
 from redis_ttl.usecases.message_ports import Envelope
@@ -137,9 +138,21 @@ def deliver_due(tools: MessageTools) -> list[Delivery]:
 class _Parcel:
     """A message that is due over one route."""
 
+    documents: MessageDocuments
+    """Of the cluster that it is about."""
     pending: Pending
     route: Route
     message: Any
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the store."""
+        return self.documents.folder(self.pending.thread, self.pending.number)
+
+    @property
+    def message_id(self) -> str:
+        """The same whenever it is sent."""
+        return self.documents.message_id(self.pending.thread, self.pending.number)
 
     @property
     def urgency(self) -> Urgency:
@@ -162,21 +175,36 @@ class _Round:
     def run(self) -> list[Delivery]:
         now = self._tools.clock.now()
         summaries: dict[tuple[str | None, Route], list[_Parcel]] = {}
-        for pending in self._documents.pending():
-            parcel = self._parcel(pending, now) if pending.due <= now else None
-            if parcel is None:
-                continue
+        for parcel in self._due(self._documents, now):
             if parcel.urgency is Urgency.SMALL:
                 summaries.setdefault(parcel.summary, []).append(parcel)
             else:
                 self._send([parcel])
+        if summaries:
+            for parcel in self._of_other_clusters(now):
+                if parcel.urgency is Urgency.SMALL and parcel.summary in summaries:
+                    summaries[parcel.summary].append(parcel)
         for parcels in summaries.values():
             self._send(parcels)
         return self._done
 
-    def _parcel(self, pending: Pending, now: dt.datetime) -> _Parcel | None:
+    def _of_other_clusters(self, now: dt.datetime) -> list[_Parcel]:
+        """What is due about other clusters: a team has one summary a day, and not one for each of them."""
+        own, found = self._tools.policy.cluster, []
+        for cluster in self._tools.documents.names(""):
+            if cluster != own:
+                # What is wrong in the folder of another cluster is that one's affair.
+                with suppress(StoreProblem, ValueError, LookupError):
+                    found += self._due(MessageDocuments(self._tools.documents, cluster), now)
+        return found
+
+    def _due(self, documents: MessageDocuments, now: dt.datetime) -> list[_Parcel]:
+        """What of one cluster has to be sent now."""
+        due = (pending for pending in documents.pending() if pending.due <= now)
+        return [parcel for pending in due if (parcel := self._parcel(documents, pending, now)) is not None]
+
+    def _parcel(self, documents: MessageDocuments, pending: Pending, now: dt.datetime) -> _Parcel | None:
         """What is marked, if it has to be sent now; marks that mean nothing are removed."""
-        documents = self._documents
         route = documents.route_of(pending)
         if route is None:
             return None
@@ -185,7 +213,7 @@ class _Round:
             if now - pending.due > _MARK_LASTS:
                 documents.remove_pending(pending)
             return None
-        parcel = _Parcel(pending, route, documents.message(pending.thread, pending.number))
+        parcel = _Parcel(documents, pending, route, documents.message(pending.thread, pending.number))
         if _is_stray(parcel) or documents.sent(pending.thread, pending.number, pending.route) is not None:
             documents.remove_pending(pending)
             return None
@@ -209,13 +237,12 @@ class _Round:
         if not claimed:
             return
         first = claimed[0]
-        message_id = _message_id(first.pending.thread, first.pending.number)
         in_summary = len(claimed) > 1
         reply_to = None if in_summary else self._reply_to(first)
         envelope = Envelope(
             route=first.route,
             documents=[document for each in claimed for document in each.message["documents"]],
-            message_id=message_id,
+            message_id=first.message_id,
             count=len(claimed),
             reply_to=reply_to,
             is_loud=first.urgency is Urgency.CRITICAL,
@@ -228,26 +255,27 @@ class _Round:
         # A channel that has lost the thread begins another one.
         is_reply = reply_to is not None and receipt.thread == reply_to[0].thread
         for each in claimed:
-            self._documents.write_sent(each.pending, Sent(receipt, first.route, message_id, is_reply, in_summary))
-            self._documents.remove_pending(each.pending)
-        self._done.append(Delivery(first.route, self._paths(claimed)))
+            sent = Sent(receipt, first.route, first.message_id, is_reply, in_summary)
+            each.documents.write_sent(each.pending, sent)
+            each.documents.remove_pending(each.pending)
+        self._done.append(Delivery(first.route, _paths(claimed)))
 
     def _claimed(self, parcel: _Parcel) -> _Parcel | None:
         """Make its attempt one's own, or the next one where a sender died over it; None when it isn't one's own to send now."""
         while True:
             now, pending = self._tools.clock.now(), parcel.pending
-            claimed_at = self._documents.claim(pending, now)
+            claimed_at = parcel.documents.claim(pending, now)
             if claimed_at is None:
                 return parcel
-            failure = self._documents.failure(pending)
+            failure = parcel.documents.failure(pending)
             if failure is None:
                 if now - claimed_at <= _CLAIM_LASTS:
                     return None
                 again_at = None if retry_at(pending.attempt, now) is None else now
                 died = Failure(now, f"whoever began to send it at {claimed_at.isoformat()} never ended", again_at)
-                failure = self._documents.write_failure(pending, died)
+                failure = parcel.documents.write_failure(pending, died)
                 if failure.again_at is None:
-                    self._done.append(Delivery(parcel.route, self._paths([parcel]), failure.why))
+                    self._done.append(Delivery(parcel.route, _paths([parcel]), failure.why))
             again = self._go_on(parcel, failure)
             if again is None or again.due > now:
                 return None
@@ -257,8 +285,8 @@ class _Round:
         """The message that began the thread on this way, unless it lies too far back."""
         pending, now = parcel.pending, self._tools.clock.now()
         found: Sent | None = None
-        for number in reversed(self._documents.numbers(pending.thread)):
-            sent = self._documents.sent(pending.thread, number, pending.route) if number < pending.number else None
+        for number in reversed(parcel.documents.numbers(pending.thread)):
+            sent = parcel.documents.sent(pending.thread, number, pending.route) if number < pending.number else None
             if sent is None or sent.is_reply or sent.route != parcel.route:
                 continue
             if now - dt.datetime.fromisoformat(sent.receipt.at) >= THREAD_LASTS:
@@ -274,11 +302,11 @@ class _Round:
         ends: dict[dt.datetime | None, list[_Parcel]] = {}
         for each in parcels:
             again_at = retry_at(each.pending.attempt, now) if error.retryable else None
-            failure = self._documents.write_failure(each.pending, Failure(now, str(error), again_at))
+            failure = each.documents.write_failure(each.pending, Failure(now, str(error), again_at))
             self._go_on(each, failure)
             ends.setdefault(failure.again_at, []).append(each)
         self._done += [
-            Delivery(parcels[0].route, self._paths(each), str(error), again_at) for again_at, each in ends.items()
+            Delivery(parcels[0].route, _paths(each), str(error), again_at) for again_at, each in ends.items()
         ]
 
     def _go_on(self, parcel: _Parcel, failure: Failure) -> Pending | None:
@@ -287,10 +315,10 @@ class _Round:
         again = None
         if failure.again_at is not None:
             again = Pending(failure.again_at, pending.route, pending.thread, pending.number, pending.attempt + 1)
-            self._documents.write_pending(again, parcel.route)
+            parcel.documents.write_pending(again, parcel.route)
         else:
             self._fall_back(parcel, failure)
-        self._documents.remove_pending(pending)
+        parcel.documents.remove_pending(pending)
         return again
 
     def _fall_back(self, parcel: _Parcel, failure: Failure) -> None:
@@ -301,15 +329,16 @@ class _Round:
             return
         # Each route's end is written before this is asked, so of two that end at once the later sees both.
         if not all(
-            self._documents.is_given_up(pending.thread, pending.number, name) for name in parcel.message["routes"]
+            parcel.documents.is_given_up(pending.thread, pending.number, name) for name in parcel.message["routes"]
         ):
             return
         due = due_at(parcel.urgency, fallback, policy, failure.at)
         for route in routes_to(fallback, policy.messages, is_fallback=True):
-            self._documents.write_pending(Pending(due, route.name, pending.thread, pending.number, 1), route)
+            parcel.documents.write_pending(Pending(due, route.name, pending.thread, pending.number, 1), route)
 
-    def _paths(self, parcels: Sequence[_Parcel]) -> tuple[str, ...]:
-        return tuple(self._documents.folder(each.pending.thread, each.pending.number) for each in parcels)
+
+def _paths(parcels: Sequence[_Parcel]) -> tuple[str, ...]:
+    return tuple(parcel.path for parcel in parcels)
 
 
 def _is_stray(parcel: _Parcel) -> bool:
@@ -317,7 +346,3 @@ def _is_stray(parcel: _Parcel) -> bool:
     pending, message = parcel.pending, parcel.message
     due = dt.datetime.fromisoformat(message["due"]).replace(microsecond=0)
     return pending.attempt == 1 and pending.route in message["routes"] and pending.due != due
-
-
-def _message_id(thread: str, number: int) -> str:
-    return f"{thread}.{number}"

@@ -14,8 +14,8 @@ article { display: flex; gap: 10px; max-width: 760px }
 .who { font-weight: 900 } .who small { font: 10px sans-serif; background: #e8e8e8; padding: 1px 3px; border-radius: 2px; margin: 0 4px }
 .who time { font-weight: 400; font-size: 12px; color: #616061 }
 h1 { font-size: 18px; line-height: 1.3; font-weight: 900; margin: 8px 0 4px }
-.text { white-space: pre-wrap; overflow-wrap: anywhere; margin: 8px 0 }
-.text ul { white-space: normal; margin: 0; padding-left: 26px }
+.text { overflow-wrap: anywhere; margin: 8px 0 }
+.text ul { margin: 0; padding-left: 26px }
 code { font: 12px Monaco, Menlo, Consolas, 'Noto Sans Mono CJK SC', monospace; color: #c01343; background: #f8f8f8; border: 1px solid #ddd;
   border-radius: 3px; padding: 2px 3px 1px; overflow-wrap: anywhere }
 pre { font: 12px/1.5 Monaco, Menlo, Consolas, 'Noto Sans Mono CJK SC', monospace; background: #f8f8f8; border: 1px solid #ddd;
@@ -57,13 +57,17 @@ def _block(block: dict[str, Any]) -> str:
 def _element(element: dict[str, Any]) -> str:
     match element["type"]:
         case "rich_text_section":
-            return f"<div>{_pieces(element)}</div>"
+            return f"<div>{_lines(element)}</div>"
         case "rich_text_list":
-            return f"<ul>{''.join(f'<li>{_pieces(each)}</li>' for each in element['elements'])}</ul>"
+            return f"<ul>{''.join(f'<li>{_lines(each)}</li>' for each in element['elements'])}</ul>"
         case "rich_text_preformatted":
             return f"<pre>{_pieces(element)}</pre>"
         case other:
             raise ValueError(other)
+
+
+def _lines(section: dict[str, Any]) -> str:
+    return _pieces(section).replace("\n", "<br>")
 
 
 def _pieces(section: dict[str, Any]) -> str:

@@ -100,7 +100,7 @@ def test_from_the_audit_to_the_result(live: LiveTests, valkey: Server, channels:
     assert "contact:{n}" in said
     assert "cart:{n}" not in said
     assert "永不过期" in said
-    assert f"{live.airflow.url}/dags/{audit}/runs/{quote(audited, safe='')}" in said
+    assert f"{live.airflow.url}/dags/{audit}/runs/{quote(audited, safe='')}" in json.dumps(growth.blocks)
     (cart,) = channels.mail.received
     assert cart.rcpt_tos == ["cart@example.com"]
     text = cart.message.get_body(("plain",)).get_content()  # type: ignore[union-attr]

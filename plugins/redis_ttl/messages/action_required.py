@@ -59,7 +59,7 @@ def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
         parts.append(Paragraph(speech.cost(facts.cost)))
     parts.append(Paragraph(say(own.source, audit=name(facts.audit_id), moment=speech.moment(facts.audited_at))))
     if facts.link is not None:
-        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+        parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     full = facts.memory.ratio
     critical = full is not None and full >= facts.memory_critical_ratio
     title = own.title.format(priority=facts.priority, cluster=facts.cluster, deadline=deadline)

@@ -61,8 +61,7 @@ def _part(part: Part, words: Callable[[Line], str], heading: str, *, marked: boo
         case Code(lines):
             return "\n".join(["```", *lines, "```"]) if marked else "\n".join(f"    {line}" for line in lines)
         case Button(text, url):
-            pressed = words((Span(text, strong=True),))
-            return f"{pressed}\n{words((Span(url, url=url),))}"
+            return words((Span(text, url=url),))
         case _:
             assert_never(part)
 
@@ -74,7 +73,7 @@ def _marked(line: Line) -> str:
 def _span(span: Span) -> str:
     if span.name:
         return code_span(span.text)
-    if span.url is not None:
-        return f"<{span.url}>"
     escaped = _ACTS.sub(r"\\\1", span.text)
+    if span.url is not None:
+        return f"[{escaped}](<{span.url}>)"
     return f"**{escaped}**" if span.strong and escaped.strip() else escaped

@@ -3,7 +3,7 @@
 Words go into rich text, whose pieces say what they are, and not into Slack's markup: nothing in them is parsed, so no name can mention
 somebody or make a link, and bold words need no spaces around them, which Chinese doesn't have.
 
-Slack's tables scroll sideways on a telephone, so a row becomes a line of its own: the name first, its figures below it. What
+Slack's tables scroll sideways on a telephone, so a row becomes an item of a list: the name first, its figures below it. What
 doesn't fit is counted and said, never left out in silence.
 """
 
@@ -36,7 +36,8 @@ _BUTTON_WIDTH: Final = 75
 _ROWS_SHOWN: Final = 15
 #: Of a daily summary; of more only the titles are shown.
 _DOCUMENTS_SHOWN: Final = 10
-_INDENT: Final = "\n     "
+#: Between a title and its figure, which a line's end mustn't part.
+_UNBROKEN: Final = "\u00a0"
 #: The fallback text is markup, and is only shown where blocks can't be: a character that looks alike takes the place of what has no escape.
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKS: Final = str.maketrans({"*": "\u2217", "_": "\uff3f", "~": "\u223c", "`": "\u02cb"})
@@ -71,8 +72,10 @@ def _blocks(document: Document) -> Iterator[dict[str, Any]]:
     elements: list[dict[str, Any]] = []
     width = 0
     for part in document.parts:
-        # A heading begins a block of its own, so that Slack sets it apart.
-        if elements and isinstance(part, Heading | Button):
+        # A block of its own is set apart: each heading, and what follows a list or code.
+        if elements and (
+            isinstance(part, Heading | Button) or (isinstance(part, Paragraph) and not _is_words(elements[-1]))
+        ):
             yield _rich_text(elements)
             elements, width = [], 0
         if isinstance(part, Button):
@@ -111,14 +114,18 @@ def _rows(table: Table) -> list[dict[str, Any]]:
     rows = []
     for row in table.rows[:_ROWS_SHOWN]:
         pieces = _line(row[0])
-        before = _INDENT
+        before = "\n"
         for title, cell in zip(table.header[1:], row[1:], strict=True):
             if plain(cell):
-                pieces += [_text(f"{before}{title} "), *_line(cell)]
+                pieces += [_text(f"{before}{title}{_UNBROKEN}"), *_line(cell)]
                 before = " · "
-        rows.append(_section(pieces))
+        rows.append(_list([_section(pieces)]))
     left = len(table.rows) - len(rows)
-    return [*rows, _section([_text(f"… +{left}")])] if left else rows
+    return [*rows, _list([_section([_text(f"… +{left}")])])] if left else rows
+
+
+def _is_words(element: dict[str, Any]) -> bool:
+    return bool(element["type"] == "rich_text_section")
 
 
 def _button(button: Button) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def burst_detected_document(facts: BurstDetected, speech: Speech) -> Document:
                 own.intro,
                 rate=strong(f"{facts.keys_per_s:,.0f}"),
                 size=size(max(0, facts.used_bytes)),
-                no_ttl=strong(phrases.count(max(0, facts.no_ttl_keys))),
+                no_ttl=strong(phrases.count(facts.no_ttl_keys)) if facts.no_ttl_keys > 0 else "0",
             )
         ),
     ]
@@ -61,7 +61,7 @@ def burst_detected_document(facts: BurstDetected, speech: Speech) -> Document:
         Bullets((say(own.do_stop), say(own.do_tell), say(own.do_ttl))),
     ]
     if facts.link is not None:
-        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+        parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     figures = {"keys": phrases.rounded(facts.keys), "since": speech.moment(facts.since)}
     title = own.title.format(cluster=facts.cluster, **figures)
     return Document(speech.language, title, CRITICAL, tuple(parts))

@@ -175,10 +175,10 @@ def address(url: str) -> str | None:
     return quote(url, safe=_IN_ADDRESSES)
 
 
-def link(url: str) -> Span:
-    """An address that can be followed, if it is one."""
+def link(url: str, label: str) -> Span:
+    """A link that says where it leads, if the address is one; the address as it is otherwise."""
     followed = address(url)
-    return name(url) if followed is None else Span(followed, url=followed)
+    return name(url) if followed is None else Span(label, url=followed)
 
 
 def names(texts: Iterable[str], between: str = ", ") -> Line:
@@ -205,5 +205,5 @@ def say(template: str, **values: Line | Span | str) -> Line:
 
 
 def plain(line: Line) -> str:
-    """The words alone."""
-    return "".join(span.text for span in line)
+    """The words alone; after a link's its address, where nothing can be pressed."""
+    return "".join(span.text if span.url is None else f"{span.text}: {span.url}" for span in line)

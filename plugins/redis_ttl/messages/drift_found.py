@@ -47,7 +47,7 @@ def drift_found_document(facts: DriftFound, speech: Speech) -> Document:
         Paragraph(say(own.source, audit=name(facts.audit_id), moment=speech.moment(facts.audited_at))),
     ]
     if facts.link is not None:
-        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+        parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     if causes == [DriftKind.OVERDUE]:
         title = own.title_overdue.format(cluster=facts.cluster)
     else:
@@ -69,7 +69,7 @@ def _findings(facts: DriftFound, speech: Speech) -> Table:
         (
             (name(row.pattern),),
             say(_cause(row.cause, speech)),
-            (strong(phrases.count(row.new_keys)),),
+            (strong(phrases.count(row.new_keys)),) if row.new_keys else (),
             say(phrases.count(row.no_ttl_keys)),
             say(_growth(row)),
             say(speech.date(row.since)),

@@ -42,7 +42,7 @@ def memory_level_document(facts: MemoryLevel, speech: Speech) -> Document:
         if facts.cost is not None:
             parts.append(Paragraph(speech.cost(facts.cost)))
     if facts.link is not None:
-        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+        parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     title = _title(facts, speech).format(cluster=facts.cluster, ratio=ratio(facts.ratio))
     accent = GOOD if facts.level is Level.OK else CRITICAL if facts.level is Level.CRITICAL else WARNING
     return Document(speech.language, title, accent, tuple(parts))

@@ -56,7 +56,7 @@ def remediation_result_document(facts: RemediationResult, speech: Speech) -> Doc
             Paragraph(say(own.wiped, keys=strong(phrases.count(wiped)))),
         ]
     if facts.link is not None:
-        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+        parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     template = own.title_missed if missed else own.title
     figures = {"cluster": facts.cluster, "keys": phrases.count(facts.kept)}
     title = template.format(**figures, **({"missed": phrases.count(missed)} if missed else {}))

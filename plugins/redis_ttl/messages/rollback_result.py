@@ -38,7 +38,7 @@ def rollback_result_document(facts: RollbackResult, speech: Speech) -> Document:
         parts.append(Paragraph(say(own.left, keys=strong(phrases.count(facts.left)))))
     parts.append(Paragraph(say(own.never)))
     if facts.link is not None:
-        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+        parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     restored = sum(rule.restored for rule in facts.rules)
     figures = {"cluster": facts.cluster, "keys": phrases.count(restored)}
     title = (

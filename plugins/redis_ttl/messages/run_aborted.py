@@ -46,7 +46,7 @@ def run_aborted_document(facts: RunAborted, speech: Speech) -> Document:
     else:
         parts.append(Paragraph(say(own.new_plan, dag=remediate)))
     if facts.link is not None:
-        parts.append(Paragraph(say(phrases.in_airflow, link=link(facts.link))))
+        parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     accent = CRITICAL if facts.cause in {AbortCause.GUARD, AbortCause.FAILED} else WARNING
     return Document(speech.language, _title(facts.cause, speech).format(cluster=facts.cluster), accent, tuple(parts))
 

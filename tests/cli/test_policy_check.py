@@ -14,6 +14,10 @@ GOOD = """\
 cluster: shop
 connection: redis_shop
 owner: {team: shop-backend}
+owners:
+  - {team: till, slack: "#till", email: [till@example.com]}
+  - {team: coupons, slack_webhook: slack_coupons}
+messages: {slack_connection: slack_bot, smtp_connection: mail, fallback: {team: sre, slack: "#sre"}}
 audit: {schedule: none, load: fast}
 rules:
   - pattern: "cart:{userId}:coupon"
@@ -33,6 +37,9 @@ SUMMARY = """\
 {file}: shop
   owner shop-backend, connection redis_shop
   audited by hand only, load fast
+  messages to shop-backend go to #sre by slack_bot (sre, the fallback)
+  messages to till go to #till by slack_bot, till@example.com by mail
+  messages to coupons go to a webhook by slack_coupons
 
   exempt  cart:{{userId}}:{{n}}
           numbers are [red]kept[/red]

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, assert_never
 
 from rich.text import Text
 
+from redis_ttl.domain.delivery import reach
 from redis_ttl.domain.duration import format_duration
 from redis_ttl.domain.policy import Mode
 from redis_ttl.messages.figures import printable
 
 if TYPE_CHECKING:
     from redis_ttl.domain.key_pattern import KeyPattern
-    from redis_ttl.domain.policy import Exemption, Policy, Rule
+    from redis_ttl.domain.policy import Exemption, Owner, Policy, Rule
 
 
 def policy_summary(file: str, policy: Policy) -> Text:
@@ -21,6 +22,8 @@ def policy_summary(file: str, policy: Policy) -> Text:
     page.append(f"{file}: {policy.cluster}\n", style="bold")
     page.append(f"  owner {policy.owner.team}, connection {policy.connection}\n")
     page.append(f"  {_audit_line(policy)}\n")
+    for owner in (policy.owner, *policy.owners):
+        page.append(f"  {_messages_line(policy, owner)}\n")
     for exemption in policy.exemptions:
         _add_exemption(page, exemption)
     for number, rule in enumerate(policy.rules, 1):
@@ -35,6 +38,14 @@ def _audit_line(policy: Policy) -> str:
     audit = policy.audit
     when = f"at {audit.schedule} {audit.timezone}" if audit.schedule else "by hand only"
     return f"audited {when}, load {audit.load}"
+
+
+def _messages_line(policy: Policy, owner: Owner) -> str:
+    contact, routes = reach(owner, policy.messages)
+    if not routes:
+        return f"messages to {owner.team} stay in the store: no address, or no connection under messages"
+    ways = ", ".join(f"{' '.join(route.to) or 'a webhook'} by {route.connection}" for route in routes)
+    return f"messages to {owner.team} go to {ways}" + ("" if contact == owner else f" ({contact.team}, the fallback)")
 
 
 def _add_exemption(page: Text, exemption: Exemption) -> None:

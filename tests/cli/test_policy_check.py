@@ -95,8 +95,8 @@ def test_every_mistake_of_every_file_is_printed(tmp_path: Path) -> None:
     status, output = run(WRONG / "many_mistakes.yaml", good, bad)
     assert status == 1
     assert "many_mistakes.yaml:6:16: memory.warn: found `60`; expected a percentage" in output
-    assert f"{bad}:7:10: rules[0].ttl: found `60`; expected a duration with a unit" in output
-    assert f"{bad}:13:13: rules[1].jitter: found `0`; expected a percentage" in output
+    assert f"{bad}:11:10: rules[0].ttl: found `60`; expected a duration with a unit" in output
+    assert f"{bad}:17:13: rules[1].jitter: found `0`; expected a percentage" in output
     assert "rule 2  cart:{userId}:{item}" in output
     assert output.endswith("13 mistakes in 2 of 3 files.\n")
 

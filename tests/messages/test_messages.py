@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from redis_ttl.domain.incident_messages import ACTION_REQUIRED, EXAMPLES
 from redis_ttl.domain.message import AnyFacts, BurstDetected, DriftFound, Memory, MessageKind, RunAborted, UnknownFacts
+from redis_ttl.domain.policy import Language
 from redis_ttl.messages import phrases as phrases_package
 from redis_ttl.messages.document import Document
 from redis_ttl.messages.phrases import Phrases, languages, phrases_of
@@ -264,6 +265,11 @@ def test_a_kind_has_phrases(kind: MessageKind) -> None:
     own = next(field for field in fields(Phrases) if field.name == kind.value)
     assert own.default is MISSING
     assert own.default_factory is MISSING
+
+
+def test_policies_may_name_every_language() -> None:
+    """A file of phrases that no policy could ask for, or a language without phrases, is a mistake."""
+    assert set(Language) == set(languages())
 
 
 def test_a_third_language_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -167,6 +167,16 @@ def _ttl(value: str) -> int:
     return seconds
 
 
+_HOUR_S: Final = 3_600
+
+
+def _an_hour_at_least(value: str) -> int:
+    seconds = _ttl(value)
+    if seconds < _HOUR_S:
+        _refuse(shown(value), "an hour or more", "The same fact told more often is noise")
+    return seconds
+
+
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
 _ALL_PERCENT = 100
@@ -399,6 +409,7 @@ Databases = Annotated[tuple[int, ...] | Literal["all"], _leaf(_databases, DATABA
 Source = Annotated[Literal["primary", "replica"], _choice("primary", "replica")]
 RateText = Annotated[str, _leaf(_rate, "keys changed per second as in 20000/s, or unlimited")]
 Duration = Annotated[int, _leaf(_ttl, DURATION)]
+Interval = Annotated[int, _leaf(_an_hour_at_least, DURATION)]
 Span = Annotated[int, _leaf(_span, f"{DURATION}, or none")]
 KeyCount = Annotated[int, _leaf(_keys, f"a number of keys from 1 to {MAX_KEYS:,}")]
 DriftKeys = Annotated[int, _leaf(_keys_or_none, f"a number of keys from 0 to {MAX_KEYS:,}, or none")]

@@ -21,6 +21,7 @@ from redis_ttl.adapters.policy_file_leaves import (
     EmailAddress,
     Factor,
     Freq,
+    Interval,
     JobName,
     JobSchedule,
     KeyCount,
@@ -139,7 +140,7 @@ class MessagesEntry(_Entry):
     smtp_connection: ConnectionId | None = None
     fallback: OwnerEntry | None = None
     deadline: Duration = _MESSAGES.deadline_s
-    remind_after: Duration = _MESSAGES.remind_after_s
+    remind_after: Interval = _MESSAGES.remind_after_s
     summary_at: TimeOfDay = _MESSAGES.summary_at
     redact_keys: YesOrNo = _MESSAGES.redacts_keys
 

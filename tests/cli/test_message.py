@@ -90,3 +90,12 @@ def test_documents_need_a_store_and_a_policy(
     error = capsys.readouterr().err
     assert "no --store and no --policy" in error
     assert "--example" in error
+
+
+def test_a_bucket_is_no_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The store that Airflow has may be one; it isn't taken for an empty folder."""
+    monkeypatch.setenv("REDIS_TTL_STORE", "s3://aws_default@bucket/redis_ttl")
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, "--policy", str(POLICY))
+    assert ended.value.code == 2
+    assert "a terminal reads documents of a folder only" in capsys.readouterr().err

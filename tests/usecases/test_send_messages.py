@@ -898,3 +898,19 @@ def test_messages_of_two_clusters_are_two(tmp_path: Path) -> None:
         each.deliver()
     ids = {envelope.message_id for each in (shop, till) for _, envelope in each.sent}
     assert len(ids) == 2
+
+
+def test_a_silent_channel_is_waited_for_once_a_round(messaging: Messaging) -> None:
+    """What else is due over the same connection is left to the next round, untried; other connections go on."""
+    messaging.answers = silent("slack")
+    for number in range(5):
+        post_message(GROWTH, facts("a", thread=f"plan {number}"), messaging.tools())
+    messaging.deliver()
+    assert messaging.asked == 1 + 5
+    assert messaging.routes() == ["email"] * 5
+    messaging.answers = lambda _: None
+    messaging.deliver()
+    assert messaging.routes().count("slack") == 4
+    messaging.pass_by(minutes=5)
+    messaging.deliver()
+    assert messaging.routes().count("slack") == 5

@@ -171,6 +171,8 @@ class _Round:
         self._tools = tools
         self._documents = MessageDocuments(tools.documents, tools.policy.cluster)
         self._done: list[Delivery] = []
+        self._silent: set[str] = set()
+        """Connections that didn't take a message for now: each more would cost its time to wait."""
 
     def run(self) -> list[Delivery]:
         now = self._tools.clock.now()
@@ -233,6 +235,8 @@ class _Round:
 
     def _send(self, parcels: Sequence[_Parcel]) -> None:
         """Send one message, or several small ones as one, as far as nobody else does."""
+        if parcels[0].route.connection in self._silent:
+            return
         claimed = [own for parcel in parcels if (own := self._claimed(parcel)) is not None]
         if not claimed:
             return
@@ -250,6 +254,8 @@ class _Round:
         try:
             receipt = self._tools.send(envelope)
         except (ChannelRefused, ChannelUnavailable) as error:
+            if error.retryable:
+                self._silent.add(first.route.connection)
             self._failed(claimed, error)
             return
         # A channel that has lost the thread begins another one.

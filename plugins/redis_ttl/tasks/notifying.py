@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from redis_ttl.adapters.store import Store
+    from redis_ttl.domain.delivery import Receipt
     from redis_ttl.domain.message import AnyFacts, MessageKind
     from redis_ttl.domain.policy import Owner, Policy
-    from redis_ttl.usecases.message_ports import Composed
+    from redis_ttl.usecases.message_ports import Composed, Envelope
     from redis_ttl.usecases.message_sources import MessageSources
     from redis_ttl.usecases.send_messages import MessageTools, Post
 
@@ -91,7 +92,6 @@ def _sources(store: Store, policy: Policy) -> MessageSources:
 
 def _tools(store: Store, policy: Policy) -> MessageTools:
     from redis_ttl.messages.rendering import documents_of, render
-    from redis_ttl.tasks import channels
     from redis_ttl.usecases.message_ports import Composed
     from redis_ttl.usecases.send_messages import MessageTools
 
@@ -105,7 +105,14 @@ def _tools(store: Store, policy: Policy) -> MessageTools:
         rendered = render(documents)
         return Composed(rendered.subject, [document.to_json() for document in documents], rendered.markdown)
 
-    return MessageTools(store, policy, compose, channels.send, SystemClock())
+    return MessageTools(store, policy, compose, _send, SystemClock())
+
+
+def _send(envelope: Envelope) -> Receipt:
+    """Over the providers, which a task that sends nothing doesn't wait for."""
+    from redis_ttl.tasks import channels
+
+    return channels.send(envelope)
 
 
 def _deliver(policy: Policy, tools: MessageTools) -> None:

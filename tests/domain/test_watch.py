@@ -21,6 +21,7 @@ from redis_ttl.domain.watch import (
     LevelState,
     Measure,
     NodeSample,
+    NotKnown,
     OddityKind,
     PatternGrowth,
     Point,
@@ -206,6 +207,6 @@ def test_documents_come_back_as_they_were() -> None:
     burst = BurstReport(
         "c", START.isoformat(), START.isoformat(), 10, 20, 5, 4_300.0, 100,
         (PatternGrowth("{n}", 0.5, 0.4, 0.6, 50, 40, 60, 1, 0.0, 900, ("1",)),),
-        (WritingClients("job", "default", "10.0.0.1", 3, ("set",)),), (("set", 9),), ("dag x",), "a", ("CLIENT LIST",),
+        (WritingClients("job", "default", "10.0.0.1", 3, ("set",)),), (("set", 9),), ("dag x",), "a", (NotKnown.CLIENTS,),
     )  # fmt: skip
     assert BurstReport.from_json(json.loads(json.dumps(burst.to_json()))) == burst

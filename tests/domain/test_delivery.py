@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
+from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,11 +22,11 @@ from redis_ttl.domain.delivery import (
     Why,
     due_at,
     folder_of,
+    news_of,
     quiet_until,
     reach,
     retry_at,
     routes_to,
-    why_news,
 )
 from redis_ttl.domain.message import Urgency
 from redis_ttl.domain.policy import AuditSettings, MessageSettings, Owner, Policy, QuietHours
@@ -34,6 +35,7 @@ NOW = dt.datetime(2026, 2, 12, 12, tzinfo=dt.UTC)
 BERLIN = "Europe/Berlin"
 WEEK_S = 7 * 86_400
 DAY = dt.timedelta(days=1)
+HOUR = dt.timedelta(hours=1)
 
 SLACK = Owner("growth", slack="#growth")
 MAIL = Owner("growth", email=("growth@example.com", "ops@example.com"))
@@ -57,6 +59,12 @@ def quiet(hours: str) -> Owner:
     return Owner("growth", quiet_hours=QuietHours(dt.time.fromisoformat(begin), dt.time.fromisoformat(end)))
 
 
+def why_news(items: Iterable[str], earlier: list[Told]) -> Why | None:
+    """Why it is news, with a week between reminders."""
+    news = news_of(items, earlier, NOW, WEEK_S)
+    return None if news is None else news.why
+
+
 def told(days_ago: float, *items: str) -> Told:
     """Items that were told so many days ago."""
     return Told(NOW - days_ago * DAY, items)
@@ -67,7 +75,8 @@ def told(days_ago: float, *items: str) -> Told:
     [
         ("a", [], Why.FIRST),
         ("a", [told(0, "a")], None),
-        ("a", [told(6.99, "a")], None),
+        ("a", [told(6.9, "a")], None),
+        ("a", [told(6.99, "a")], Why.REMINDER),
         ("a", [told(7, "a")], Why.REMINDER),
         ("ab", [told(1, "a")], Why.UPDATE),
         ("a", [told(1, "a", "b")], None),
@@ -81,7 +90,7 @@ def told(days_ago: float, *items: str) -> Told:
 )
 def test_what_makes_news(items: str, earlier: list[Told], why: Why | None) -> None:
     """What was told within the interval is none, what is older is a reminder, and one new item makes an update of all."""
-    assert why_news(items, earlier, NOW, WEEK_S) is why
+    assert why_news(items, earlier) is why
 
 
 histories = st.lists(st.builds(told, st.floats(0, 30), st.sampled_from("abcd"), st.sampled_from("abcd")), max_size=6)
@@ -90,8 +99,10 @@ histories = st.lists(st.builds(told, st.floats(0, 30), st.sampled_from("abcd"), 
 @given(st.sets(st.sampled_from("abcd")), histories)
 def test_news_is_what_was_not_told_lately(items: set[str], earlier: list[Told]) -> None:
     """There is news exactly when an item wasn't told within the interval; its kind depends on whether it ever was."""
-    why = why_news(items, earlier, NOW, WEEK_S)
-    stale = {item for item in items if all(item not in each.items or NOW - each.at >= 7 * DAY for each in earlier)}
+    why = why_news(items, earlier)
+    stale = {
+        item for item in items if all(item not in each.items or NOW - each.at >= 7 * DAY - HOUR for each in earlier)
+    }
     assert (why is None) is (not stale)
     if why is Why.FIRST:
         assert earlier == []
@@ -106,8 +117,20 @@ def test_telling_it_makes_it_old(items: set[str], earlier: list[Told]) -> None:
     """Once told, the same or a part of it is no news before the interval has passed, and is a reminder then."""
     after = [*earlier, Told(NOW, tuple(sorted(items)))]
     for part in (items, set(sorted(items)[:1])):
-        assert why_news(part, after, NOW + 7 * DAY - dt.timedelta(seconds=1), WEEK_S) is None
-        assert why_news(part, after, NOW + 7 * DAY, WEEK_S) is Why.REMINDER
+        assert news_of(part, after, NOW + 7 * DAY - HOUR - dt.timedelta(seconds=1), WEEK_S) is None
+        news = news_of(part, after, NOW + 7 * DAY - HOUR, WEEK_S)
+        assert news is not None
+        assert news.why is Why.REMINDER
+        assert news.since == min(each.at for each in after if part & set(each.items))
+
+
+@given(st.sets(st.sampled_from("abcd"), min_size=1), histories)
+def test_what_has_happened_once_is_told_once(items: set[str], earlier: list[Told]) -> None:
+    """Without an interval nothing is a reminder, however long ago it was told."""
+    news = news_of(items, earlier, NOW + 400 * DAY, None)
+    ever = {item for each in earlier for item in each.items}
+    assert (news is None) is (items <= ever)
+    assert news is None or news.why is not Why.REMINDER
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis_ttl.adapters.store import Store
-from redis_ttl.domain.delivery import Receipt
+from redis_ttl.domain.delivery import News, Receipt
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
 from redis_ttl.domain.message import AnyFacts, MessageKind, Urgency
 from redis_ttl.domain.policy import MessageSettings, Owner, Policy
@@ -47,14 +47,16 @@ class Facts:
     """To tell apart messages of the same items."""
 
 
-def plain(facts: AnyFacts, contact: Owner) -> Composed:
+def plain(facts: AnyFacts, contact: Owner, news: News | None = None) -> Composed:
     """The items, for that contact."""
+    del news
     said = {"items": list(facts.items), "for": contact.team, "serial": getattr(facts, "serial", 0)}
     return Composed(", ".join(facts.items), [said], "".join(f"* {item}\n" for item in facts.items))
 
 
-def in_words(facts: AnyFacts, contact: Owner) -> Composed:
+def in_words(facts: AnyFacts, contact: Owner, news: News | None = None) -> Composed:
     """What the tasks send."""
+    del news
     documents = documents_of(facts, languages=contact.languages, timezone="UTC")
     rendered = render(documents)
     return Composed(rendered.subject, [each.to_json() for each in documents], rendered.markdown)

@@ -116,7 +116,7 @@ def test_an_audit_asks_for_action(shelf: Shelf) -> None:
     shelf.event(NOON + dt.timedelta(days=6), replace(BURST, keys=77))
     _, facts = shelf.only(MessageKind.ACTION_REQUIRED)
     assert facts.burst is not None
-    assert (facts.burst.keys, facts.growth_bytes_per_day) == (77, 7.0)
+    assert (facts.burst.keys, facts.growth_bytes_per_day) == (BURST.patterns[0].grown_keys, 7.0)
 
 
 def test_an_audit_of_which_there_is_nothing_to_say(shelf: Shelf) -> None:

@@ -88,7 +88,10 @@ class Telling(RuleBasedStateMachine):
         earlier = [each for each in self.written.values() if each["owner"] == owner.team]
         now = self.messaging.now_at
         lately = {
-            item for each in earlier if now - dt.datetime.fromisoformat(each["at"]) < REMIND for item in each["items"]
+            item
+            for each in earlier
+            if now - dt.datetime.fromisoformat(each["at"]) < REMIND - dt.timedelta(hours=1)
+            for item in each["items"]
         }
         self.work(lambda tools: post_message(owner, facts, tools), dies_at)
         found = self._read().get(self.serial)

@@ -37,7 +37,7 @@ class RelationMistake:
     found: str
     expected: str
     other: Location | None
-    advice: str
+    advice: str | None
 
 
 def relation_mistakes(document: dict[str, object]) -> Iterator[RelationMistake]:
@@ -184,6 +184,14 @@ def _owners(document: dict[str, object]) -> Iterator[RelationMistake]:
                 "Drop one of them",
             )
         places.setdefault(team, place)
+    messages = document.get("messages")
+    fallback = messages.get("fallback") if isinstance(messages, dict) else None
+    for place, entry in [*owners, (("messages", "fallback"), fallback)]:
+        if isinstance(entry, dict):
+            yield from _lists(place, entry)
+    if isinstance(fallback, dict) and not fallback.keys() & {"slack", "slack_webhook", "email"}:
+        found = "a contact without an address"
+        yield RelationMistake(("messages", "fallback"), found, "`slack`, `slack_webhook` or `email`", None, None)
     rules = document.get("rules")
     for number, rule in enumerate(rules if isinstance(rules, list) else []):
         team = rule.get("owner") if isinstance(rule, dict) else None
@@ -195,6 +203,25 @@ def _owners(document: dict[str, object]) -> Iterator[RelationMistake]:
                 None,
                 did_you_mean(team, places) or "Add it to `owners`, with how it is reached",
             )
+
+
+def _lists(place: Location, entry: dict[str, object]) -> Iterator[RelationMistake]:
+    """Languages and addresses: none where some are meant, or one twice."""
+    for key, meant in (("languages", "one language or more"), ("email", "one address or more")):
+        items = entry.get(key)
+        if not isinstance(items, list):
+            continue
+        if not items:
+            yield RelationMistake((*place, key), "an empty list", f"{meant}; leave it out for the default", None, None)
+        for number, item in enumerate(items):
+            if item in items[:number] and isinstance(item, str):
+                yield RelationMistake(
+                    (*place, key, number),
+                    f"`{item}` a second time",
+                    "each once",
+                    (*place, key, items.index(item)),
+                    "Drop one of them",
+                )
 
 
 def _thresholds(document: dict[str, object]) -> Iterator[RelationMistake]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _RETRIES_MIN: Final = (5, 15, 60, 240)
 #: A thread that is older isn't gone on with: nobody sees what is added to it.
 THREAD_LASTS: Final = dt.timedelta(days=30)
+#: A reminder may come so much earlier: audits don't end at the same minute every night.
+_EARLIER: Final = dt.timedelta(hours=1)
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_]+")
 _NAME_WIDTH: Final = 40
 
@@ -132,6 +134,14 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """Why a message is worth telling, and since when some of it has been told; None when none of it has."""
+
+    why: Why
+    since: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """When which items were told."""
 
@@ -159,21 +169,23 @@ def routes_to(owner: Owner, settings: MessageSettings, *, is_fallback: bool = Fa
     return tuple(routes)
 
 
-def why_news(items: Iterable[str], told: Iterable[Told], now: dt.datetime, remind_after_s: int) -> Why | None:
-    """What makes it worth telling; None when all of it was told not long ago.
+def news_of(items: Iterable[str], told: Iterable[Told], now: dt.datetime, remind_after_s: int | None) -> News | None:
+    """What makes it worth telling; None when all of it was told not long ago, or ever, where nothing is told twice (None).
 
     An item that comes back within the reminder's interval is no news either: a pattern that hovers around a threshold is told once.
     """
-    earlier = list(told)
-    since = now - dt.timedelta(seconds=remind_after_s)
-    lately = {item for each in earlier if each.at > since for item in each.items}
+    wanted, earlier = set(items), list(told)
     ever = {item for each in earlier for item in each.items}
-    news = set(items) - lately
-    if not news:
+    lately = ever
+    if remind_after_s is not None:
+        since = now - dt.timedelta(seconds=remind_after_s) + min(_EARLIER, dt.timedelta(seconds=remind_after_s / 10))
+        lately = {item for each in earlier if each.at > since for item in each.items}
+    if wanted <= lately:
         return None
+    first = min((each.at for each in earlier if wanted & set(each.items)), default=None)
     if not earlier:
-        return Why.FIRST
-    return Why.UPDATE if news - ever else Why.REMINDER
+        return News(Why.FIRST, None)
+    return News(Why.UPDATE if wanted - ever else Why.REMINDER, first)
 
 
 def due_at(urgency: Urgency, contact: Owner, policy: Policy, now: dt.datetime) -> dt.datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -43,11 +44,11 @@ def action_required(
     if burst is not None and abs(audited - dt.datetime.fromisoformat(burst.at)) > _BURST_COUNTS:
         burst = None
     rules = _rules(audit, policy)
-    unknown = sorted(
-        (row for row in audit.patterns if row.governance is Governance.NONE and row.no_ttl_keys),
-        key=lambda row: (-row.no_ttl_keys, row.pattern),
-    )
+    unknown = _unknown(audit)
     shown = [row for row in unknown if row.no_ttl_keys >= _NOTICEABLE * audit.no_ttl_keys][:_MOST_UNKNOWN]
+    is_scattered = not shown and sum(row.no_ttl_keys for row in unknown) >= max(1, _NOTICEABLE * audit.no_ttl_keys)
+    if is_scattered:
+        shown = unknown[:_EXAMPLES]
     rest = unknown[len(shown) :]
     cost = policy.scaling_cost
     found = []
@@ -59,20 +60,21 @@ def action_required(
         facts = ActionRequired(
             cluster=policy.cluster,
             owner=owner.team,
-            priority=min((rule.priority for rule in own), default=Priority.P2.value),
+            priority=min([*(rule.priority for rule in own), *([Priority.P2.value] if is_clusters and shown else [])]),
             audit_id=audit.plan.audit_id,
             audited_at=audit.finished_at,
             keys=audit.keys,
             no_ttl_keys=audit.no_ttl_keys,
-            memory=Memory(audit.used_memory_bytes, audit.maxmemory_bytes),
+            memory=Memory(audit.used_memory_bytes, audit.maxmemory_bytes or policy.memory.limit_bytes),
             memory_warn_ratio=policy.memory.warn_ratio,
             memory_critical_ratio=policy.memory.critical_ratio,
             eviction_policy=audit.plan.servers[0].eviction_policy,
             rules=own,
-            unknown=_unknown(shown) if is_clusters else (),
+            unknown=tuple(shown) if is_clusters else (),
+            is_scattered=is_scattered and is_clusters,
             other_unknown_patterns=len(rest) if is_clusters else 0,
             other_unknown_keys=sum(row.no_ttl_keys for row in rest) if is_clusters else 0,
-            deadline=_deadline(audited, policy, owner),
+            deadline=min([_deadline(audited, policy, owner), *_dues(own, policy)]),
             cost=None if cost is None else Cost(cost.usd_per_month, cost.note),
             burst=_burst_facts(burst) if is_clusters and burst is not None else None,
             growth_bytes_per_day=growth_bytes_per_day,
@@ -96,8 +98,28 @@ def _rules(audit: Audit, policy: Policy) -> list[tuple[Owner, RuleFacts]]:
     return sorted(rules, key=lambda each: (each[1].priority, -each[1].concerned_keys, each[1].pattern))
 
 
-def _unknown(rows: Sequence[PatternStatistics]) -> tuple[UnknownFacts, ...]:
-    return tuple(UnknownFacts(row.pattern, row.keys, row.no_ttl_keys, _size([row], row.no_ttl_keys)) for row in rows)
+def _unknown(audit: Audit) -> list[UnknownFacts]:
+    """What no rule speaks of, of all databases together, the largest first."""
+    rows: dict[str, list[PatternStatistics]] = {}
+    for row in audit.patterns:
+        if row.governance is Governance.NONE and row.no_ttl_keys:
+            rows.setdefault(row.pattern, []).append(row)
+    found = []
+    for pattern, own in rows.items():
+        no_ttl_keys = sum(row.no_ttl_keys for row in own)
+        found.append(UnknownFacts(pattern, sum(row.keys for row in own), no_ttl_keys, _size(own, no_ttl_keys)))
+    return sorted(found, key=lambda row: (-row.no_ttl_keys, row.pattern))
+
+
+def since_first_told(facts: ActionRequired, first_told: dt.datetime, policy: Policy, owner: Owner) -> ActionRequired:
+    """The same with the deadline that it had when it was told first: a reminder doesn't move it."""
+    return replace(facts, deadline=min(facts.deadline, _deadline(first_told, policy, owner)))
+
+
+def _dues(own: Sequence[RuleFacts], policy: Policy) -> list[dt.date]:
+    """The dates that these rules have themselves, after which a drift check fails."""
+    patterns = {rule.pattern for rule in own}
+    return [rule.due for rule in policy.rules if rule.due is not None and rule.pattern.text in patterns]
 
 
 def _deadline(audited: dt.datetime, policy: Policy, owner: Owner) -> dt.date:
@@ -123,7 +145,10 @@ def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | No
         keys=keys,
         no_ttl_keys=no_ttl,
         longer_keys=longer,
-        current_ttl_s=round(sum(count * mean for count, mean in with_ttl) / expiring) if expiring else None,
+        # A mean that has keys which keep the rule in it says nothing of those that don't.
+        current_ttl_s=round(sum(count * mean for count, mean in with_ttl) / expiring)
+        if expiring and (not caps or longer == expiring)
+        else None,
         size_bytes=_size(rows, no_ttl + (longer if caps else 0)),
         examples=_names(rows),
     )
@@ -143,5 +168,7 @@ def _names(rows: Sequence[PatternStatistics]) -> tuple[str, ...]:
 
 def _burst_facts(burst: BurstReport) -> BurstFacts:
     names = dict.fromkeys(each.name for each in burst.clients if each.name)
-    pattern = burst.patterns[0].pattern if burst.patterns else ""
-    return BurstFacts(pattern, burst.keys, burst.since, burst.at, tuple(names))
+    # The pattern that grew most, with its own growth: others may have grown beside it.
+    first = burst.patterns[0] if burst.patterns else None
+    pattern, keys = ("", burst.keys) if first is None else (first.pattern, max(first.grown_keys, 0) or burst.keys)
+    return BurstFacts(pattern, min(keys, burst.keys), burst.since, burst.at, tuple(names))

@@ -8,7 +8,9 @@ from redis_ttl.domain.message import BurstDetected, Cost, DriftFacts, DriftFound
 from redis_ttl.domain.watch import Level, thresholds_of
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.drift import DriftReport
+    from collections.abc import Iterable, Sequence
+
+    from redis_ttl.domain.drift import DriftFinding, DriftReport
     from redis_ttl.domain.policy import Owner, Policy
     from redis_ttl.domain.watch import BurstReport, LevelChange
 
@@ -18,23 +20,9 @@ def drift_found(report: DriftReport, policy: Policy, *, link: str | None = None)
     by_team = {owner.team: owner for owner in (*policy.owners, policy.owner)}
     found = []
     for owner in (policy.owner, *policy.owners):
-        rows = tuple(
-            DriftFacts(
-                cause=each.kind,
-                pattern=each.pattern,
-                rule=each.rule,
-                new_keys=each.new_keys,
-                no_ttl_keys=each.no_ttl_keys,
-                keys=each.keys,
-                since=each.since,
-                growth_per_day=each.growth_per_day,
-                due=each.due,
-                examples=each.examples,
-            )
-            for each in report.failing
-            # A team that has left the policy since leaves its rows to the cluster's owner.
-            if by_team.get(each.owner, policy.owner) == owner
-        )
+        # A team that has left the policy since leaves its rows to the cluster's owner.
+        own = [each for each in report.failing if by_team.get(each.owner, policy.owner) == owner]
+        rows = _rows(own)
         if rows:
             facts = DriftFound(
                 cluster=report.cluster,
@@ -49,6 +37,34 @@ def drift_found(report: DriftReport, policy: Policy, *, link: str | None = None)
             )
             found.append((owner, facts))
     return found
+
+
+def _rows(findings: Sequence[DriftFinding]) -> tuple[DriftFacts, ...]:
+    """A row for each cause and pattern, of all databases together."""
+    groups: dict[tuple[str, str], list[DriftFinding]] = {}
+    for each in findings:
+        groups.setdefault((each.kind.value, each.pattern), []).append(each)
+    return tuple(
+        DriftFacts(
+            cause=group[0].kind,
+            pattern=group[0].pattern,
+            rule=group[0].rule,
+            new_keys=sum(each.new_keys for each in group),
+            no_ttl_keys=sum(each.no_ttl_keys for each in group),
+            keys=sum(each.keys for each in group),
+            since=min(each.since for each in group),
+            growth_per_day=_sum(each.growth_per_day for each in group),
+            due=group[0].due,
+            examples=tuple(name for each in group for name in each.examples),
+        )
+        for group in groups.values()
+    )
+
+
+def _sum(figures: Iterable[float | None]) -> float | None:
+    """None where one of them isn't known."""
+    known = list(figures)
+    return None if None in known else sum(figure for figure in known if figure is not None)
 
 
 def memory_level(change: LevelChange, policy: Policy, *, link: str | None = None) -> list[tuple[Owner, MemoryLevel]]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis_ttl.domain.approval import ApprovalRequest, Decision
+    from redis_ttl.domain.canary import CanaryReport
     from redis_ttl.domain.plan import Plan, PlannedRule
     from redis_ttl.domain.policy import Owner, Policy
     from redis_ttl.domain.remediation import PartResult
@@ -77,12 +78,13 @@ def end_of_run(
     verification: Verification | None,
     policy: Policy,
     *,
+    canary: CanaryReport | None = None,
     link: str | None = None,
 ) -> list[tuple[Owner, RemediationResult]] | list[tuple[Owner, RunAborted]]:
     """How the run ended, to each team whose keys it changed or would have changed."""
     if verification is not None and verification.complete:
         return _result(plan, decisions, verification, policy, link)
-    cause, reason, by, at = _abort(plan, parts, decisions)
+    cause, reason, by, at = _abort(plan, parts, decisions, canary)
     changed: dict[int, int] = {}
     for part in parts:
         for number, account in part.accounts.items():
@@ -109,9 +111,11 @@ def end_of_run(
 
 
 def rollback_result(
-    plan: Plan, result: RestoreResult, left: int, policy: Policy, *, link: str | None = None
+    plan: Plan, result: RestoreResult, found: RestoreResult, policy: Policy, *, link: str | None = None
 ) -> list[tuple[Owner, RollbackResult]]:
-    """What was taken back, to each team whose keys were changed; nobody hears of a dry run."""
+    """What was taken back, to each team whose keys were changed; nobody hears of a dry run. ``found`` is what a look afterwards
+    would have restored still.
+    """
     if result.dry_run:
         return []
     return [
@@ -123,7 +127,7 @@ def rollback_result(
                 plan_id=plan.plan_id,
                 ended_at=result.ended_at,
                 rules=tuple(_restored(rule, result.accounts.get(rule.number, RestoreAccount())) for rule in rules),
-                left=left,
+                left=sum(found.accounts[rule.number].restored for rule in rules if rule.number in found.accounts),
                 link=link,
             ),
         )
@@ -171,7 +175,7 @@ def _result(
                 approved_by=tuple(dict.fromkeys(each.by for each in approved if each.by)),
                 undo_until=None
                 if began is None
-                else (began + dt.timedelta(seconds=min(rule.ttl_s for rule in rules))).isoformat(),
+                else (began + dt.timedelta(seconds=min(rule.ttl_s for rule in plan.included))).isoformat(),
                 link=link,
             ),
         )
@@ -205,7 +209,7 @@ def _restored(rule: PlannedRule, account: RestoreAccount) -> RestoredFacts:
 
 
 def _abort(
-    plan: Plan, parts: Sequence[PartResult], decisions: Sequence[Decision]
+    plan: Plan, parts: Sequence[PartResult], decisions: Sequence[Decision], canary: CanaryReport | None
 ) -> tuple[AbortCause, str | None, str | None, str]:
     """What ended it, in whose words, by whom, when: the last of what the documents tell."""
     # A part that was tried again ended as its last attempt did.
@@ -215,10 +219,17 @@ def _abort(
         last = max(ended, key=lambda part: part.ended_at)
         cause = AbortCause.OPERATOR if last.outcome is Outcome.STOPPED else AbortCause.GUARD
         return cause, last.reason, None, last.ended_at
+    if canary is not None and not canary.passed and all(part.part == "canary" for part in parts):
+        return AbortCause.GUARD, "; ".join(canary.reasons), None, canary.ended_at
     if not parts and decisions:
         decision = decisions[-1]
-        if decision.verdict is Verdict.TIMED_OUT:
-            return AbortCause.TIMED_OUT, None, None, decision.at
-        if decision.verdict is not Verdict.APPROVED:
-            return AbortCause.REJECTED, decision.comment or decision.why, decision.by, decision.at
+        match decision.verdict:
+            case Verdict.TIMED_OUT:
+                return AbortCause.TIMED_OUT, None, None, decision.at
+            case Verdict.REJECTED:
+                return AbortCause.REJECTED, decision.comment or decision.why, decision.by, decision.at
+            case Verdict.INVALID:
+                return AbortCause.INVALID, decision.why, None, decision.at
+            case Verdict.APPROVED:
+                pass
     return AbortCause.FAILED, None, None, max((part.ended_at for part in parts), default=plan.created_at)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from redis_ttl.domain.drift import DriftKind
@@ -40,6 +40,10 @@ class MessageKind(StrEnum):
     """Keys come in far faster than ever at this hour."""
     RUN_ABORTED = "run_aborted"
     """A remediation ended before its end: by a guard, an operator, or for want of an approval."""
+
+
+#: What is a state, and reminded of while it lasts; everything else has happened once, and is told once.
+STATES: Final = frozenset({MessageKind.ACTION_REQUIRED, MessageKind.DRIFT_FOUND})
 
 
 class Format(StrEnum):
@@ -135,7 +139,8 @@ class ActionRequired:
     """An audit met keys that must have a TTL and have none, or too long a one: what their owner has to do, and by when.
 
     ``owner`` is the team that it is written to, ``rules`` and ``unknown`` are its rows only. ``unknown`` are the patterns that hold a
-    noticeable share; ``other_unknown_patterns`` with ``other_unknown_keys`` keys without a TTL are the rest.
+    noticeable share; ``other_unknown_patterns`` with ``other_unknown_keys`` keys without a TTL are the rest. ``is_scattered``: none has
+    a noticeable share, but all together have; then the first few are named.
     ``growth_bytes_per_day`` is the trend of memory that the watch saw last.
     """
 
@@ -155,6 +160,7 @@ class ActionRequired:
     unknown: tuple[UnknownFacts, ...] = ()
     other_unknown_patterns: int = 0
     other_unknown_keys: int = 0
+    is_scattered: bool = False
     cost: Cost | None = None
     burst: BurstFacts | None = None
     growth_bytes_per_day: float | None = None
@@ -168,7 +174,7 @@ class ActionRequired:
     @property
     def urgency(self) -> Urgency:
         """Rules of low priority alone can wait for the daily summary."""
-        return Urgency.SMALL if self.rules and self.priority >= "P3" else Urgency.NORMAL
+        return Urgency.SMALL if self.rules and not self.unknown and self.priority >= "P3" else Urgency.NORMAL
 
     @property
     def thread(self) -> str:
@@ -179,6 +185,8 @@ class ActionRequired:
     def items(self) -> tuple[str, ...]:
         """Rules that aren't kept, with what they ask, and patterns that nobody governs."""
         rules = (f"rule {rule.pattern} {rule.ttl_s} {rule.signed_off}" for rule in self.rules)
+        if self.is_scattered:
+            return (*rules, "no rule for many")
         return (*rules, *(f"no rule {row.pattern}" for row in self.unknown))
 
     @property
@@ -419,8 +427,8 @@ class DriftFound:
 
     @property
     def new_keys(self) -> int:
-        """New keys of all findings."""
-        return sum(row.new_keys for row in self.findings)
+        """New keys of all findings; an overdue rule's are counted with the pattern that they are in."""
+        return sum(row.new_keys for row in self.findings if row.cause.value != "overdue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,6 +527,8 @@ class AbortCause(StrEnum):
     """Somebody who was asked said no."""
     TIMED_OUT = "timed_out"
     """Nobody answered in time, which means no."""
+    INVALID = "invalid"
+    """What was answered is no approval."""
     FAILED = "failed"
     """Something else: the run's log says what."""
 

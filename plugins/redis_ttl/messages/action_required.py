@@ -62,18 +62,17 @@ def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
         parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     full = facts.memory.ratio
     critical = full is not None and full >= facts.memory_critical_ratio
-    title = own.title.format(priority=facts.priority, cluster=facts.cluster, deadline=deadline)
+    lacks_ttl = bool(facts.unknown) or any(rule.no_ttl_keys for rule in facts.rules)
+    template = own.title if lacks_ttl else own.title_longer
+    title = template.format(priority=facts.priority, cluster=facts.cluster, deadline=deadline)
     return Document(speech.language, title, CRITICAL if critical else WARNING, tuple(parts))
 
 
 def _seen(facts: ActionRequired, speech: Speech) -> list[Line]:
     own = speech.phrases.action_required
-    lines = [
-        speech.memory(facts.cluster, facts.memory, facts.audited_at),
-        speech.no_ttl(facts.no_ttl_keys, facts.keys),
-        speech.eviction(facts.eviction_policy),
-        say(own.grows),
-    ]
+    lines = [speech.memory(facts.cluster, facts.memory, facts.audited_at)]
+    if facts.no_ttl_keys:
+        lines += [speech.no_ttl(facts.no_ttl_keys, facts.keys), speech.eviction(facts.eviction_policy), say(own.grows)]
     if facts.growth_bytes_per_day is not None and facts.growth_bytes_per_day > 0:
         lines.append(say(own.growth, size=size(facts.growth_bytes_per_day)))
     return lines
@@ -115,9 +114,14 @@ def _proposed(rule: RuleFacts, speech: Speech) -> Line:
 
 def _now(rule: RuleFacts, speech: Speech) -> Line:
     own = speech.phrases.action_required
-    if rule.current_ttl_s is None or rule.no_ttl_keys == rule.concerned_keys:
+    if not rule.longer_keys or rule.no_ttl_keys == rule.concerned_keys:
         return (strong(own.never),)
-    about = speech.phrases.duration(rule.current_ttl_s)
+    if rule.current_ttl_s is None:
+        longer = say(own.longer, duration=speech.phrases.duration(rule.ttl_s))
+        if not rule.no_ttl_keys:
+            return longer
+        return say(own.mixed_longer, share=ratio(rule.no_ttl_keys / rule.concerned_keys), longer=longer)
+    about = speech.phrases.about(rule.current_ttl_s)
     if not rule.no_ttl_keys:
         return say(own.about, duration=about)
     return say(own.mixed, share=ratio(rule.no_ttl_keys / rule.concerned_keys), duration=about)

@@ -107,7 +107,7 @@ def _ttl(row: PatternGrowth, speech: Speech) -> Line:
     words = speech.phrases.action_required
     if row.ttl_s is None:
         return (strong(words.never),)
-    about = speech.phrases.duration(row.ttl_s)
+    about = speech.phrases.about(row.ttl_s)
     if not row.no_ttl_ratio:
         return say(words.about, duration=about)
     return say(words.mixed, share=ratio(row.no_ttl_ratio), duration=about)

@@ -69,7 +69,7 @@ def _findings(facts: DriftFound, speech: Speech) -> Table:
         (
             (name(row.pattern),),
             say(_cause(row.cause, speech)),
-            (strong(phrases.count(row.new_keys)),) if row.new_keys else (),
+            (strong(phrases.count(row.new_keys)),) if row.new_keys and row.cause is not DriftKind.OVERDUE else (),
             say(phrases.count(row.no_ttl_keys)),
             say(_growth(row)),
             say(speech.date(row.since)),

@@ -36,7 +36,7 @@ def remediation_result_document(facts: RemediationResult, speech: Speech) -> Doc
         )
     )
     used = strong(size(facts.memory_after.used_bytes))
-    if facts.memory_expected_bytes is None:
+    if facts.memory_expected_bytes is None or facts.memory_expected_bytes >= facts.memory_after.used_bytes:
         parts.append(Paragraph(say(own.memory, used=used)))
     else:
         parts.append(Paragraph(say(own.memory_falls, used=used, expected=size(facts.memory_expected_bytes))))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
+from redis_ttl.domain.delivery import Why
 from redis_ttl.domain.message import (
+    STATES,
     ActionRequired,
     ApprovalRequested,
     BurstDetected,
@@ -22,6 +24,7 @@ from redis_ttl.messages.as_email import as_html
 from redis_ttl.messages.as_markdown import as_markdown, as_text
 from redis_ttl.messages.as_slack import as_blocks, as_fallback
 from redis_ttl.messages.burst_detected import burst_detected_document
+from redis_ttl.messages.document import Button, Paragraph, Table
 from redis_ttl.messages.drift_found import drift_found_document
 from redis_ttl.messages.figures import printable
 from redis_ttl.messages.memory_level import memory_level_document
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
     from redis_ttl.domain.message import AnyFacts
     from redis_ttl.messages.document import Document
+
+_BRIEF_ROWS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +59,21 @@ class RenderedMessage:
 
 
 def documents_of(
-    facts: AnyFacts, *, languages: Sequence[str], timezone: str, redacts: bool = False
+    facts: AnyFacts, *, languages: Sequence[str], timezone: str, redacts: bool = False, why: Why = Why.FIRST
 ) -> tuple[Document, ...]:
-    """The message in each of the languages, in their order; ``redacts`` leaves names of keys out.
+    """The message in each of the languages, in their order; ``redacts`` leaves names of keys out. A state that is told again says so.
 
     Raises `LookupError` for a language that there are no phrases of.
     """
     zone = ZoneInfo(timezone)
-    documents = (
-        _document(facts, Speech(language, phrases_of(language), zone, redacts=redacts)) for language in languages
-    )
-    # A title becomes a line of a mail's head.
-    return tuple(replace(document, title=printable(document.title)) for document in documents)
+    documents = []
+    for language in languages:
+        phrases = phrases_of(language)
+        document = _document(facts, Speech(language, phrases, zone, redacts=redacts))
+        again = {Why.REMINDER: phrases.reminder, Why.UPDATE: phrases.update}.get(why) if facts.kind in STATES else None
+        title = document.title if again is None else again.format(title=document.title)
+        documents.append(replace(document, title=printable(title)))  # it becomes a line of a mail's head
+    return tuple(documents)
 
 
 def summary_title(count: int, languages: Sequence[str]) -> str:
@@ -74,16 +82,30 @@ def summary_title(count: int, languages: Sequence[str]) -> str:
 
 
 def render(documents: Sequence[Document], subject: str | None = None) -> RenderedMessage:
-    """All documents as one message, with this subject, or their titles."""
+    """All documents as one message with their titles; a daily summary has a subject of its own, and in Slack says less of each."""
+    shown = documents if subject is None else [_brief(document) for document in documents]
     subject = subject or " / ".join(document.title for document in documents)
     return RenderedMessage(
         subject=subject,
         slack_text=as_fallback(subject),
-        slack_blocks=as_blocks(documents),
+        slack_blocks=as_blocks(shown),
         email_html=as_html(documents),
         email_text=as_text(documents),
         markdown=as_markdown(documents),
     )
+
+
+def _brief(document: Document) -> Document:
+    """What somebody needs to know whether to look: the title, the first rows, the way to the whole."""
+    table = next((part for part in document.parts if isinstance(part, Table)), None)
+    links = [part for part in document.parts if isinstance(part, Button) or _is_link(part)]
+    rows = [] if table is None else [replace(table, rows=table.rows[:_BRIEF_ROWS])]
+    first = [] if rows else [part for part in document.parts if isinstance(part, Paragraph)][1:2]
+    return replace(document, parts=(*rows, *first, *links))
+
+
+def _is_link(part: object) -> bool:
+    return isinstance(part, Paragraph) and any(span.url is not None for span in part.line)
 
 
 def _document(facts: AnyFacts, speech: Speech) -> Document:

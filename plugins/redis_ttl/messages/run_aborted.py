@@ -22,8 +22,8 @@ def run_aborted_document(facts: RunAborted, speech: Speech) -> Document:
     phrases, own = speech.phrases, speech.phrases.run_aborted
     parts: list[Part] = [Paragraph(say(phrases.greeting, owner=strong(facts.owner)))]
     if facts.reason is not None:
-        # In the words of a guard or a person: quoted, not translated.
-        reason = strong(printable(facts.reason, _REASON_WIDTH))
+        # In the words of a guard or a person: quoted, not translated; as code, in which no address becomes a link.
+        reason = Span(printable(facts.reason, _REASON_WIDTH), name=True)
         said = (
             say(own.reason, reason=reason) if facts.by is None else say(own.said_by, by=name(facts.by), reason=reason)
         )
@@ -62,6 +62,8 @@ def _title(cause: AbortCause, speech: Speech) -> str:
             return own.title_rejected
         case AbortCause.TIMED_OUT:
             return own.title_timed_out
+        case AbortCause.INVALID:
+            return own.title_invalid
         case AbortCause.FAILED:
             return own.title_failed
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from redis_ttl.messages.figures import count
 
@@ -10,18 +10,24 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-_DAY_S: Final = 86_400
 
-
-def in_units(seconds: int, units: Sequence[tuple[int, str]]) -> tuple[str, str]:
-    """A duration as a number and the largest of the units (in seconds, the largest first) that fits; days are rounded."""
-    for length, unit in units:
+def in_units(seconds: int, units: Sequence[tuple[int, str]], *, most: int = 2) -> list[tuple[str, str]]:
+    """A duration as numbers and units (in seconds, the largest first): at most so many of them, the last one rounded, none of them 0.
+    A TTL that is agreed on must not lose its hours.
+    """
+    for at, (length, _) in enumerate(units):
         if seconds >= length:
-            number = seconds / length
-            if length == _DAY_S or not seconds % length:
-                return count(round(number)), unit
-            return f"{number:,.4g}", unit
-    return "0", units[-1][1]
+            smallest = units[min(at + most, len(units)) - 1][0]
+            left = round(seconds / smallest) * smallest
+            # Rounding may fill a larger unit: 23 h 59 min 40 s are a day.
+            at = at - 1 if at and left >= units[at - 1][0] else at  # noqa: PLW2901  # the same place, seen again
+            found = []
+            for size, unit in units[at : at + most]:
+                number, left = divmod(left, size)
+                if number:
+                    found.append((count(number), unit))
+            return found
+    return [("0", units[-1][1])]
 
 
 def zone_of(moment: dt.datetime) -> str:

@@ -5,6 +5,7 @@ Nothing here decides what is sent or when. What a channel answers is said as one
 
 from __future__ import annotations
 
+import logging
 import smtplib
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,8 +24,11 @@ from redis_ttl.messages.document import Document
 from redis_ttl.messages.rendering import RenderedMessage, render, summary_title
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis_ttl.usecases.message_ports import Envelope
 
+_log = logging.getLogger(__name__)
 _TIMEOUT_S: Final = 15
 #: By itself the client sends again when a connection breaks, perhaps what has arrived already; we count our tries.
 _NO_RETRIES: Final[list[Any]] = []
@@ -133,13 +137,24 @@ def _by_webhook(envelope: Envelope, message: RenderedMessage, where: str) -> Rec
 
 
 class _TwoPartMail(SmtpHook):
-    """The provider's hook, for mails that have a text beside the page: its own method sends the page alone."""
+    """The provider's hook, for mails that have a text beside the page: its own method sends the page alone.
 
-    def send(self, mail: EmailMessage) -> None:
-        """Send it; addresses are those of its headers."""
+    It connects once, as we count our tries, and waits no longer than for Slack: a task must not hang on a mail server.
+    """
+
+    @property
+    def smtp_retry_limit(self) -> int:
+        return 0
+
+    @property
+    def timeout(self) -> int:
+        return min(super().timeout, _TIMEOUT_S)
+
+    def send(self, mail: EmailMessage) -> Mapping[str, tuple[int, bytes]]:
+        """Send it; addresses are those of its headers. Who of them was refused, when others weren't, and why."""
         if not isinstance(self._smtp_client, smtplib.SMTP):
             raise TypeError("the connection isn't open")
-        self._smtp_client.send_message(mail)
+        return self._smtp_client.send_message(mail)
 
 
 def _by_mail(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt:
@@ -154,15 +169,14 @@ def _by_mail(envelope: Envelope, message: RenderedMessage, where: str) -> Receip
                     found="no from_email",
                     allowed="an address in its extra field",
                 )
-            hook.send(_mail(envelope, message, hook.from_email))
+            refused = hook.send(_mail(envelope, message, hook.from_email))
     except (smtplib.SMTPConnectError, smtplib.SMTPServerDisconnected) as error:
         raise ChannelUnavailable(f"the mail server doesn't answer ({_text(error)})", where=where) from error
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
         later = all(code in _TEMPORARY for code in codes)
-        refused = "; ".join(f"{address}: {code} {_decoded(text)}" for address, (code, text) in error.recipients.items())
         raise (ChannelUnavailable if later else ChannelRefused)(
-            "the mail server takes no recipient", where=where, found=refused
+            "the mail server takes no recipient", where=where, found=_refusals(error.recipients)
         ) from error
     except smtplib.SMTPResponseException as error:
         later = error.smtp_code in _TEMPORARY
@@ -173,9 +187,15 @@ def _by_mail(envelope: Envelope, message: RenderedMessage, where: str) -> Receip
         ) from error
     except (smtplib.SMTPException, OSError) as error:
         raise ChannelUnavailable(f"the mail server doesn't answer ({_text(error)})", where=where) from error
-    except AirflowException as error:
-        raise ChannelRefused(f"the connection can't be used ({_text(error)})", where=where) from error
+    except AirflowException as error:  # of the hook, for a server that hangs up or says nothing
+        raise ChannelUnavailable(f"the mail server doesn't answer ({_text(error)})", where=where) from error
+    if refused:
+        _log.error("%s: the mail server took the message, but not for %s", where, _refusals(refused))
     return Receipt(_now())
+
+
+def _refusals(refused: Mapping[str, tuple[int, bytes]]) -> str:
+    return "; ".join(f"{address}: {code} {_decoded(text)}" for address, (code, text) in refused.items())
 
 
 def _mail(envelope: Envelope, message: RenderedMessage, sender: str) -> EmailMessage:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from redis_ttl.adapters.store import Store
-    from redis_ttl.domain.delivery import Receipt
+    from redis_ttl.domain.delivery import News, Receipt
     from redis_ttl.domain.message import AnyFacts, MessageKind
     from redis_ttl.domain.policy import Owner, Policy
     from redis_ttl.usecases.message_ports import Composed, Envelope
@@ -71,7 +71,7 @@ def _never_failing() -> Iterator[None]:
     try:
         yield
     except Exception:  # noqa: BLE001  # whatever it is, the work that it would tell of is done
-        _log.exception("what was found could not be told; the store has it")
+        _log.exception("what was found could not be told; the documents that it is made of are in the store")
 
 
 def _tell(policy: Policy, store: Store, found: Sequence[tuple[Owner, AnyFacts]]) -> None:
@@ -79,7 +79,9 @@ def _tell(policy: Policy, store: Store, found: Sequence[tuple[Owner, AnyFacts]])
 
     tools = _tools(store, policy)
     for owner, facts in found:
-        _log_post(policy, post_message(owner, facts, tools))
+        # One that can't be written keeps nobody else from hearing of theirs.
+        with _never_failing():
+            _log_post(policy, post_message(owner, facts, tools))
     _deliver(policy, tools)
 
 
@@ -91,16 +93,22 @@ def _sources(store: Store, policy: Policy) -> MessageSources:
 
 
 def _tools(store: Store, policy: Policy) -> MessageTools:
+    from redis_ttl.domain.delivery import Why
+    from redis_ttl.domain.facts_of_audit import since_first_told
+    from redis_ttl.domain.message import ActionRequired
     from redis_ttl.messages.rendering import documents_of, render
     from redis_ttl.usecases.message_ports import Composed
     from redis_ttl.usecases.send_messages import MessageTools
 
-    def compose(facts: AnyFacts, contact: Owner) -> Composed:
+    def compose(facts: AnyFacts, contact: Owner, news: News) -> Composed:
+        if isinstance(facts, ActionRequired) and news.why is Why.REMINDER and news.since is not None:
+            facts = since_first_told(facts, news.since, policy, contact)
         documents = documents_of(
             facts,
             languages=contact.languages,
             timezone=policy.timezone_of(contact),
             redacts=policy.messages.redacts_keys,
+            why=news.why,
         )
         rendered = render(documents)
         return Composed(rendered.subject, [document.to_json() for document in documents], rendered.markdown)

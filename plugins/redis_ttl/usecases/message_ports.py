@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.delivery import Receipt, Route
+    from redis_ttl.domain.delivery import News, Receipt, Route
     from redis_ttl.domain.message import AnyFacts
     from redis_ttl.domain.policy import Owner
 
@@ -33,9 +33,9 @@ class Composed:
 
 
 class Composer(Protocol):
-    """Puts facts into a contact's words."""
+    """Puts facts into a contact's words, those of an update or a reminder where they were told before."""
 
-    def __call__(self, facts: AnyFacts, contact: Owner) -> Composed: ...
+    def __call__(self, facts: AnyFacts, contact: Owner, news: News) -> Composed: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from redis_ttl.domain.approval import Verdict
+from redis_ttl.domain.canary import CanaryReport
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.facts_of_audit import action_required
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 Addressed = tuple["Owner", "AnyFacts"]
 
 LATEST: Final = "LATEST"
+_TREND_COUNTS: Final = dt.timedelta(days=7)
 _FIRST: Final = {
     MessageKind.ACTION_REQUIRED: "audit",
     MessageKind.DRIFT_FOUND: "drift_check",
@@ -90,7 +92,7 @@ class MessageSources:
                 documents = self._plan(kind, which, lambda plan: bool(plan.results("rollback_check")))
                 check = max(documents.results("rollback_check"), key=lambda each: str(each["restored"]["ended_at"]))
                 restored, found = (RestoreResult.from_json(check[name]) for name in ("restored", "found"))
-                return rollback_result(documents.plan(), restored, found.total.restored, self._policy, link=link)
+                return rollback_result(documents.plan(), restored, found, self._policy, link=link)
             case MessageKind.DRIFT_FOUND:
                 return drift_found(self._drift(which), self._policy, link=link)
             case MessageKind.MEMORY_LEVEL:
@@ -122,7 +124,7 @@ class MessageSources:
         bursts, levels = self._events(("burst",)), self._events(("memory",))
         burst = BurstReport.from_json(self._read_event(bursts[-1])) if bursts else None
         level = LevelChange.from_json(self._read_event(levels[-1])) if levels else None
-        growth = None if level is None or level.forecast is None else level.forecast.bytes_per_day
+        growth = None if level is None else _trend_then(level, audit.finished_at)
         return action_required(audit, self._policy, burst=burst, growth_bytes_per_day=growth, link=link)
 
     def _end_of_run(self, kind: MessageKind, which: str, link: str | None) -> Sequence[Addressed]:
@@ -141,6 +143,7 @@ class MessageSources:
             documents.decisions(),
             _verification(documents),
             self._policy,
+            canary=_canary(documents),
             link=link,
         )
         other = next((facts.kind for _, facts in found if facts.kind is not kind), None)
@@ -203,12 +206,24 @@ def _verification(plan: PlanDocuments) -> Verification | None:
     return None if latest is None else Verification.from_json(latest)
 
 
+def _canary(plan: PlanDocuments) -> CanaryReport | None:
+    """What the last watch over the canary's keys came to."""
+    latest = max(plan.results("check_canary"), key=lambda each: str(each["ended_at"]), default=None)
+    return None if latest is None else CanaryReport.from_json(latest)
+
+
 def _was_aborted(plan: PlanDocuments) -> bool:
     """Whether the documents say what ended it: a guard, an operator, or whoever was asked."""
-    parts, decisions = plan.parts(), plan.decisions()
+    parts, decisions, canary = plan.parts(), plan.decisions(), _canary(plan)
     if parts:
-        return any(part.outcome is not Outcome.DONE for part in parts)
+        return any(part.outcome is not Outcome.DONE for part in parts) or (canary is not None and not canary.passed)
     return bool(decisions) and decisions[-1].verdict is not Verdict.APPROVED
+
+
+def _trend_then(level: LevelChange, audited_at: str) -> float | None:
+    """The trend of memory in bytes a day, if it was seen in the week of the audit."""
+    apart = dt.datetime.fromisoformat(audited_at) - dt.datetime.fromisoformat(level.at)
+    return None if level.forecast is None or abs(apart) > _TREND_COUNTS else level.forecast.bytes_per_day
 
 
 def _event_prefix(moment: dt.datetime) -> str:

@@ -20,30 +20,32 @@ from redis_ttl.domain.delivery import (
     Receipt,
     Route,
     Sent,
+    Why,
     due_at,
     folder_of,
+    news_of,
     quiet_until,
     reach,
     retry_at,
     routes_to,
-    why_news,
 )
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable, StoreProblem
-from redis_ttl.domain.message import Urgency
+from redis_ttl.domain.message import STATES, ApprovalRequested, MessageKind, Urgency
 from redis_ttl.usecases.message_documents import MessageDocuments, Pending
 from redis_ttl.usecases.message_ports import Envelope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.delivery import Why
-    from redis_ttl.domain.message import AnyFacts, MessageKind
+    from redis_ttl.domain.message import AnyFacts
     from redis_ttl.domain.policy import Owner, Policy
     from redis_ttl.usecases.message_ports import Composer, MessageStore, Sender
     from redis_ttl.usecases.ports import Clock
 
 #: A sender that has said nothing for so long is dead.
 _CLAIM_LASTS: Final = dt.timedelta(minutes=10)
+#: A round ends after so long, whatever is left: the task that makes it has work of its own.
+_ROUND_LASTS: Final = dt.timedelta(minutes=1)
 #: Who has marked a message and not written it within so long never will.
 _MARK_LASTS: Final = dt.timedelta(days=1)
 
@@ -98,12 +100,16 @@ def post_message(owner: Owner, facts: AnyFacts, tools: MessageTools) -> Post:
         now = tools.clock.now()
         # Listed once: a message that somebody adds after this has the number that we try to write.
         numbers = documents.numbers(thread)
-        why = why_news(facts.items, documents.told(thread, numbers), now, policy.messages.remind_after_s)
-        if why is None:
+        remind_after_s = policy.messages.remind_after_s if facts.kind in STATES else None
+        news = news_of(facts.items, documents.told(thread, numbers), now, remind_after_s)
+        if news is None:
             return Post(facts.kind, facts.owner, contact.team, None, None, (), None)
         number = max(numbers, default=0) + 1
+        until = facts.answer_by if isinstance(facts, ApprovalRequested) else None
         due = due_at(facts.urgency, contact, policy, now)
-        composed = tools.compose(facts, contact)
+        if until is not None and due >= dt.datetime.fromisoformat(until):
+            due = now  # rather in quiet hours than when it is too late
+        composed = tools.compose(facts, contact, news)
         for route in routes:
             documents.write_pending(Pending(due, route.name, thread, number, 1), route)
         data = {
@@ -114,14 +120,15 @@ def post_message(owner: Owner, facts: AnyFacts, tools: MessageTools) -> Post:
             "urgency": facts.urgency.value,
             "at": now.isoformat(),
             "due": due.isoformat(),
-            "why": why.value,
+            "until": until,
+            "why": news.why.value,
             "items": list(facts.items),
             "routes": [route.name for route in routes],
             "subject": composed.subject,
             "documents": list(composed.documents),
         }
         if documents.write_message(thread, number, data, composed.markdown):
-            return Post(facts.kind, facts.owner, contact.team, documents.folder(thread, number), why, routes, due)
+            return Post(facts.kind, facts.owner, contact.team, documents.folder(thread, number), news.why, routes, due)
 
 
 def has_due_messages(documents: MessageStore, cluster: str, now: dt.datetime) -> bool:
@@ -159,6 +166,12 @@ class _Parcel:
         return Urgency(self.message["urgency"])
 
     @property
+    def is_loud(self) -> bool:
+        """Whether it must be seen though it goes below a message that lies further back."""
+        is_level = self.message["kind"] == MessageKind.MEMORY_LEVEL.value
+        return self.urgency is Urgency.CRITICAL or is_level or self.message["why"] == Why.REMINDER.value
+
+    @property
     def summary(self) -> tuple[str | None, Route]:
         """What it shares with the small messages that go together with it: the contact, and the way to it."""
         return (None if self.route.is_fallback else self.message["to"], self.route)
@@ -171,6 +184,7 @@ class _Round:
         self._tools = tools
         self._documents = MessageDocuments(tools.documents, tools.policy.cluster)
         self._done: list[Delivery] = []
+        self._began = tools.clock.now()
         self._silent: set[str] = set()
         """Connections that didn't take a message for now: each more would cost its time to wait."""
 
@@ -197,7 +211,9 @@ class _Round:
             if cluster != own:
                 # What is wrong in the folder of another cluster is that one's affair.
                 with suppress(StoreProblem, ValueError, LookupError):
-                    found += self._due(MessageDocuments(self._tools.documents, cluster), now)
+                    due = self._due(MessageDocuments(self._tools.documents, cluster), now)
+                    # A second try is its own, which knows whom to turn to when it is the last.
+                    found += [parcel for parcel in due if parcel.pending.attempt == 1]
         return found
 
     def _due(self, documents: MessageDocuments, now: dt.datetime) -> list[_Parcel]:
@@ -216,7 +232,11 @@ class _Round:
                 documents.remove_pending(pending)
             return None
         parcel = _Parcel(documents, pending, route, documents.message(pending.thread, pending.number))
-        if _is_stray(parcel) or documents.sent(pending.thread, pending.number, pending.route) is not None:
+        if (
+            _is_stray(parcel)
+            or _is_over(parcel, now)
+            or documents.sent(pending.thread, pending.number, pending.route) is not None
+        ):
             documents.remove_pending(pending)
             return None
         return None if self._is_quiet(parcel, now) else parcel
@@ -235,7 +255,7 @@ class _Round:
 
     def _send(self, parcels: Sequence[_Parcel]) -> None:
         """Send one message, or several small ones as one, as far as nobody else does."""
-        if parcels[0].route.connection in self._silent:
+        if parcels[0].route.connection in self._silent or self._tools.clock.now() - self._began > _ROUND_LASTS:
             return
         claimed = [own for parcel in parcels if (own := self._claimed(parcel)) is not None]
         if not claimed:
@@ -249,7 +269,7 @@ class _Round:
             message_id=first.message_id,
             count=len(claimed),
             reply_to=reply_to,
-            is_loud=first.urgency is Urgency.CRITICAL,
+            is_loud=first.is_loud,
         )
         try:
             receipt = self._tools.send(envelope)
@@ -307,7 +327,8 @@ class _Round:
         now = self._tools.clock.now()
         ends: dict[dt.datetime | None, list[_Parcel]] = {}
         for each in parcels:
-            again_at = retry_at(each.pending.attempt, now) if error.retryable else None
+            is_foreign = each.documents is not self._documents
+            again_at = retry_at(each.pending.attempt, now) if error.retryable or is_foreign else None
             failure = each.documents.write_failure(each.pending, Failure(now, str(error), again_at))
             self._go_on(each, failure)
             ends.setdefault(failure.again_at, []).append(each)
@@ -345,6 +366,15 @@ class _Round:
 
 def _paths(parcels: Sequence[_Parcel]) -> tuple[str, ...]:
     return tuple(parcel.path for parcel in parcels)
+
+
+def _is_over(parcel: _Parcel, now: dt.datetime) -> bool:
+    """Whether nobody needs to hear of it any more: its time has passed, or the level that has recovered is another one again."""
+    pending, until = parcel.pending, parcel.message["until"]
+    if until is not None and now >= dt.datetime.fromisoformat(until):
+        return True
+    is_level = parcel.message["kind"] == MessageKind.MEMORY_LEVEL.value and parcel.urgency is Urgency.SMALL
+    return is_level and parcel.documents.has_message(pending.thread, pending.number + 1)
 
 
 def _is_stray(parcel: _Parcel) -> bool:

@@ -21,6 +21,7 @@ class ActionRequiredPhrases:
     """``action_required``."""
 
     title: str
+    title_longer: str
     see_heading: str
     grows: str
     growth: str
@@ -30,6 +31,8 @@ class ActionRequiredPhrases:
     never: str
     about: str
     mixed: str
+    longer: str
+    mixed_longer: str
     agreed: str
     freed: str
     unknown_heading: str
@@ -188,6 +191,7 @@ class RunAbortedPhrases:
     title_operator: str
     title_rejected: str
     title_timed_out: str
+    title_invalid: str
     title_failed: str
     reason: str
     said_by: str
@@ -207,7 +211,9 @@ class Phrases:
     rounded: Callable[[int], str]
     """A number that is estimated anyway, in the words in which people say large ones."""
     duration: Callable[[int], str]
-    """Seconds, as people say them: days where they're whole."""
+    """Seconds, as people say them, to two units."""
+    about: Callable[[int], str]
+    """The same of what was measured: to one unit."""
     date: Callable[[dt.date], str]
     moment: Callable[[dt.datetime], str]
     """To the minute, with the zone."""
@@ -235,6 +241,8 @@ class Phrases:
     you_heading: str
     examples: str
     in_airflow: str
+    reminder: str
+    update: str
     summary: str
     """The title of a message that has several small ones."""
 

@@ -27,9 +27,13 @@ def _rounded(number: int) -> str:
     return f"{number / _MILLION:,.1f} million" if number >= _MILLION else count(number)
 
 
-def _duration(seconds: int) -> str:
-    number, unit = in_units(seconds, _UNITS)
-    return f"{number} {unit}{'' if number == '1' else 's'}"
+def _duration(seconds: int, most: int = 2) -> str:
+    parts = in_units(seconds, _UNITS, most=most)
+    return " ".join(f"{number} {unit}{'' if number == '1' else 's'}" for number, unit in parts)
+
+
+def _about(seconds: int) -> str:
+    return _duration(seconds, 1)
 
 
 def _date(date: dt.date) -> str:
@@ -44,6 +48,7 @@ PHRASES: Final = Phrases(
     count=count,
     rounded=_rounded,
     duration=_duration,
+    about=_about,
     date=_date,
     moment=_moment,
     between=", ",
@@ -52,8 +57,8 @@ PHRASES: Final = Phrases(
     greeting="To {owner}:",
     memory="{cluster} uses {ratio} of its memory: {used} of {limit}, on {moment}.",
     memory_no_limit="{cluster} uses {used} of memory, on {moment}; the server has no limit.",
-    no_ttl="{no_ttl} of its {keys} keys, {ratio}, have no TTL: nothing ever removes them.",
-    eviction_volatile="When memory runs out, the eviction policy {policy} may only remove keys that have a TTL, so it can't touch these.",
+    no_ttl="{no_ttl} of its {keys} keys, {ratio}, have no TTL: they never expire.",
+    eviction_volatile="When memory runs out, the eviction policy {policy} may only remove keys that have a TTL, and not those.",
     eviction_none="The eviction policy is {policy}: when memory runs out nothing is removed, and writes fail.",
     eviction_all="When memory runs out, the eviction policy {policy} removes keys of any kind, used ones too.",
     eviction_unknown="Which keys the server removes when memory runs out isn't known to us.",
@@ -67,9 +72,12 @@ PHRASES: Final = Phrases(
     you_heading="What you do",
     examples="For example {names}.",
     in_airflow="See the run in Airflow",
+    reminder="Reminder: {title}",
+    update="Update: {title}",
     summary="{count} smaller things about your Redis keys",
     action_required=ActionRequiredPhrases(
         title="[{priority}] {cluster}: Redis keys without a TTL, to be changed by {deadline}",
+        title_longer="[{priority}] {cluster}: Redis keys with too long a TTL, to be changed by {deadline}",
         see_heading="What we see",
         grows="Their number grows with every user and every campaign, and leaves less room for everything else.",
         growth="Memory grows by about {size} a day.",
@@ -79,6 +87,8 @@ PHRASES: Final = Phrases(
         never="none, never expires",
         about="about {duration}",
         mixed="{share} none, the others about {duration}",
+        longer="more than {duration}",
+        mixed_longer="{share} none, the others {longer}",
         agreed="{duration}, agreed",
         freed="Once they expire, these keys give about {size} back.",
         unknown_heading="Keys without a TTL that no rule speaks of",
@@ -183,7 +193,7 @@ PHRASES: Final = Phrases(
         bound_critical="the critical threshold",
         bound_maxmemory="maxmemory",
         do_look="See which patterns hold the memory: the last report of {dag}, or trigger it now.",
-        do_agree="Keys without a TTL can't be freed by the server. Agree on TTLs, and have them set.",
+        do_agree="Keys without a TTL never go by themselves. Agree on TTLs, and have them set.",
     ),
     burst_detected=BurstDetectedPhrases(
         title="[BURST] {cluster}: {keys} keys more since {since}",
@@ -209,6 +219,7 @@ PHRASES: Final = Phrases(
         title_operator="{cluster}: setting TTLs was stopped by an operator",
         title_rejected="{cluster}: the plan to set TTLs was rejected",
         title_timed_out="{cluster}: the plan to set TTLs wasn't approved in time",
+        title_invalid="{cluster}: the plan to set TTLs has no valid approval",
         title_failed="{cluster}: setting TTLs failed",
         reason="The reason: {reason}",
         said_by="{by} says: {reason}",

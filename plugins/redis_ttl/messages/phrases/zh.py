@@ -32,8 +32,12 @@ def _rounded(number: int) -> str:
     return f"{number / _WAN:.3g} 万" if number >= _WAN else count(number)
 
 
-def _duration(seconds: int) -> str:
-    return " ".join(in_units(seconds, _UNITS))
+def _duration(seconds: int, most: int = 2) -> str:
+    return " ".join(f"{number} {unit}" for number, unit in in_units(seconds, _UNITS, most=most))
+
+
+def _about(seconds: int) -> str:
+    return _duration(seconds, 1)
 
 
 def _date(date: dt.date) -> str:
@@ -48,6 +52,7 @@ PHRASES: Final = Phrases(
     count=count,
     rounded=_rounded,
     duration=_duration,
+    about=_about,
     date=_date,
     moment=_moment,
     between="、",
@@ -71,9 +76,12 @@ PHRASES: Final = Phrases(
     you_heading="需要你们配合",
     examples="键名示例：{names}。",
     in_airflow="在 Airflow 中查看本次运行",
+    reminder="[提醒] {title}",
+    update="[更新] {title}",
     summary="Redis 键每日汇总：共 {count} 条通知",
     action_required=ActionRequiredPhrases(
         title="[{priority}] {cluster}：Redis 键缺少 TTL，请于 {deadline}前完成改造",
+        title_longer="[{priority}] {cluster}：Redis 键的 TTL 过长，请于 {deadline}前完成改造",
         see_heading="现状",
         grows="用户和活动越多，这类键就越多，留给其他业务的内存只会越来越少。",
         growth="内存占用每天约增长 {size}。",
@@ -83,6 +91,8 @@ PHRASES: Final = Phrases(
         never="无，永不过期",
         about="约 {duration}",
         mixed="{share} 无 TTL，其余约 {duration}",
+        longer="超过 {duration}",
+        mixed_longer="{share} 无 TTL，其余{longer}",
         agreed="{duration}（已确认）",
         freed="这些键过期后，预计可释放约 {size} 内存。",
         unknown_heading="没有 TTL 且未配置规则的键",
@@ -213,6 +223,7 @@ PHRASES: Final = Phrases(
         title_operator="{cluster}：设置 TTL 的任务被人工中止",
         title_rejected="{cluster}：设置 TTL 的计划被拒绝",
         title_timed_out="{cluster}：设置 TTL 的计划审批超时",
+        title_invalid="{cluster}：设置 TTL 的计划未获有效审批",
         title_failed="{cluster}：设置 TTL 的任务执行失败",
         reason="原因：{reason}",
         said_by="{by} 的说明：{reason}",

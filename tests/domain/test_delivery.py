@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from redis_ttl.domain.delivery import (
     ChannelKind,
     Failure,
+    News,
     Receipt,
     Route,
     Sent,
@@ -86,6 +87,11 @@ def told(days_ago: float, *items: str) -> Told:
         ("a", [told(8, "a"), told(1, "a")], None),
         ("b", [told(8, "a")], Why.UPDATE),
         ("", [], None),
+        # After two weeks of silence it begins anew.
+        ("a", [told(14, "a")], Why.REMINDER),
+        ("a", [told(14.1, "a")], Why.FIRST),
+        ("a", [told(30, "a"), told(20, "a"), told(8, "a")], Why.REMINDER),
+        ("a", [told(8, "b"), told(30, "a")], Why.UPDATE),
     ],
 )
 def test_what_makes_news(items: str, earlier: list[Told], why: Why | None) -> None:
@@ -93,7 +99,8 @@ def test_what_makes_news(items: str, earlier: list[Told], why: Why | None) -> No
     assert why_news(items, earlier) is why
 
 
-histories = st.lists(st.builds(told, st.floats(0, 30), st.sampled_from("abcd"), st.sampled_from("abcd")), max_size=6)
+#: Without a silence that ends what they are about.
+histories = st.lists(st.builds(told, st.floats(0, 14), st.sampled_from("abcd"), st.sampled_from("abcd")), max_size=6)
 
 
 @given(st.sets(st.sampled_from("abcd")), histories)
@@ -303,3 +310,12 @@ def test_a_folder_can_be_read_by_people() -> None:
         "isales_marketing.plan_20260220T190500Z_0a1b2c."
     )
     assert folder_of("growth", "audit") == folder_of("growth", "audit")
+
+
+def test_a_reminder_knows_since_when() -> None:
+    """Since it was told first without a silence in between; what is new of an update is named."""
+    reminder = news_of("a", [told(40, "a"), told(20, "a"), told(8, "a")], NOW, WEEK_S)
+    assert reminder == News(Why.REMINDER, frozenset(), NOW - 20 * DAY)
+    update = news_of("ab", [told(3, "a")], NOW, WEEK_S)
+    assert update == News(Why.UPDATE, frozenset("b"), NOW - 3 * DAY)
+    assert news_of("a", [], NOW, WEEK_S) == News(Why.FIRST, frozenset("a"))

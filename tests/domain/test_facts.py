@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from redis_ttl.domain.approval import ApprovalRequest, Channel, Decision, Verdict
 from redis_ttl.domain.audit import Audit
+from redis_ttl.domain.canary import CanaryReport
 from redis_ttl.domain.estimate import Sample
-from redis_ttl.domain.facts_of_audit import action_required
+from redis_ttl.domain.facts_of_audit import action_required, since_first_told
 from redis_ttl.domain.facts_of_events import burst_detected, drift_found, memory_level
 from redis_ttl.domain.facts_of_plan import approval_requested, end_of_run, rollback_result
 from redis_ttl.domain.key_pattern import KeyPattern
@@ -172,7 +173,7 @@ def test_each_owner_hears_of_their_rules() -> None:
     assert list(found) == ["isales-marketing", "search"]
     mine, other = found["isales-marketing"], found["search"]
     (coupons,) = mine.rules
-    assert (coupons.pattern, coupons.keys, coupons.no_ttl_keys, coupons.longer_keys) == (COUPONS, 600, 450, 0)
+    assert (coupons.pattern, coupons.no_ttl_keys, coupons.longer_keys) == (COUPONS, 450, 0)
     assert (coupons.priority, coupons.ttl_s, coupons.caps, coupons.signed_off) == ("P1", 60 * DAY_S, False, True)
     assert (coupons.current_ttl_s, coupons.size_bytes) == (100, 45_000)
     assert len(coupons.examples) == 3
@@ -356,7 +357,7 @@ def test_a_burst_is_told_to_the_clusters_owner() -> None:
         Urgency.CRITICAL,
         (f"burst {BURST.since}",),
     )
-    for name in ("at", "since", "keys", "used_bytes", "keys_per_s", "patterns", "clients", "jobs", "missing"):
+    for name in ("since", "keys", "used_bytes", "keys_per_s", "patterns", "clients", "jobs", "missing"):
         assert getattr(facts, name) == getattr(BURST, name)
 
 
@@ -409,7 +410,7 @@ def test_what_was_written_adds_up_to_what_was_verified() -> None:
     assert (coupons.planned, coupons.kept, coupons.changed, coupons.wiped) == (147_111, 50, 9, 8)
     assert (coupons.gone, coupons.left_alone, coupons.missed, coupons.no_ttl_keys) == (8, 35, 0, 22)
     assert mine.approved_by == ("ann", "lin")
-    assert (mine.began_at, mine.undo_until) == ("2026-02-20T19:31:00+00:00", "2026-04-21T19:31:00+00:00")
+    assert mine.undo_until == "2026-04-21T19:31:00+00:00"
     assert other.undo_until == mine.undo_until, "the plan is taken back as a whole"
     assert (mine.urgency, other.urgency) == (Urgency.NORMAL, Urgency.CRITICAL), "missed keys are a defect"
 
@@ -418,7 +419,7 @@ def test_a_result_without_what_it_needs_says_less() -> None:
     """Without approvals there is no moment until which it can be undone; memory that nobody knows is the plan's."""
     ((_, facts), _) = end_of_run(PLAN, [], [], replace(VERIFICATION, used_bytes=None), POLICY)
     assert isinstance(facts, RemediationResult)
-    assert (facts.began_at, facts.undo_until, facts.approved_by) == (VERIFICATION.began_at, None, ())
+    assert (facts.undo_until, facts.approved_by) == (None, ())
     assert facts.memory_after.used_bytes == PLAN.forecast.used_bytes
 
 
@@ -515,3 +516,104 @@ def test_a_rollback_is_told_to_whose_keys_it_was_about() -> None:
     assert (owner, facts.left, facts.urgency, facts.link) == (OWNER, 3, Urgency.CRITICAL, "x")
     assert (coupons.journalled, coupons.restored, coupons.changed, coupons.gone) == (100, 80, 6, 14)
     assert coupons.journalled == coupons.restored + coupons.changed + coupons.gone
+
+
+# What a reader must not be misled by.
+
+
+def test_low_rules_do_not_lower_what_nobody_governs() -> None:
+    """A P4 rule beside ungoverned patterns is P2, and no small thing."""
+    low = replace(POLICY, rules=(Rule(KeyPattern(COUPONS), DAY_S, priority=Priority.P4),))
+    ((_, facts),) = action_required(audit_of(row("x", COUPONS, 1, 1), row("nobody:{n}", None, 900, 900)), low)
+    assert (facts.priority, facts.urgency) == ("P2", Urgency.NORMAL)
+
+
+def test_many_patterns_of_next_to_nothing_are_something() -> None:
+    """A hundred and fifty that nobody governs, none of one percent: the largest three are named, as one thing that is told once."""
+    rows = [row(f"p{number:03}:{{n}}", None, 10, 6) for number in range(150)]
+    ((_, facts),) = action_required(audit_of(*rows), POLICY)
+    assert [each.pattern for each in facts.unknown] == ["p000:{n}", "p001:{n}", "p002:{n}"]
+    assert facts.other_unknown_patterns == 147
+    assert facts.items == ("no rule for many",)
+
+
+def test_databases_are_not_told_apart() -> None:
+    """One pattern of three databases is one row with their sum, of an audit and of a drift check."""
+    rows = [replace(row("nobody:{n}", None, 100, 90), db=number) for number in range(3)]
+    ((_, facts),) = action_required(audit_of(*rows), POLICY)
+    assert [(each.pattern, each.no_ttl_keys) for each in facts.unknown] == [("nobody:{n}", 270)]
+    finding = replace(REPORT.failing[0], owner="search", new_keys=5, no_ttl_keys=7, growth_per_day=2.0)
+    report = replace(REPORT, findings=(finding, replace(finding, db=finding.db + 1, growth_per_day=None)))
+    ((_, found),) = drift_found(report, POLICY)
+    (only,) = found.findings
+    assert (only.new_keys, only.no_ttl_keys, only.growth_per_day) == (10, 14, None)
+
+
+def test_overdue_keys_are_counted_once() -> None:
+    """The new keys of a rule that is overdue are those of its patterns: the message says the number that the failed task says."""
+    from redis_ttl.messages.drift_page import failure
+
+    found = drift_found(REPORT, replace(POLICY, owners=()))
+    what, _ = failure(REPORT)
+    ((_, facts),) = found
+    assert what.startswith(f"{facts.new_keys:,} ")
+
+
+def test_a_rules_own_date_comes_first() -> None:
+    """A rule that is due before the message's deadline sets it; a later one doesn't."""
+    due = dt.date(2026, 2, 14)
+    rules = (replace(POLICY.rules[0], due=due), *POLICY.rules[1:])
+    audit = replace(audit_of(*ROWS), finished_at="2026-02-12T12:00:00+00:00")
+    found = by_team(action_required(audit, replace(POLICY, rules=rules)))
+    assert found["isales-marketing"].deadline == due
+    assert found["search"].deadline == dt.date(2026, 2, 26)
+
+
+def test_a_reminder_keeps_the_deadline() -> None:
+    """It counts from when it was told first, not from the night that reminds."""
+    audit = replace(audit_of(*ROWS), finished_at="2026-02-20T12:00:00+00:00")
+    ((owner, facts), _) = action_required(audit, POLICY)
+    first = dt.datetime(2026, 2, 12, 12, tzinfo=dt.UTC)
+    assert facts.deadline == dt.date(2026, 3, 6)
+    assert since_first_told(facts, first, POLICY, owner).deadline == dt.date(2026, 2, 26)
+
+
+def test_a_limit_of_the_policy_is_a_limit() -> None:
+    """A server without maxmemory is as full as the policy says."""
+    policy = replace(POLICY, memory=replace(POLICY.memory, limit_bytes=10**9))
+    audit = audit_of(*ROWS)
+    servers = tuple(replace(server, memory_limit_bytes=None) for server in audit.plan.servers)
+    found = action_required(replace(audit, plan=replace(audit.plan, servers=servers)), policy)
+    assert {facts.memory.limit_bytes for _, facts in found} == {10**9}
+
+
+def test_a_canary_that_was_not_passed_ended_the_run() -> None:
+    """By its reasons, though every part that was written came to its end."""
+    canary = CanaryReport(
+        PLAN.plan_id,
+        PLAN.digest,
+        passed=False,
+        began_at=PART.began_at,
+        ended_at="2026-02-20T19:41:00+00:00",
+        watched_s=600.0,
+        reasons=("evictions", "misses"),
+        figures={},
+    )
+    part = replace(PART, part="canary")
+    found = end_of_run(PLAN, [part], [APPROVED], None, POLICY, canary=canary)
+    for _, facts in found:
+        assert isinstance(facts, RunAborted)
+        assert (facts.cause, facts.reason, facts.at) == (AbortCause.GUARD, "evictions; misses", canary.ended_at)
+    (_, facts), *_ = end_of_run(PLAN, [part, PART], [APPROVED], None, POLICY, canary=replace(canary, passed=True))
+    assert isinstance(facts, RunAborted)
+    assert facts.cause is AbortCause.FAILED
+
+
+def test_what_is_no_approval_is_no_rejection() -> None:
+    """Somebody who may not approve and says yes is not quoted as having said no."""
+    invalid = replace(
+        REJECTED, verdict=Verdict.INVALID, by="mallory", comment="looks good to me", why="may not approve"
+    )
+    for _, facts in end_of_run(PLAN, [], [invalid], None, POLICY):
+        assert isinstance(facts, RunAborted)
+        assert (facts.cause, facts.reason, facts.by) == (AbortCause.INVALID, "may not approve", None)

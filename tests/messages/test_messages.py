@@ -18,8 +18,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from redis_ttl.domain.delivery import News, Why
 from redis_ttl.domain.incident_messages import ACTION_REQUIRED, EXAMPLES
-from redis_ttl.domain.message import AnyFacts, BurstDetected, DriftFound, Memory, MessageKind, RunAborted, UnknownFacts
+from redis_ttl.domain.message import (
+    STATES,
+    AnyFacts,
+    BurstDetected,
+    DriftFound,
+    Memory,
+    MessageKind,
+    RunAborted,
+    UnknownFacts,
+)
 from redis_ttl.domain.policy import Language
 from redis_ttl.messages import phrases as phrases_package
 from redis_ttl.messages.document import Document
@@ -201,7 +211,7 @@ def with_names(kind: MessageKind, pattern: str, key: str) -> AnyFacts:
                 changed["examples"] = (key,)
             changes = {"rules": tuple(replace(rule, **changed) for rule in facts.rules)}
             if hasattr(facts, "unknown"):
-                changes["unknown"] = (UnknownFacts(pattern or "x", 1, 1),)
+                changes["unknown"] = (UnknownFacts(pattern or "x", 1),)
             return replace(facts, **changes)
 
 
@@ -349,3 +359,79 @@ def test_a_day_is_a_day_everywhere(timezone: str) -> None:
     """The date that a rule names is not moved by the reader's clock."""
     facts = EXAMPLES[MessageKind.DRIFT_FOUND]
     assert "28 February 2026" in render(documents_of(facts, languages=("en",), timezone=timezone)).email_text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "en", "zh"),
+    [
+        (129_600, "1 day 12 hours", "1 天 12 小时"),
+        (60 * 86_400, "60 days", "60 天"),
+        (30 * 3_600, "1 day 6 hours", "1 天 6 小时"),
+        (90, "1 minute 30 seconds", "1 分钟 30 秒"),
+        (86_400 - 20, "1 day", "1 天"),
+        (7 * 86_400 + 60_480, "7 days 17 hours", "7 天 17 小时"),
+        (1, "1 second", "1 秒"),
+        (0, "0 seconds", "0 秒"),
+    ],
+)
+def test_a_ttl_keeps_its_hours(seconds: int, en: str, zh: str) -> None:
+    """What is agreed on isn't rounded to days; what was measured is said in one unit."""
+    assert (phrases_of("en").duration(seconds), phrases_of("zh").duration(seconds)) == (en, zh)
+    assert phrases_of("en").about(int(363.6 * 86_400)) == "364 days"
+
+
+def test_a_cap_alone_is_not_about_missing_ttls() -> None:
+    """Where every key has a TTL and some too long a one, nothing is said of keys that never expire."""
+    (rule,) = [rule for rule in INCIDENT.rules if rule.caps]
+    facts = replace(INCIDENT, no_ttl_keys=0, rules=(replace(rule, current_ttl_s=None),), unknown=(), burst=None)
+    text = rendered(facts, "en").email_text
+    assert "Redis keys with too long a TTL" in text
+    assert "more than 90 days" in text
+    assert "never expire" not in text
+    assert "volatile-lfu" not in text
+
+
+@pytest.mark.parametrize(("why", "prefix"), [(Why.UPDATE, "Update: "), (Why.REMINDER, "Reminder: "), (Why.FIRST, "")])
+@pytest.mark.parametrize("kind", MessageKind)
+def test_a_state_that_is_told_again_says_so(kind: MessageKind, why: Why, prefix: str) -> None:
+    """In its title, an update with what is new; what has happened once doesn't."""
+    facts = EXAMPLES[kind]
+    news = News(why, frozenset(facts.items[:1]) if why is Why.UPDATE else frozenset())
+    message = render(documents_of(facts, languages=("en",), timezone="UTC", news=news))
+    usual = render(documents_of(facts, languages=("en",), timezone="UTC"))
+    assert message.subject == f"{prefix if kind in STATES else ''}{usual.subject}"
+    assert ("New since the last message: " in message.email_text) is (why is Why.UPDATE and kind in STATES)
+    assert problems_of({"text": message.slack_text, "blocks": message.slack_blocks}) == []
+
+
+def test_a_summary_says_what_and_where_of_each() -> None:
+    """Five messages in both languages: every title, the first rows, and the way to the whole."""
+    kinds = list(MessageKind)[:5]
+    documents = [
+        each for kind in kinds for each in documents_of(EXAMPLES[kind], languages=("en", "zh"), timezone="UTC")
+    ]
+    message = render(documents, "5 things")
+    assert problems_of({"text": message.slack_text, "blocks": message.slack_blocks}) == []
+    words = words_of_blocks(message.slack_blocks)
+    assert all(document.title in words for document in documents)
+    assert "… +" not in words.replace("… +2", "")  # of the rows alone
+    assert words.count("MARKETING:COUPON:UNREAD:{userId}") >= 4
+    assert json.dumps(message.slack_blocks).count('"url"') == len(documents)
+
+
+def test_a_link_in_a_comment_is_no_link() -> None:
+    """What somebody wrote stands as code: no format makes an address of it."""
+    facts = replace(
+        EXAMPLES[MessageKind.RUN_ABORTED], by="mallory", reason="see https://evil.example and www.evil.example"
+    )
+    message = rendered(facts, "en")
+    assert "evil" not in "".join(re.findall(r'href="([^"]*)"', message.email_html))
+    assert "`see https://evil.example and www.evil.example`" in message.markdown
+    links = [piece for piece in re.findall(r'"url": "([^"]*)"', json.dumps(message.slack_blocks)) if "evil" in piece]
+    assert links == []
+
+
+def test_memory_that_has_fallen_already_is_not_foretold() -> None:
+    """A forecast above what is in use now isn't called a fall."""
+    facts = replace(EXAMPLES[MessageKind.REMEDIATION_RESULT], memory_expected_bytes=10**12)
+    assert "falls to" not in rendered(facts, "en").email_text

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -225,3 +228,32 @@ def test_what_a_mail_server_never_takes_is_said_so(mail: MailServer, monkeypatch
         connect(monkeypatch, "mail_guarded", **smtp(guarded, login="redis-ttl", password="right"))
         channels.send(envelope(replace(MAIL, connection="mail_guarded")))
         assert len(guarded.received) == 1
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_a_mail_server_that_says_nothing_is_asked_once(monkeypatch: pytest.MonkeyPatch, *, hangs_up: bool) -> None:
+    """Whether it hangs up at once or never greets: the message may be taken later, and one try is one connection."""
+    asked: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    asked.append(connection)
+                    if hangs_up:
+                        connection.close()
+
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        extra = {"disable_ssl": True, "disable_tls": True, "from_email": "a@example.com", "timeout": 1}
+        connect(
+            monkeypatch, "mail_silent", conn_type="smtp", host="127.0.0.1", port=server.getsockname()[1], extra=extra
+        )
+        with pytest.raises(ChannelUnavailable):
+            channels.send(envelope(replace(MAIL, connection="mail_silent")))
+        server.shutdown(socket.SHUT_RDWR)
+    accepting.join(5)
+    for connection in asked:
+        connection.close()
+    assert len(asked) == 1

@@ -14,7 +14,8 @@ from redis_ttl.domain.delivery import News, Receipt
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
 from redis_ttl.domain.message import AnyFacts, MessageKind, Urgency
 from redis_ttl.domain.policy import MessageSettings, Owner, Policy
-from redis_ttl.messages.rendering import documents_of, render
+from redis_ttl.messages.as_markdown import as_markdown
+from redis_ttl.messages.rendering import documents_of
 from redis_ttl.usecases.message_documents import MessageDocuments, Pending
 from redis_ttl.usecases.message_ports import Composed, Envelope, MessageStore
 from redis_ttl.usecases.send_messages import Delivery, MessageTools, Post, deliver_due, post_message
@@ -51,15 +52,14 @@ def plain(facts: AnyFacts, contact: Owner, news: News | None = None) -> Composed
     """The items, for that contact."""
     del news
     said = {"items": list(facts.items), "for": contact.team, "serial": getattr(facts, "serial", 0)}
-    return Composed(", ".join(facts.items), [said], "".join(f"* {item}\n" for item in facts.items))
+    return Composed([said], "".join(f"* {item}\n" for item in facts.items))
 
 
 def in_words(facts: AnyFacts, contact: Owner, news: News | None = None) -> Composed:
     """What the tasks send."""
     del news
     documents = documents_of(facts, languages=contact.languages, timezone="UTC")
-    rendered = render(documents)
-    return Composed(rendered.subject, [each.to_json() for each in documents], rendered.markdown)
+    return Composed([each.to_json() for each in documents], as_markdown(documents))
 
 
 class Died(BaseException):

@@ -19,8 +19,9 @@ from redis_ttl.adapters.store import Store
 from redis_ttl.domain.delivery import ChannelKind, Route, Why, folder_of
 from redis_ttl.domain.errors import StoreProblem
 from redis_ttl.domain.incident_messages import EXAMPLES
-from redis_ttl.domain.message import MessageKind, Urgency
+from redis_ttl.domain.message import STATES, ApprovalRequested, MemoryLevel, MessageKind, Urgency
 from redis_ttl.domain.policy import MessageSettings, Owner, QuietHours
+from redis_ttl.domain.watch import Level
 from redis_ttl.messages.document import Document
 from redis_ttl.usecases.message_documents import MessageDocuments, Pending
 from redis_ttl.usecases.message_ports import Envelope
@@ -846,7 +847,8 @@ def test_every_kind_of_message_goes_through(messaging: Messaging, kind: MessageK
     deliver_due(tools)
     composed = in_words(EXAMPLES[kind], GROWTH)
     for _, envelope in messaging.sent:
-        assert [Document.from_json(each).title for each in envelope.documents] == [composed.subject]
+        assert list(envelope.documents) == list(composed.documents)
+        assert [Document.from_json(each).to_json() for each in envelope.documents] == list(composed.documents)
     assert len(messaging.sent) == 2
     assert Store(messaging.root).read(f"{post.path}/message.md").decode() == composed.markdown
 
@@ -912,3 +914,81 @@ def test_a_silent_channel_is_waited_for_once_a_round(messaging: Messaging) -> No
     messaging.pass_by(minutes=5)
     messaging.deliver()
     assert messaging.routes().count("slack") == 5
+
+
+def test_a_summary_ends_nothing_of_another_cluster(tmp_path: Path) -> None:
+    """When a channel refuses it, what is about another cluster is left to that one, which knows whom to turn to."""
+    shop, till = two_clusters(tmp_path)
+    shop.policy = replace(POLICY, messages=replace(POLICY.messages, fallback=Owner("shop-sre", slack="#shop-sre")))
+    till.policy = replace(till.policy, messages=replace(POLICY.messages, fallback=Owner("till-sre", slack="#till-sre")))
+    for each, item in ((shop, "a"), (till, "b")):
+        each.post(item, urgency=Urgency.SMALL)
+        each.answers = refuse("slack", "email")
+        each.now_at = NOON + dt.timedelta(days=1)
+    shop.deliver()
+    for each in (shop, till):
+        settle(each)
+    assert {(envelope.route.to[0], *items_of(envelope)) for _, envelope in shop.sent} == {("#shop-sre", "a")}
+    assert {(envelope.route.to[0], *items_of(envelope)) for _, envelope in till.sent} == {("#till-sre", "b")}
+
+
+LEVEL = EXAMPLES[MessageKind.MEMORY_LEVEL]
+
+
+def at_level(at: str, level: Level, before: Level) -> MemoryLevel:
+    """Memory at another level, as the watch tells it."""
+    assert isinstance(LEVEL, MemoryLevel)
+    order = list(Level)
+    return replace(LEVEL, at=at, level=level, before=before, is_worse=order.index(level) > order.index(before))
+
+
+def test_what_has_recovered_and_not_is_not_told_as_recovered(messaging: Messaging) -> None:
+    """A warning's end that waits for the daily summary is dropped when the next warning comes before it; and that one is seen by all."""
+    for at, level, before in (("1", Level.WARN, Level.OK), ("2", Level.OK, Level.WARN), ("3", Level.WARN, Level.OK)):
+        post_message(SEARCH, at_level(at, level, before), messaging.tools())
+        messaging.deliver()
+        messaging.pass_by(hours=6)
+    settle(messaging)
+    assert [items_of(envelope) for _, envelope in messaging.sent] == [["warn 1"], ["warn 3"]]
+    assert [envelope.is_loud for _, envelope in messaging.sent] == [True, True]
+    assert messaging.pending() == []
+
+
+@pytest.mark.parametrize("kind", sorted(set(MessageKind) - STATES))
+def test_what_has_happened_once_is_not_reminded_of(messaging: Messaging, kind: MessageKind) -> None:
+    """However often and however much later somebody tells it."""
+    tools = replace(messaging.tools(), compose=in_words)
+    assert post_message(GROWTH, EXAMPLES[kind], tools).path is not None
+    for _ in range(10):
+        messaging.pass_by(days=9)
+        assert post_message(GROWTH, EXAMPLES[kind], tools).path is None
+
+
+def test_an_approval_is_asked_for_in_time(messaging: Messaging) -> None:
+    """In quiet hours rather than after the end of its time; and not at all when that has passed before anybody could send it."""
+    quiet = replace(SEARCH, quiet_hours=QuietHours(dt.time(10), dt.time(18)))
+    messaging.policy = replace(POLICY, owners=(quiet,))
+    asked = EXAMPLES[MessageKind.APPROVAL_REQUESTED]
+    assert isinstance(asked, ApprovalRequested)
+    short = replace(asked, answer_by=(NOON + dt.timedelta(hours=4)).isoformat())
+    tools = replace(messaging.tools(), compose=in_words)
+    assert post_message(quiet, short, tools).due == NOON
+    long = replace(asked, request_id="2", answer_by=(NOON + dt.timedelta(hours=24)).isoformat())
+    assert post_message(quiet, long, tools).due == NOON + dt.timedelta(hours=6)
+    messaging.pass_by(hours=30)
+    assert deliver_due(tools) == []
+    assert messaging.pending() == []
+
+
+def test_what_is_critical_goes_first(messaging: Messaging) -> None:
+    """A round that ends before its time has sent what is urgent, however late the rest is."""
+    messaging.post("late", owner=SEARCH, thread="plan 1")
+    messaging.pass_by(minutes=30)
+    messaging.post("urgent", owner=SEARCH, urgency=Urgency.CRITICAL, thread="plan 2")
+
+    def slow(envelope: Envelope) -> object:
+        messaging.pass_by(minutes=2)
+        return messaging.send(envelope)
+
+    deliver_due(replace(messaging.tools(), send=slow))  # type: ignore[arg-type]  # gives what it is given
+    assert messaging.taken() == {("slack", "urgent"): 1}

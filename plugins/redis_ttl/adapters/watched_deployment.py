@@ -125,7 +125,7 @@ class WatchedDeployment:
                         if any(isinstance(key, ErrorReply) for key in some):
                             return None
                         drawn += _with_ttls(link, [key for key in some if key is not None])
-        from redis_ttl.adapters.sampled_patterns import sampled_patterns  # noqa: PLC0415  # says why
+        from redis_ttl.adapters.sampled_patterns import sampled_patterns  # noqa: PLC0415  # a look without a burst doesn't wait for polars
 
         return sampled_patterns(drawn, known)
 

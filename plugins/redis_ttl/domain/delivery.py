@@ -135,10 +135,11 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Why a message is worth telling, and since when some of it has been told; None when none of it has."""
+    """Why a message is worth telling, which of its items are new, and since when others have been told; None when none has."""
 
     why: Why
-    since: dt.datetime | None
+    new: frozenset[str] = frozenset()
+    since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +174,36 @@ def news_of(items: Iterable[str], told: Iterable[Told], now: dt.datetime, remind
     """What makes it worth telling; None when all of it was told not long ago, or ever, where nothing is told twice (None).
 
     An item that comes back within the reminder's interval is no news either: a pattern that hovers around a threshold is told once.
+    After a silence of twice the interval it is over, and begins anew.
     """
-    wanted, earlier = set(items), list(told)
-    ever = {item for each in earlier for item in each.items}
-    lately = ever
-    if remind_after_s is not None:
-        since = now - dt.timedelta(seconds=remind_after_s) + min(_EARLIER, dt.timedelta(seconds=remind_after_s / 10))
+    wanted = set(items)
+    if remind_after_s is None:
+        earlier = list(told)
+        lately = {item for each in earlier for item in each.items}
+    else:
+        interval = dt.timedelta(seconds=remind_after_s)
+        earlier = _going_on(told, now, 2 * interval)
+        since = now - interval + min(_EARLIER, interval / 10)
         lately = {item for each in earlier if each.at > since for item in each.items}
     if wanted <= lately:
         return None
+    new = frozenset(wanted - {item for each in earlier for item in each.items})
     first = min((each.at for each in earlier if wanted & set(each.items)), default=None)
     if not earlier:
-        return News(Why.FIRST, None)
-    return News(Why.UPDATE if wanted - ever else Why.REMINDER, first)
+        return News(Why.FIRST, new)
+    return News(Why.UPDATE, new, first) if new else News(Why.REMINDER, new, first)
+
+
+def _going_on(told: Iterable[Told], now: dt.datetime, silence: dt.timedelta) -> list[Told]:
+    """What was told without a silence of that length since."""
+    found: list[Told] = []
+    later = now
+    for each in sorted(told, key=lambda each: each.at, reverse=True):
+        if later - each.at > silence:
+            break
+        found.append(each)
+        later = each.at
+    return found
 
 
 def due_at(urgency: Urgency, contact: Owner, policy: Policy, now: dt.datetime) -> dt.datetime:

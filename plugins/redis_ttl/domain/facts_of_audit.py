@@ -107,7 +107,7 @@ def _unknown(audit: Audit) -> list[UnknownFacts]:
     found = []
     for pattern, own in rows.items():
         no_ttl_keys = sum(row.no_ttl_keys for row in own)
-        found.append(UnknownFacts(pattern, sum(row.keys for row in own), no_ttl_keys, _size(own, no_ttl_keys)))
+        found.append(UnknownFacts(pattern, no_ttl_keys, _size(own, no_ttl_keys)))
     return sorted(found, key=lambda row: (-row.no_ttl_keys, row.pattern))
 
 
@@ -131,7 +131,7 @@ def _deadline(audited: dt.datetime, policy: Policy, owner: Owner) -> dt.date:
 def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | None:
     if not rows:
         return None
-    keys, no_ttl = sum(row.keys for row in rows), sum(row.no_ttl_keys for row in rows)
+    no_ttl = sum(row.no_ttl_keys for row in rows)
     longer = sum(row.over_rule_keys for row in rows)
     caps = rule.mode is Mode.CAP
     with_ttl = [(row.keys - row.no_ttl_keys, row.ttl_mean_s) for row in rows if row.ttl_mean_s is not None]
@@ -142,7 +142,6 @@ def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | No
         ttl_s=rule.ttl_s,
         caps=caps,
         signed_off=rule.sign_off is not None,
-        keys=keys,
         no_ttl_keys=no_ttl,
         longer_keys=longer,
         # A mean that has keys which keep the rule in it says nothing of those that don't.

@@ -48,10 +48,8 @@ def _rows(findings: Sequence[DriftFinding]) -> tuple[DriftFacts, ...]:
         DriftFacts(
             cause=group[0].kind,
             pattern=group[0].pattern,
-            rule=group[0].rule,
             new_keys=sum(each.new_keys for each in group),
             no_ttl_keys=sum(each.no_ttl_keys for each in group),
-            keys=sum(each.keys for each in group),
             since=min(each.since for each in group),
             growth_per_day=_sum(each.growth_per_day for each in group),
             due=group[0].due,
@@ -98,7 +96,6 @@ def burst_detected(burst: BurstReport, policy: Policy, *, link: str | None = Non
     facts = BurstDetected(
         cluster=burst.cluster,
         owner=policy.owner.team,
-        at=burst.at,
         since=burst.since,
         keys=burst.keys,
         used_bytes=burst.used_bytes,

@@ -50,7 +50,6 @@ def approval_requested(
                 digest=plan.digest,
                 request_id=request.request_id,
                 gate=request.gate,
-                requested_at=request.requested_at,
                 answer_by=(asked + dt.timedelta(seconds=policy.remediation.approval_timeout_s)).isoformat(),
                 rules=tuple(
                     PlannedFacts(
@@ -160,7 +159,6 @@ def _result(
                 cluster=plan.cluster,
                 owner=owner.team,
                 plan_id=plan.plan_id,
-                began_at=verification.began_at if began is None else began.isoformat(),
                 ended_at=verification.ended_at,
                 rules=tuple(_written(rule, verified[rule.number]) for rule in rules if rule.number in verified),
                 keys_before=plan.keys,
@@ -186,7 +184,6 @@ def _result(
 def _written(rule: PlannedRule, verified: VerifiedRule) -> WrittenFacts:
     return WrittenFacts(
         pattern=rule.pattern,
-        ttl_s=rule.ttl_s,
         planned=rule.change_keys,
         kept=verified.kept,
         changed=verified.changed,

@@ -17,6 +17,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis_ttl.domain.drift import DriftKind
     from redis_ttl.domain.watch import Forecast, Level, Measure, NotKnown, PatternGrowth, WritingClients
 
@@ -90,9 +92,9 @@ class Cost:
 class RuleFacts:
     """The keys of one rule that don't keep it.
 
-    ``pattern`` is the rule's, with the names of its parameters. ``keys`` are all that it governs; ``no_ttl_keys`` have no
-    TTL, ``longer_keys`` a longer one than the rule allows. ``current_ttl_s`` is the mean of those that have one.
-    ``size_bytes`` is what the keys hold that would get another expiry.
+    ``pattern`` is the rule's, with the names of its parameters. ``no_ttl_keys`` have no TTL, ``longer_keys`` a longer one than the rule
+    allows. ``current_ttl_s`` is the mean of those that have one, None where it would say nothing of the longer ones. ``size_bytes`` is
+    what the keys hold that would get another expiry.
     """
 
     pattern: str
@@ -100,7 +102,6 @@ class RuleFacts:
     ttl_s: int
     caps: bool
     signed_off: bool
-    keys: int
     no_ttl_keys: int
     longer_keys: int = 0
     current_ttl_s: int | None = None
@@ -118,7 +119,6 @@ class UnknownFacts:
     """Keys without a TTL that no rule and no exemption speaks of, by their pattern."""
 
     pattern: str
-    keys: int
     no_ttl_keys: int
     size_bytes: int | None = None
 
@@ -182,12 +182,17 @@ class ActionRequired:
         return "audit"
 
     @property
-    def items(self) -> tuple[str, ...]:
-        """Rules that aren't kept, with what they ask, and patterns that nobody governs."""
-        rules = (f"rule {rule.pattern} {rule.ttl_s} {rule.signed_off}" for rule in self.rules)
+    def patterns(self) -> Mapping[str, str]:
+        """Rules that aren't kept, with what they ask, and patterns that nobody governs: each item with the pattern that it is about."""
+        rules = {f"rule {rule.pattern} {rule.ttl_s} {rule.signed_off}": rule.pattern for rule in self.rules}
         if self.is_scattered:
-            return (*rules, "no rule for many")
-        return (*rules, *(f"no rule {row.pattern}" for row in self.unknown))
+            return {**rules, "no rule for many": self.unknown[0].pattern}
+        return {**rules, **{f"no rule {row.pattern}": row.pattern for row in self.unknown}}
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """As in ``patterns``."""
+        return tuple(self.patterns)
 
     @property
     def no_ttl_ratio(self) -> float:
@@ -227,7 +232,6 @@ class ApprovalRequested:
     digest: str
     request_id: str
     gate: str
-    requested_at: str
     answer_by: str
     rules: tuple[PlannedFacts, ...]
     plan_keys: int
@@ -272,7 +276,6 @@ class WrittenFacts:
     """
 
     pattern: str
-    ttl_s: int
     planned: int
     kept: int
     changed: int
@@ -290,7 +293,6 @@ class RemediationResult:
     cluster: str
     owner: str
     plan_id: str
-    began_at: str
     ended_at: str
     rules: tuple[WrittenFacts, ...]
     keys_before: int
@@ -377,14 +379,12 @@ class RollbackResult:
 
 @dataclass(frozen=True, slots=True)
 class DriftFacts:
-    """New keys without TTL of one pattern, and why they are there. ``rule`` governs them; None: nothing does."""
+    """New keys without TTL of one pattern, and why they are there."""
 
     cause: DriftKind
     pattern: str
-    rule: str | None
     new_keys: int
     no_ttl_keys: int
-    keys: int
     since: str
     growth_per_day: float | None = None
     due: str | None = None
@@ -421,9 +421,14 @@ class DriftFound:
         return f"drift {self.accepted}"
 
     @property
+    def patterns(self) -> Mapping[str, str]:
+        """The causes with their patterns: each item with the pattern that it is about."""
+        return {f"{row.cause.value} {row.pattern}": row.pattern for row in self.findings}
+
+    @property
     def items(self) -> tuple[str, ...]:
-        """The patterns, each with its cause."""
-        return tuple(f"{row.cause.value} {row.pattern}" for row in self.findings)
+        """As in ``patterns``."""
+        return tuple(self.patterns)
 
     @property
     def new_keys(self) -> int:
@@ -483,7 +488,6 @@ class BurstDetected:
 
     cluster: str
     owner: str
-    at: str
     since: str
     keys: int
     used_bytes: int

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
-from redis_ttl.domain.delivery import Why
+from redis_ttl.domain.delivery import News, Why
 from redis_ttl.domain.message import (
-    STATES,
     ActionRequired,
     ApprovalRequested,
     BurstDetected,
@@ -24,7 +23,7 @@ from redis_ttl.messages.as_email import as_html
 from redis_ttl.messages.as_markdown import as_markdown, as_text
 from redis_ttl.messages.as_slack import as_blocks, as_fallback
 from redis_ttl.messages.burst_detected import burst_detected_document
-from redis_ttl.messages.document import Button, Paragraph, Table
+from redis_ttl.messages.document import Button, Paragraph, Table, say
 from redis_ttl.messages.drift_found import drift_found_document
 from redis_ttl.messages.figures import printable
 from redis_ttl.messages.memory_level import memory_level_document
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from redis_ttl.messages.document import Document
 
 _BRIEF_ROWS: Final = 4
+_FIRST: Final = News(Why.FIRST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +59,31 @@ class RenderedMessage:
 
 
 def documents_of(
-    facts: AnyFacts, *, languages: Sequence[str], timezone: str, redacts: bool = False, why: Why = Why.FIRST
+    facts: AnyFacts, *, languages: Sequence[str], timezone: str, redacts: bool = False, news: News = _FIRST
 ) -> tuple[Document, ...]:
-    """The message in each of the languages, in their order; ``redacts`` leaves names of keys out. A state that is told again says so.
+    """The message in each of the languages, in their order; ``redacts`` leaves names of keys out. A state that is told again says so, and
+    what of it is new.
 
     Raises `LookupError` for a language that there are no phrases of.
     """
     zone = ZoneInfo(timezone)
-    documents = []
-    for language in languages:
-        phrases = phrases_of(language)
-        document = _document(facts, Speech(language, phrases, zone, redacts=redacts))
-        again = {Why.REMINDER: phrases.reminder, Why.UPDATE: phrases.update}.get(why) if facts.kind in STATES else None
-        title = document.title if again is None else again.format(title=document.title)
-        documents.append(replace(document, title=printable(title)))  # it becomes a line of a mail's head
-    return tuple(documents)
+    speeches = (Speech(language, phrases_of(language), zone, redacts=redacts) for language in languages)
+    documents = (_told_again(_document(facts, speech), facts, news, speech) for speech in speeches)
+    # A title becomes a line of a mail's head.
+    return tuple(replace(document, title=printable(document.title)) for document in documents)
+
+
+def _told_again(document: Document, facts: AnyFacts, news: News, speech: Speech) -> Document:
+    """The document of a state with why it comes once more; any other as it is."""
+    if not isinstance(facts, ActionRequired | DriftFound) or news.why is Why.FIRST:
+        return document
+    phrases = speech.phrases
+    if news.why is Why.REMINDER:
+        return replace(document, title=phrases.reminder.format(title=document.title))
+    names = list(dict.fromkeys(facts.patterns[item] for item in facts.items if item in news.new))
+    greeting, *parts = document.parts
+    new = Paragraph(say(phrases.new, names=speech.names(names)))
+    return replace(document, title=phrases.update.format(title=document.title), parts=(greeting, new, *parts))
 
 
 def summary_title(count: int, languages: Sequence[str]) -> str:

@@ -185,9 +185,11 @@ def _by_mail(envelope: Envelope, message: RenderedMessage, where: str) -> Receip
             where=where,
             found=f"{error.smtp_code} {_decoded(error.smtp_error)}",
         ) from error
-    except (smtplib.SMTPException, OSError) as error:
-        raise ChannelUnavailable(f"the mail server doesn't answer ({_text(error)})", where=where) from error
-    except AirflowException as error:  # of the hook, for a server that hangs up or says nothing
+    except (
+        smtplib.SMTPException,
+        OSError,
+        AirflowException,
+    ) as error:  # the last is the hook's word for a server that is silent
         raise ChannelUnavailable(f"the mail server doesn't answer ({_text(error)})", where=where) from error
     if refused:
         _log.error("%s: the mail server took the message, but not for %s", where, _refusals(refused))

@@ -16,6 +16,7 @@ from airflow.sdk import conf
 from airflow.sdk.observability import stats
 
 from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.domain.message import STATES
 from redis_ttl.tasks.store import open_store
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def _tools(store: Store, policy: Policy) -> MessageTools:
     from redis_ttl.domain.delivery import Why
     from redis_ttl.domain.facts_of_audit import since_first_told
     from redis_ttl.domain.message import ActionRequired
-    from redis_ttl.messages.rendering import documents_of, render
+    from redis_ttl.messages.as_markdown import as_markdown
+    from redis_ttl.messages.rendering import documents_of
     from redis_ttl.usecases.message_ports import Composed
     from redis_ttl.usecases.send_messages import MessageTools
 
@@ -108,10 +110,9 @@ def _tools(store: Store, policy: Policy) -> MessageTools:
             languages=contact.languages,
             timezone=policy.timezone_of(contact),
             redacts=policy.messages.redacts_keys,
-            why=news.why,
+            news=news,
         )
-        rendered = render(documents)
-        return Composed(rendered.subject, [document.to_json() for document in documents], rendered.markdown)
+        return Composed([document.to_json() for document in documents], as_markdown(documents))
 
     return MessageTools(store, policy, compose, _send, SystemClock())
 
@@ -141,7 +142,8 @@ def _deliver(policy: Policy, tools: MessageTools) -> None:
 def _log_post(policy: Policy, post: Post) -> None:
     if post.path is None:
         days = policy.messages.remind_after_s / 86_400
-        _log.info("%s: %s was told this already, and is reminded after %g days", post.kind.value, post.to, days)
+        again = f", and is reminded after {days:g} days" if post.kind in STATES else ""
+        _log.info("%s: %s was told this already%s", post.kind.value, post.to, again)
         return
     to = post.to if post.to == post.owner else f"{post.to}, in place of {post.owner}"
     if not post.routes:

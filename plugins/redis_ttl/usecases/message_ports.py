@@ -25,9 +25,8 @@ class MessageStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A message in words: its subject, one document for each language as plain data, and the whole as Markdown."""
+    """A message in words: one document for each language as plain data, and the whole as Markdown."""
 
-    subject: str
     documents: Sequence[Any]
     markdown: str
 

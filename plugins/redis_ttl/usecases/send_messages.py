@@ -3,7 +3,7 @@
 A message is first written into the store, which makes it told, and then sent from there: whoever is killed in between, or meets a
 channel that fails, leaves the rest to the next task that sends. A channel gets a message once, but for the moment between its answer
 and our writing that down: a worker that dies just then sends it again, under the same message id. What it hadn't yet written
-down of a digest goes again as a digest of its own. All of this needs a store that never replaces a document: a folder does not, an
+down of a daily summary goes again as one of its own. All of this needs a store that never replaces a document: a folder does not, an
 object store looks before it writes, and no more.
 """
 
@@ -124,7 +124,6 @@ def post_message(owner: Owner, facts: AnyFacts, tools: MessageTools) -> Post:
             "why": news.why.value,
             "items": list(facts.items),
             "routes": [route.name for route in routes],
-            "subject": composed.subject,
             "documents": list(composed.documents),
         }
         if documents.write_message(thread, number, data, composed.markdown):
@@ -219,7 +218,9 @@ class _Round:
     def _due(self, documents: MessageDocuments, now: dt.datetime) -> list[_Parcel]:
         """What of one cluster has to be sent now."""
         due = (pending for pending in documents.pending() if pending.due <= now)
-        return [parcel for pending in due if (parcel := self._parcel(documents, pending, now)) is not None]
+        parcels = [parcel for pending in due if (parcel := self._parcel(documents, pending, now)) is not None]
+        # A round may end before its time: what is urgent doesn't wait for what is late.
+        return sorted(parcels, key=lambda parcel: parcel.urgency is not Urgency.CRITICAL)
 
     def _parcel(self, documents: MessageDocuments, pending: Pending, now: dt.datetime) -> _Parcel | None:
         """What is marked, if it has to be sent now; marks that mean nothing are removed."""

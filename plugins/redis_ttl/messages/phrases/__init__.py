@@ -243,6 +243,8 @@ class Phrases:
     in_airflow: str
     reminder: str
     update: str
+    new: str
+    """Below the greeting of an update."""
     summary: str
     """The title of a message that has several small ones."""
 

@@ -74,6 +74,7 @@ PHRASES: Final = Phrases(
     in_airflow="See the run in Airflow",
     reminder="Reminder: {title}",
     update="Update: {title}",
+    new="New since the last message: {names}.",
     summary="{count} smaller things about your Redis keys",
     action_required=ActionRequiredPhrases(
         title="[{priority}] {cluster}: Redis keys without a TTL, to be changed by {deadline}",

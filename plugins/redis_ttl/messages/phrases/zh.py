@@ -78,6 +78,7 @@ PHRASES: Final = Phrases(
     in_airflow="在 Airflow 中查看本次运行",
     reminder="[提醒] {title}",
     update="[更新] {title}",
+    new="较上次通知新增：{names}。",
     summary="Redis 键每日汇总：共 {count} 条通知",
     action_required=ActionRequiredPhrases(
         title="[{priority}] {cluster}：Redis 键缺少 TTL，请于 {deadline}前完成改造",

@@ -106,7 +106,7 @@ class _Handler:
         envelope.rcpt_options.extend(options)
         return "250 ok"
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the same
         """Keep the message, unless it was to fail."""
         if envelope.failure == "451":
             return "451 try later"

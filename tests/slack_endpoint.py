@@ -580,7 +580,7 @@ class _Server(ThreadingHTTPServer):
         self.endpoint = endpoint
         super().__init__(("127.0.0.1", 0), _Handler)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # as in the library
         """Keep what went wrong, unless it was the client who went away."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):

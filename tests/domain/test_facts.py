@@ -386,6 +386,7 @@ def test_who_has_keys_in_a_plan_is_told_that_it_waits() -> None:
             "2026-02-21T19:06:00+00:00",
         )
         assert (facts.peak.used_bytes, facts.link) == (PLAN.forecast.peak_bytes, "x")
+        assert facts.undo_s == 60 * 86_400, "until the first key expires, not what the policy allows at least"
     assert found["search"].rules[0].keys == 375_640
     assert found["search"].items == ("asked r1",)
 

@@ -61,7 +61,7 @@ def approval_requested(
                 keys=plan.keys,
                 peak=Memory(plan.forecast.peak_bytes, plan.forecast.limit_bytes),
                 expiries_per_s=plan.forecast.expiries_per_s,
-                undo_window_s=policy.remediation.undo_window_s,
+                undo_s=plan.forecast.first_expiry_s or 0,
                 approvers=policy.remediation.approvers,
                 link=link,
             ),

@@ -135,7 +135,7 @@ EXAMPLES: Final[Mapping[MessageKind, AnyFacts]] = {
         keys=FULL_KEYS,
         peak=Memory(round(2.19 * _GIB), round(2.40 * _GIB)),
         expiries_per_s=0.9,
-        undo_window_s=_DAY_S,
+        undo_s=7 * _DAY_S,
         approvers=("lin.wei", "maria"),
         link=f"https://airflow.example.com/dags/redis_ttl.{_CLUSTER}.remediate/runs/manual__1/tasks/approve_plan/required_actions",
     ),

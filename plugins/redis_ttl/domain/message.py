@@ -223,7 +223,8 @@ class ApprovalRequested:
     """A plan waits for its approval. ``rules`` are the owner's, ``plan_keys`` counts those of all. ``answer_by`` is the end of its time,
     ``gate`` the task that waits.
 
-    ``peak`` is the memory forecast while TTLs are set, ``expiries_per_s`` the worst second of what expires later.
+    ``peak`` is the memory forecast while TTLs are set, ``expiries_per_s`` the worst second of what expires later; ``undo_s`` after the
+    approval the plan's first key expires, and until then all of it can be taken back.
     """
 
     cluster: str
@@ -238,7 +239,7 @@ class ApprovalRequested:
     keys: int
     peak: Memory
     expiries_per_s: float
-    undo_window_s: int
+    undo_s: int
     approvers: tuple[str, ...] = ()
     link: str | None = None
 

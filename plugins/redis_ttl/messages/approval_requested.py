@@ -60,7 +60,7 @@ def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Doc
             if facts.expiries_per_s >= 1
             else say(own.expiries_few)
         ),
-        Paragraph(say(own.undo, duration=strong(phrases.duration(facts.undo_window_s)))),
+        Paragraph(say(own.undo, duration=strong(phrases.duration(facts.undo_s)))),
         Paragraph(say(own.plan, plan=name(facts.plan_id), digest=name(facts.digest[:_DIGEST_SHOWN]))),
     ]
     title = own.title.format(

@@ -173,7 +173,7 @@ def _result(
                 approved_by=tuple(dict.fromkeys(each.by for each in approved if each.by)),
                 undo_until=None
                 if began is None
-                else (began + dt.timedelta(seconds=min(rule.ttl_s for rule in plan.included))).isoformat(),
+                else (began + dt.timedelta(seconds=plan.forecast.first_expiry_s or 0)).isoformat(),
                 link=link,
             ),
         )

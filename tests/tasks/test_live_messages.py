@@ -176,7 +176,7 @@ def test_a_channel_that_fails_is_tried_again_by_the_watch(live: LiveTests, valke
 
 
 def test_without_connections_messages_are_in_the_store(live: LiveTests, valkey: Server) -> None:
-    """And the log says where, and why."""
+    """And the log says what, where, and why."""
     cluster = "quiet"
     with valkey.client() as client:
         client.mset({f"contact:{number}": "" for number in range(50)})
@@ -189,6 +189,7 @@ def test_without_connections_messages_are_in_the_store(live: LiveTests, valkey: 
     assert "is in the store only" in log
     (message,) = (live.store / cluster / "messages").glob("growth.audit.*/0001/message.md")
     assert "`contact:{n}`" in message.read_text()
+    assert [line for line in message.read_text().splitlines() if line not in log] == []
 
 
 def test_a_users_own_dag_tells(live: LiveTests, valkey: Server, channels: Channels, tmp_path: Path) -> None:

@@ -154,5 +154,7 @@ def _log_post(policy: Policy, post: Post) -> None:
             to,
             post.path,
         )
+        for line in post.markdown.splitlines():
+            _log.info("%s", line)
         return
     _log.info("%s for %s (%s), due %s: %s/message.md", post.kind.value, to, post.why, post.due, post.path)

@@ -64,7 +64,7 @@ class MessageTools:
 @dataclass(frozen=True, slots=True)
 class Post:
     """What became of a message: ``path`` in the store, None when it wasn't news. ``to`` is who is written to, by ``routes``, at ``due``;
-    without routes the store is where it stays.
+    without routes the store is where it stays. ``markdown`` is what it says.
     """
 
     kind: MessageKind
@@ -74,6 +74,7 @@ class Post:
     why: Why | None
     routes: tuple[Route, ...]
     due: dt.datetime | None
+    markdown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def post_message(owner: Owner, facts: AnyFacts, tools: MessageTools) -> Post:
         remind_after_s = policy.messages.remind_after_s if facts.kind in STATES else None
         news = news_of(facts.items, documents.told(thread, numbers), now, remind_after_s)
         if news is None:
-            return Post(facts.kind, facts.owner, contact.team, None, None, (), None)
+            return Post(facts.kind, facts.owner, contact.team, None, None, (), None, "")
         number = max(numbers, default=0) + 1
         until = facts.answer_by if isinstance(facts, ApprovalRequested) else None
         due = due_at(facts.urgency, contact, policy, now)
@@ -127,7 +128,8 @@ def post_message(owner: Owner, facts: AnyFacts, tools: MessageTools) -> Post:
             "documents": list(composed.documents),
         }
         if documents.write_message(thread, number, data, composed.markdown):
-            return Post(facts.kind, facts.owner, contact.team, documents.folder(thread, number), news.why, routes, due)
+            path = documents.folder(thread, number)
+            return Post(facts.kind, facts.owner, contact.team, path, news.why, routes, due, composed.markdown)
 
 
 def has_due_messages(documents: MessageStore, cluster: str, now: dt.datetime) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from redis_ttl.domain.document_ids import check_document_id, document_id
-from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.errors import InvalidOption, NewerDocument
 from redis_ttl.domain.plan import Plan
 from tests.plans import PLAN
 
@@ -74,11 +74,45 @@ def test_the_digest_covers_every_word() -> None:
 def test_the_digest_covers_every_field() -> None:
     """A field that a plan, a rule, a forecast or a node gains is part of the document."""
     document = PLAN.to_json()
-    assert {field.name for field in dataclasses.fields(Plan)} == set(document) - {"schema", "digest"}
+    assert {field.name for field in dataclasses.fields(Plan)} - {"unsaid"} == set(document) - {"digest"}
     for name in ("rules", "nodes"):
         fields = {field.name for field in dataclasses.fields(getattr(PLAN, name)[0])}
         assert fields == set(document[name][0])
     assert {field.name for field in dataclasses.fields(PLAN.forecast)} == set(document["forecast"])
+
+
+def test_a_document_of_an_older_version_keeps_its_digest() -> None:
+    """What was approved stays approved: fields that a version added don't count in the digest of a document without them."""
+    document = _older("limit_keys", "requested_by", "rules.hot_ratio")
+    plan = Plan.from_json(document)
+    assert plan.digest == document["digest"]
+    assert plan.limit_keys is None
+    assert dataclasses.replace(plan, keys=1).digest != document["digest"]
+
+
+def test_what_an_older_version_never_said_counts_once_it_is_said() -> None:
+    """Adding a field to an old document changes its digest: it isn't taken for one that was always there."""
+    document = _older("requested_by")
+    assert Plan.from_json({**document, "requested_by": "mallory"}).digest != document["digest"]
+
+
+@pytest.mark.parametrize("schema", ["redis_ttl.plan/3", "redis_ttl.plan/10", "redis_ttl.audit/1", "", None, 2])
+def test_a_document_of_a_newer_version_is_refused_by_name(schema: object) -> None:
+    """What a newer version meant can't be known."""
+    with pytest.raises(NewerDocument, match="newer version"):
+        Plan.from_json({**PLAN.to_json(), "schema": schema})
+
+
+def test_a_field_that_no_version_has_is_refused() -> None:
+    """A document with a field of its own isn't read as if it hadn't any."""
+    with pytest.raises(NewerDocument, match="mode_of_mallory"):
+        Plan.from_json({**PLAN.to_json(), "mode_of_mallory": True})
+
+
+def _older(*unsaid: str) -> dict[str, Any]:
+    older = dataclasses.replace(PLAN, schema="redis_ttl.plan/1", unsaid=frozenset(unsaid))
+    document: dict[str, Any] = json.loads(json.dumps(older.to_json()))
+    return document
 
 
 def test_a_digest_in_the_document_is_not_believed() -> None:

@@ -6,6 +6,7 @@
     ├── BadInput                 the operator's words are wrong; trying again changes nothing
     │   ├── InvalidPolicy        one policy file, with all of its mistakes
     │   ├── InvalidOption        one option of a command, a form or a URL
+    │   ├── NewerDocument        a document in the store that a newer version wrote
     │   └── UnsafePlan           a remediation that must not happen as it is: too much, too full, too soon, too old
     ├── ServerProblem            the server, or the way to it
     │   ├── Unreachable          nobody answers there                          (tried again)
@@ -101,6 +102,10 @@ class InvalidPolicy(BadInput):
 
 class InvalidOption(BadInput):
     """One option of a command, a form or a URL can't be used."""
+
+
+class NewerDocument(BadInput):
+    """A document in the store that a newer version wrote: what it means can't be known."""
 
 
 class UnsafePlan(BadInput):

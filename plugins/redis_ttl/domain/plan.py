@@ -9,16 +9,19 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.errors import NewerDocument
 from redis_ttl.domain.policy import Cold, Mode, SignOff
+from redis_ttl.domain.schema import check_schema
 from redis_ttl.domain.shards import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLAN_SCHEMA: Final = "redis_ttl.plan/1"
+#: 2 added ``requested_by``.
+PLAN_SCHEMA: Final = "redis_ttl.plan/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,9 @@ class Plan:
 
     ``run`` names the DAG run that it was made in: another run can't use it. ``nodes`` are in the order of the audit's
     servers, ``shards`` the parts in which the keyspace will be read, with the addresses of ``nodes``. ``limit_keys`` is what
-    the run may change at most, over all rules; None in plans that say nothing of it.
+    the run may change at most, over all rules; None in plans that say nothing of it. ``requested_by`` is the Airflow user
+    who triggered the run, None where that isn't known. ``schema`` is the document's own, and ``unsaid`` names what a document of
+    an older version doesn't have (``rules.hot_ratio``): neither counts in its digest, which stays what was approved.
     """
 
     plan_id: str
@@ -154,6 +159,9 @@ class Plan:
     exempt: tuple[Skipped, ...] = ()
     ungoverned_keys: int = 0
     limit_keys: int | None = None
+    requested_by: str | None = None
+    schema: str = PLAN_SCHEMA
+    unsaid: frozenset[str] = frozenset()
 
     @property
     def change_keys(self) -> int:
@@ -168,32 +176,43 @@ class Plan:
     @property
     def digest(self) -> str:
         """The SHA-256, in hex, of the plan's canonical JSON: keys sorted, no spaces, UTF-8."""
-        text = json.dumps(self._content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data, with its digest."""
-        return {**self._content(), "digest": self.digest}
+        return {**self.content(), "digest": self.digest}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
-        """The plan that :meth:`to_json` wrote. Its digest is computed anew: one in ``data`` is not believed."""
+        """The plan that :meth:`to_json` wrote, in this version or an older one. Its digest is computed anew: one in ``data``
+        is not believed. Raises :class:`NewerDocument`.
+        """
+        where = f"plan {data.get('plan_id')}"
+        version = check_schema(data, PLAN_SCHEMA, where=where)
         kept = {name: value for name, value in data.items() if name not in ("schema", "digest")}
-        return cls(
+        if strange := sorted(kept.keys() - {field.name for field in fields(cls)}):
+            raise NewerDocument(
+                "this document has fields that its version doesn't have", where=where, found=", ".join(strange)
+            )
+        plan = cls(
             **{
                 **kept,
                 "nodes": tuple(NodeIdentity(**node) for node in data["nodes"]),
                 "shards": tuple(Shard.from_json(shard) for shard in data["shards"]),
                 "rules": tuple(_rule(rule) for rule in data["rules"]),
                 "forecast": Forecast(**data["forecast"]),
-                "warnings": tuple(data["warnings"]),
-                "exempt": tuple(Skipped(**each) for each in data["exempt"]),
+                "warnings": tuple(data.get("warnings", ())),
+                "exempt": tuple(Skipped(**each) for each in data.get("exempt", ())),
+                "schema": f"{PLAN_SCHEMA.rpartition('/')[0]}/{version}",
             }
         )
+        return replace(plan, unsaid=frozenset(_missing(plan.content(), data)))
 
-    def _content(self) -> dict[str, Any]:
-        return {
-            "schema": PLAN_SCHEMA,
+    def content(self) -> dict[str, Any]:
+        """What the digest covers: all that the document says."""
+        said: dict[str, Any] = {
+            "schema": self.schema,
             **{name: getattr(self, name) for name in _PLAIN},
             "nodes": [asdict(node) for node in self.nodes],
             "shards": [shard.to_json() for shard in self.shards],
@@ -202,6 +221,9 @@ class Plan:
             "warnings": list(self.warnings),
             "exempt": [asdict(each) for each in self.exempt],
         }
+        for path in self.unsaid:
+            _forget(said, path.split("."))
+        return said
 
 
 _PLAIN: Final = (
@@ -220,7 +242,30 @@ _PLAIN: Final = (
     "eviction_policy",
     "ungoverned_keys",
     "limit_keys",
+    "requested_by",
 )
+
+
+def _missing(content: Any, data: Any, path: str = "") -> set[str]:
+    """The names, with dots between the levels, that are in ``content`` and not in ``data``."""
+    if isinstance(content, list) and isinstance(data, list):
+        return {name for ours, theirs in zip(content, data, strict=False) for name in _missing(ours, theirs, path)}
+    if not isinstance(content, dict) or not isinstance(data, dict):
+        return set()
+    found = {f"{path}{name}" for name in content if name not in data}
+    return found.union(*(_missing(content[name], data[name], f"{path}{name}.") for name in content if name in data))
+
+
+def _forget(content: Any, path: list[str]) -> None:
+    """Leave out what is at that path, in every element of a list on the way."""
+    if isinstance(content, list):
+        for each in content:
+            _forget(each, path)
+    elif isinstance(content, dict):
+        if len(path) == 1:
+            content.pop(path[0], None)
+        else:
+            _forget(content.get(path[0]), path[1:])
 
 
 def _plain_rule(rule: PlannedRule) -> dict[str, Any]:
@@ -232,7 +277,7 @@ def _plain_rule(rule: PlannedRule) -> dict[str, Any]:
 
 
 def _rule(data: Mapping[str, Any]) -> PlannedRule:
-    sign_off = data["sign_off"]
+    sign_off, cold = data.get("sign_off"), data.get("cold")
     return PlannedRule(
         **{
             **data,
@@ -240,10 +285,10 @@ def _rule(data: Mapping[str, Any]) -> PlannedRule:
             "sign_off": None
             if sign_off is None
             else SignOff(**{**sign_off, "on": dt.date.fromisoformat(sign_off["on"])}),
-            "cold": None if data["cold"] is None else Cold(**data["cold"]),
-            "skipped": tuple(Skipped(**each) for each in data["skipped"]),
-            "examples": tuple(data["examples"]),
-            "warnings": tuple(data["warnings"]),
-            "databases": tuple(PlannedDatabase(**each) for each in data["databases"]),
+            "cold": None if cold is None else Cold(**cold),
+            "skipped": tuple(Skipped(**each) for each in data.get("skipped", ())),
+            "examples": tuple(data.get("examples", ())),
+            "warnings": tuple(data.get("warnings", ())),
+            "databases": tuple(PlannedDatabase(**each) for each in data.get("databases", ())),
         }
     )

@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.schema import check_schema
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 APPLY_SCHEMA: Final = "redis_ttl.apply/1"
+BEGUN_SCHEMA: Final = "redis_ttl.begun/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,29 @@ class Outcome(StrEnum):
     """By an operator."""
     ABORTED = "aborted"
     """By a guard."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegun:
+    """An attempt at one part was begun; written before its first journal object, so that a rollback knows of every
+    attempt, also of one that was killed. ``approved_at_ms`` (ms since 1970) is what its instants count from.
+    """
+
+    plan_id: str
+    part: str
+    attempt: str
+    approved_at_ms: int
+    began_at: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the store."""
+        return {"schema": BEGUN_SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PartBegun:
+        """What :meth:`to_json` wrote."""
+        check_schema(data, BEGUN_SCHEMA)
+        return cls(**{field.name: data[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

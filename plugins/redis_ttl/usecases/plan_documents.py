@@ -10,7 +10,7 @@ from redis_ttl.domain.approval import ApprovalRequest, Decision
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.plan import Plan
-from redis_ttl.domain.remediation import PartResult
+from redis_ttl.domain.remediation import PartBegun, PartResult
 
 if TYPE_CHECKING:
     from redis_ttl.usecases.ports import Documents
@@ -80,6 +80,15 @@ class PlanDocuments:
     def journal(self, name: JournalName) -> bytes:
         """One journal object."""
         return self._documents.read(f"{self._journals}/{name}")
+
+    def write_begun(self, begun: PartBegun) -> None:
+        """Keep that an attempt at a part was begun; before its first journal object."""
+        self._write_json(f"{self._results}/begun-{begun.part}-{begun.attempt}.json", begun.to_json())
+
+    def begun(self) -> list[PartBegun]:
+        """Every attempt that was begun, the earliest first. None of the attempts of version 0.1, which didn't say."""
+        found = [PartBegun.from_json(each) for each in self._all(self._results, "begun-")]
+        return sorted(found, key=lambda each: each.attempt)
 
     def write_part(self, result: PartResult) -> None:
         """Keep what an attempt at a part came to."""

@@ -1,0 +1,364 @@
+"""A model check of the write path: hypothesis plays application, operator, cluster, store and bad luck in any order, and after each step
+the invariants of the design are looked at, key by key, on a real cluster.
+
+``MODEL_STEPS`` is the number of steps (10,000 unless told), ``MODEL_SEED`` chooses them; both are printed. ``make torture`` does 200,000.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from redis_ttl.domain.control import Wish, WishedState
+from redis_ttl.domain.errors import RedisTtlError
+from redis_ttl.domain.remediation import Outcome
+from redis_ttl.usecases import write_gate
+from redis_ttl.usecases.apply_plan import check_canary
+from redis_ttl.usecases.restore_journal import RestoreOptions, load_journal, restore_part, whole_journal
+from tests.conftest import require
+from tests.model.faulty_store import Faults, Killed, refuse
+from tests.model.world import CAP_TTL_S, DAY_S, FAMILIES, LIMIT_KEYS, SET_TTL_S, ModelRun, World
+from tests.servers import VALKEY, Cluster, run_cluster
+from tests.usecases.restoring import restore_tools
+
+STEPS = int(os.environ.get("MODEL_STEPS", "10000"))
+STEPS_A_WORLD = 50
+SEED = int(os.environ.get("MODEL_SEED", "20261128"))
+TTLS = st.sampled_from([None, None, None, 5 * DAY_S, 45 * DAY_S, 400 * DAY_S])
+KEYS = st.integers(0, 39)
+FEW = st.integers(1, 3)
+
+pytestmark = pytest.mark.timeout(3_600)
+tally: dict[str, int] = {}
+
+
+class WritePath(RuleBasedStateMachine):
+    """One world, from empty to wherever the steps lead."""
+
+    cluster: ClassVar[Cluster]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster.flush()
+        self.root = Path(tempfile.mkdtemp(prefix="redis-ttl-model-"))
+        self.world = World(self.cluster, self.root)
+        self.world.put_slots_back()
+        self.began_ms = time.time_ns() // 1_000_000
+        self.random = random.Random(0)
+        self.seen: dict[bytes, int | None] = {}
+
+    def teardown(self) -> None:
+        """Leave the cluster as it was found."""
+        self.world.finish_move()
+        self.world.close()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    # --- the application ---
+
+    @rule(family=st.sampled_from(FAMILIES), first=KEYS, count=st.integers(1, 8), ttl_s=TTLS)
+    def application_writes(self, family: str, first: int, count: int, ttl_s: int | None) -> None:
+        """Keys are written, anew or again."""
+        for number in range(first, first + count):
+            self.world.write(self.world.key(family, number), ttl_s)
+
+    @rule(number=KEYS, family=st.sampled_from(["a", "c"]), ttl_s=TTLS)
+    def application_changes_a_ttl(self, number: int, family: str, ttl_s: int | None) -> None:
+        """One key gets another TTL, or none."""
+        self._change(self.world.key(family, number), ttl_s)
+
+    @rule(number=KEYS, family=st.sampled_from(FAMILIES))
+    def application_deletes(self, number: int, family: str) -> None:
+        """One key goes."""
+        self.world.delete(self.world.key(family, number))
+
+    def _change(self, key: bytes, ttl_s: int | None) -> None:
+        if key in self.world.expiries():
+            self.world.expire(key, ttl_s)
+
+    # --- the cluster ---
+
+    @rule(tag=st.integers(0, 4), to=st.integers(0, 2))
+    def a_slot_begins_to_move(self, tag: int, to: int) -> None:
+        """A slot is opened."""
+        self.world.begin_move(f"{{t{tag}}}", to)
+
+    @rule(most=st.integers(1, 6))
+    def keys_move(self, most: int) -> None:
+        """Some of its keys move."""
+        self._moving(lambda: self.world.move_keys(most))
+
+    @rule()
+    def a_slot_has_moved(self) -> None:
+        """The rest of it moves, and the slot is closed."""
+        self._moving(self.world.finish_move)
+
+    def _moving(self, move: Callable[[], None]) -> None:
+        before = self.world.expiries()
+        move()
+        for key, expires_ms in self.world.expiries().items():
+            if expires_ms is not None and before[key] == self.world.base.get(key) != expires_ms:
+                assert abs(expires_ms - (before[key] or 0)) < 1_000
+                self.world.base[key] = expires_ms
+
+    # --- plans ---
+
+    @precondition(lambda self: len(self.world.runs) < 3)
+    @rule(hours=st.sampled_from([0, 0, 1, 23]), second=st.booleans())
+    def a_plan_is_approved(self, hours: int, second: bool) -> None:
+        """A plan is made and approved, perhaps a while ago."""
+        number = len(self.world.runs)
+        run = ModelRun(
+            self.cluster.url,
+            self.root,
+            self.world.policies[1 if second else 0],
+            limit_keys=LIMIT_KEYS,
+            faults=Faults(),
+        )
+        from dataclasses import replace
+
+        run.plan = replace(run.plan, plan_id=f"20261124T01010{number}Z-abcdef", limit_keys=LIMIT_KEYS + 5)
+        run.approved_at_ms -= hours * 3_600_000
+        run.approved = True
+        run.documents.write_plan(run.plan)
+        self.world.runs.append(run)
+
+    @precondition(lambda self: self.world.runs)
+    @rule(which=st.integers(0, 2))
+    def an_approval_is_withdrawn(self, which: int) -> None:
+        """Nothing may be written by it any more."""
+        self._run(which).approved = False
+
+    @precondition(lambda self: self.world.runs)
+    @rule(which=st.integers(0, 2), trouble=st.integers(0, 11), at=st.integers(0, 4), key=KEYS, ttl_s=TTLS)
+    def a_canary(self, which: int, trouble: int, at: int, key: int, ttl_s: int | None) -> None:
+        """The canary is written, or tried."""
+        run = self._run(which)
+        with self._trouble(run, trouble, at, key, ttl_s):
+            run.canary()
+
+    @precondition(lambda self: self.world.runs)
+    @rule(which=st.integers(0, 2))
+    def a_canary_is_checked(self, which: int) -> None:
+        """The canary's watch, which takes no time here."""
+        run = self._run(which)
+        with self._trouble(run, 0, 0, 0, None):
+            check_canary(run.plan, run.tools())
+
+    @precondition(lambda self: self.world.runs)
+    @rule(
+        which=st.integers(0, 2), number=st.integers(0, 2), trouble=st.integers(0, 11), at=st.integers(0, 4), key=KEYS, ttl_s=TTLS
+    )
+    def a_shard(self, which: int, number: int, trouble: int, at: int, key: int, ttl_s: int | None) -> None:
+        """A shard is written, or tried, for the first time or again."""
+        run = self._run(which)
+        with self._trouble(run, trouble, at, key, ttl_s):
+            run.shard(number % len(run.plan.shards))
+
+    @precondition(lambda self: self.world.runs)
+    @rule(which=st.integers(0, 2), all_of_it=st.booleans())
+    def a_whole_run(self, which: int, all_of_it: bool) -> None:
+        """Everything that is left to do, without trouble."""
+        run = self._run(which)
+        with self._trouble(run, 0, 0, 0, None):
+            run.canary()
+            check_canary(run.plan, run.tools())
+            for number in range(len(run.plan.shards) if all_of_it else 1):
+                run.shard(number)
+
+    @precondition(lambda self: self.world.runs)
+    @rule(which=st.integers(0, 2), lose=st.booleans(), place=st.integers(0, 50))
+    def a_journal_object_is_lost_or_spoilt(self, which: int, lose: bool, place: int) -> None:
+        """Somebody empties the wrong folder, or a disk fails."""
+        run = self._run(which)
+        files = sorted((self.root / "test" / "journals" / run.plan.plan_id).glob("*_*"))
+        if not files or place > 10:
+            return
+        file = files[place % len(files)]
+        if lose:
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[:7])
+        run.lost_objects += 1
+
+    @precondition(lambda self: self.world.runs)
+    @rule(which=st.integers(0, 2), dry=st.booleans(), trouble=st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4]), at=st.integers(0, 2))
+    def a_rollback(self, which: int, dry: bool, trouble: int, at: int) -> None:
+        """The plan is taken back, or would be."""
+        run = self._run(which)
+        run.approved = run.approved and dry
+        with self._trouble(run, trouble, at, 0, None):
+            tools = restore_tools(run)
+            for part in load_journal(run.documents, parts=2):
+                restore_part(run.plan, part, RestoreOptions(dry_run=dry), tools)
+            if not dry:
+                again = restore_part(run.plan, whole_journal(run.documents), RestoreOptions(dry_run=True), tools)
+                if not again.total.restored:
+                    self._is_rolled_back(run)
+
+    def _is_rolled_back(self, run: ModelRun) -> None:
+        tally["rollbacks that said that all is as it was"] = tally.get("rollbacks that said that all is as it was", 0) + 1
+        for key, expires_ms in self.world.expiries().items():
+            number = self._rule_of(key)
+            if expires_ms is not None and number is not None and expires_ms != self.world.base.get(key):
+                assert not run.can_be_instant(key, expires_ms, number), f"{key!r} still has the plan's expiry"
+
+    # --- what holds always ---
+
+    @invariant()
+    def no_key_has_an_expiry_that_is_neither_the_application_s_nor_an_approved_plan_s(self) -> None:
+        """Default deny, only what the rule means, nothing lost, nothing too short."""
+        found = self.world.expiries()
+        now_ms = time.time_ns() // 1_000_000
+        assert found.keys() == self.world.base.keys(), "a key was deleted, or came back"
+        for key, expires_ms in found.items():
+            base = self.world.base[key]
+            if expires_ms == base:
+                continue
+            number = self._rule_of(key)
+            assert number is not None, f"{key!r} is governed by no rule that was agreed, and was changed"
+            assert expires_ms is not None, f"{key!r} lost the application's TTL"
+            by = [run for run in self.world.runs if run.can_be_instant(key, expires_ms, number)]
+            assert by, f"{key!r} has an expiry that nobody set"
+            if number == 0:
+                assert base is None, f"{key!r} had a TTL of its own"
+            else:
+                assert base is None or base > expires_ms - 1_000, f"{key!r} was lengthened"
+            self._is_journalled(key, expires_ms, base)
+            if self.seen.get(key) != expires_ms:
+                ttl_s = SET_TTL_S if number == 0 else min(each.plan.rules[1].ttl_s for each in by)
+                assert expires_ms >= self.began_ms + ttl_s * 1000 - 1_000, f"{key!r} got less than its TTL"
+                for run in by:
+                    run.ever_written.add(key)
+                assert any(len(run.ever_written) <= LIMIT_KEYS + 5 for run in by), "more keys than the run may change"
+        self.seen = found
+        self.began_ms = now_ms
+
+    def _is_journalled(self, key: bytes, expires_ms: int, base: int | None) -> None:
+        """From the key's expiry a chain of journal rows leads to what the application said."""
+        if any(run.lost_objects for run in self.world.runs):
+            return
+        rows = [
+            (was, ours) for run in self.world.runs for name, was, ours in self.world.journal(run) if name == key
+        ]
+        reached: set[int | None] = {expires_ms}
+        for _ in range(4):
+            reached |= {
+                was for was, ours in rows for each in reached if ours is not None and each is not None and abs(ours - each) < 1_000
+            }
+        assert any(
+            each == base or (each is not None and base is not None and abs(each - base) < 1_000) for each in reached
+        ), f"what {key!r} had before is in no journal object: {base}, rows {rows}"
+
+    def _rule_of(self, key: bytes) -> int | None:
+        if key.startswith(b"a:keep-"):
+            return None
+        return {b"a": 0, b"c": 1}.get(key[:1]) if key[1:2] == b":" else None
+
+    def _run(self, which: int) -> ModelRun:
+        return self.world.runs[which % len(self.world.runs)]
+
+    # --- trouble ---
+
+    def _trouble(self, run: ModelRun, kind: int, at: int, key: int, ttl_s: int | None) -> Any:
+        return _Trouble(self, run, kind, at, self.world.key("c" if key % 2 else "a", key), ttl_s)
+
+
+class _Trouble:
+    """A block in which something goes wrong at the ``at``th write to the store, or nothing; errors of ours end it, as a task ends."""
+
+    def __init__(self, machine: WritePath, run: ModelRun, kind: int, at: int, key: bytes, ttl_s: int | None) -> None:
+        self.machine, self.run, self.kind, self.at, self.key, self.ttl_s = machine, run, kind, at, key, ttl_s
+
+    def __enter__(self) -> None:
+        run, faults, at = self.run, self.run.faults, self.at
+        faults.clear()
+        run.operator.planned.clear()
+
+        def change(_path: str = "") -> None:
+            self.machine._change(self.key, self.ttl_s)
+
+        def kill(_path: str) -> None:
+            faults.dead = True
+            raise Killed
+
+        def withdraw(_path: str = "") -> None:
+            run.approved = False
+
+        def wait(_path: str = "") -> None:
+            run.clock.ahead_s += 60.0
+
+        waiting: list[Callable[[str], None] | None] = [None] * at
+        match self.kind:
+            case 1:
+                faults.before = [*waiting, kill]
+            case 2:
+                faults.after = [*waiting, kill]
+            case 3:
+                faults.before = [*waiting, refuse]
+            case 4:
+                faults.after = [*waiting, refuse]
+            case 5:
+                faults.after = [*waiting, change]
+            case 6:
+                faults.before = [*waiting, change]
+            case 7:
+                faults.after = [*waiting, withdraw]
+            case 8:
+                faults.after = [*waiting, wait, None, wait]
+            case 9:
+                pause = Wish(WishedState.PAUSE)
+                run.operator.planned = [*[(Wish(), None)] * at, (pause, change), (pause, wait)]
+            case 10:
+                run.operator.planned = [*[(Wish(), None)] * at, (Wish(WishedState.STOP), None)]
+            case _:
+                pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        self.run.faults.clear()
+        self.run.operator.planned.clear()
+        name = "no error" if error is None else type(error).__name__
+        tally[name] = tally.get(name, 0) + 1
+        return error is None or isinstance(error, RedisTtlError | Killed)
+
+
+@pytest.fixture(scope="module")
+def small_moments() -> Iterator[None]:
+    """Looks as often as possible, so that few keys have many moments."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write_gate, "CONTROL_S", 0.0)
+        patch.setattr(write_gate, "APPROVAL_S", 0.0)
+        patch.setattr(write_gate, "_STEP_S", 0.001)
+        patch.setattr(write_gate, "_FAST_CHUNK", 2)
+        yield
+
+
+@pytest.mark.usefixtures("small_moments")
+def test_the_invariants_hold_whatever_happens() -> None:
+    """Writers, guards, pauses, kills, retries, slot moves, several plans and rollbacks in any order break no invariant."""
+    print(f"MODEL_STEPS={STEPS} MODEL_SEED={SEED}")
+    with run_cluster(require(VALKEY)) as cluster:
+        WritePath.cluster = cluster
+        run_state_machine_as_test(
+            seed(SEED)(WritePath),
+            settings=settings(
+                max_examples=max(1, STEPS // STEPS_A_WORLD),
+                stateful_step_count=STEPS_A_WORLD,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+                phases=[Phase.generate, *([Phase.shrink] if os.environ.get("MODEL_SHRINK") else [])],
+                print_blob=True,
+            ),
+        )
+    print(tally)

@@ -28,6 +28,7 @@ from redis_ttl.tasks.connection import endpoint_of
 from redis_ttl.tasks.control import VariableControl
 from redis_ttl.tasks.notifying import run_link, tell
 from redis_ttl.tasks.pools import refuse_missing_pools
+from redis_ttl.tasks.signing import signing_keys
 from redis_ttl.tasks.store import open_store
 from redis_ttl.usecases import restore_journal as restoring
 from redis_ttl.usecases.plan_documents import PlanDocuments
@@ -61,7 +62,7 @@ def load_journal(policy: Policy, context: Context) -> list[dict[str, Any]]:
     )
     if not options.dry_run:
         run = f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}"
-        restoring.end_approval(documents, run=run, clock=SystemClock())
+        restoring.end_approval(_signing(documents), run=run, clock=SystemClock())
         _log.info("the plan's approval has ended: nothing is written by it any more")
     return [{**part.to_json(), "of": len(parts), "label": f"{part.number + 1}/{len(parts)}"} for part in parts]
 
@@ -155,6 +156,15 @@ def _options(plan: Plan, params: Mapping[str, Any]) -> restoring.RestoreOptions:
 def _documents(policy: Policy, context: Context) -> PlanDocuments:
     plan_id = check_document_id(str(context["params"]["plan"]).strip(), where="plan")
     return PlanDocuments(open_store(), policy.cluster, plan_id)
+
+
+def _signing(documents: PlanDocuments) -> PlanDocuments:
+    """The documents with a signer, where there is one: what ends an approval counts unsigned, too, and no key may stop a rollback."""
+    try:
+        return documents.signed_by(signing_keys())
+    except RedisTtlError as error:
+        _log.warning("that the approval has ended is kept unsigned: %s", error)
+        return documents
 
 
 def _tools(

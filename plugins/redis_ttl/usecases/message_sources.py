@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.message import AnyFacts
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Owner, Policy
+    from redis_ttl.domain.signing import SigningKeys
     from redis_ttl.usecases.ports import Documents
 
 Addressed = tuple["Owner", "AnyFacts"]
@@ -69,12 +70,18 @@ class MessageSources:
 
     ``which`` is an audit's id for ``action_required`` and ``drift_found``, a plan's for what is about plans, an event's name for what
     the watch saw; or ``LATEST``. Raises `BadInput` where there is no such document. An empty list means that there is nothing to say.
+    With a ``signer`` an approval that isn't signed as it must be is told as invalid.
     """
 
     def __init__(
-        self, documents: Documents, policy: Policy, read_patterns: Callable[[bytes], Sequence[PatternStatistics]]
+        self,
+        documents: Documents,
+        policy: Policy,
+        read_patterns: Callable[[bytes], Sequence[PatternStatistics]],
+        signer: Callable[[], SigningKeys | None] = lambda: None,
     ) -> None:
         self._documents = documents
+        self._signer = signer
         self._policy = policy
         self._read_patterns = read_patterns
 
@@ -159,7 +166,7 @@ class MessageSources:
             else [each for each in [check_document_id(which, where="plan")] if each in known]
         )
         for plan_id in wanted:
-            documents = PlanDocuments(self._documents, self._policy.cluster, plan_id)
+            documents = PlanDocuments(self._documents, self._policy.cluster, plan_id, self._signer())
             if has(documents):
                 return documents
         raise self._nothing(kind, which, known)

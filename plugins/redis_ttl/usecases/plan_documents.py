@@ -13,6 +13,7 @@ from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.remediation import PartBegun, PartResult
 
 if TYPE_CHECKING:
+    from redis_ttl.domain.signing import SigningKeys
     from redis_ttl.usecases.ports import Documents
 
 
@@ -23,13 +24,22 @@ def plan_ids(documents: Documents, cluster: str) -> list[str]:
 
 
 class PlanDocuments:
-    """Everything about the plan ``plan_id`` of ``cluster``. Every document is written once."""
+    """Everything about the plan ``plan_id`` of ``cluster``. Every document is written once.
 
-    def __init__(self, documents: Documents, cluster: str, plan_id: str) -> None:
+    With ``signer`` what is asked and decided is signed, and an approval that isn't signed as it must be is read as invalid. Without
+    one nothing of that is looked at.
+    """
+
+    def __init__(self, documents: Documents, cluster: str, plan_id: str, signer: SigningKeys | None = None) -> None:
         self._documents = documents
         self._cluster = cluster
+        self._signer = signer
         self.plan_id = plan_id
         self.path = f"{cluster}/plans/{plan_id}.json"
+
+    def signed_by(self, signer: SigningKeys | None) -> PlanDocuments:
+        """The same documents, with that signer."""
+        return PlanDocuments(self._documents, self._cluster, self.plan_id, signer)
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan."""
@@ -51,21 +61,21 @@ class PlanDocuments:
 
     def write_request(self, request: ApprovalRequest) -> None:
         """Keep that the plan was shown for approval."""
-        self._write_json(f"{self._approvals}/request-{request.request_id}.json", request.to_json())
+        self._write_signed(f"{self._approvals}/request-{request.request_id}.json", request.to_json())
 
     def write_decision(self, decision: Decision) -> None:
         """Keep what was decided."""
         name = f"decision-{decision.request_id}-{secrets.token_hex(3)}.json"
-        self._write_json(f"{self._approvals}/{name}", decision.to_json())
+        self._write_signed(f"{self._approvals}/{name}", decision.to_json())
 
     def requests(self) -> list[ApprovalRequest]:
         """When the plan was shown, the earliest first."""
-        found = [ApprovalRequest.from_json(each) for each in self._all(self._approvals, "request-")]
+        found = [ApprovalRequest.from_json(each, self._doubt(each)) for each in self._all(self._approvals, "request-")]
         return sorted(found, key=lambda each: each.requested_at)
 
     def decisions(self) -> list[Decision]:
         """Everything that was decided about the plan, the earliest first."""
-        found = [Decision.from_json(each) for each in self._all(self._approvals, "decision-")]
+        found = [Decision.from_json(each, self._doubt(each)) for each in self._all(self._approvals, "decision-")]
         return sorted(found, key=lambda each: each.at)
 
     def write_journal(self, name: JournalName, data: bytes) -> None:
@@ -130,6 +140,12 @@ class PlanDocuments:
     def _all(self, folder: str, prefix: str) -> list[Any]:
         names = (name for name in self._documents.names(folder) if name.startswith(prefix) and name.endswith(".json"))
         return [json.loads(self._documents.read(f"{folder}/{name}")) for name in names]
+
+    def _doubt(self, data: Any) -> str | None:
+        return None if self._signer is None else self._signer.doubt(data, self._cluster)
+
+    def _write_signed(self, path: str, data: dict[str, Any]) -> None:
+        self._write_json(path, data if self._signer is None else self._signer.signed(data, self._cluster))
 
     def _write_json(self, path: str, data: Any) -> None:
         self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())

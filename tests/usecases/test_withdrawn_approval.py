@@ -173,6 +173,8 @@ def test_a_writer_sees_a_clear_behind_a_green_gate(tmp_path: Path) -> None:
     refuse_withdrawn(approval, RunNow({GATE: "success"}, 0), None)
     with pytest.raises(NotApproved, match="tasks of this run were cleared since"):
         refuse_withdrawn(approval, RunNow({GATE: "success"}, 1), None)
+    with pytest.raises(NotApproved, match="nothing tells whether it was cleared"):
+        refuse_withdrawn(approval, RunNow({GATE: "success"}), None)
 
 
 def test_an_xcom_alone_approves_nothing(tmp_path: Path) -> None:

@@ -152,8 +152,10 @@ def _is_answer(returned: object, made: Decision) -> bool:
 
 def _cleared_something(made: Decision, seen: RunNow) -> str | None:
     """Without the connection nobody sees which task was cleared; then any may have been the gate."""
-    if made.clears is None or seen.clears is None or seen.clears <= made.clears:
+    if made.clears is None or (seen.clears is not None and seen.clears <= made.clears):
         return None
+    if seen.clears is None:
+        return "nothing tells whether it was cleared since"
     return (
         "tasks of this run were cleared since; without the Airflow connection redis_ttl_airflow nobody can see whether "
         f"{made.gate} was among them"

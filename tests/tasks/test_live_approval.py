@@ -426,7 +426,7 @@ def _(run: Case) -> None:
 
 
 WITHDRAWN = ("approved by bob (form)", "invalid by None (nobody)")
-CLEARED = "cleared, and marked success before it asked again"
+CLEARED = "cleared, and marked success before it showed the plan again"
 
 
 def approve_and_end(run: Case) -> None:

@@ -226,12 +226,14 @@ def decision_at(
         )
 
     mark = _latest_mark(trace)
+    if mark is not None and state == "success" and any((each.by, each.at) == (mark.owner, mark.at) for each in made):
+        mark = None  # it is on record, and whatever ended the gate again left no name
     if request is None:
         return decided(Verdict.INVALID, f"{gate} was marked {state} before it showed the plan to anybody", mark)
-    if asks_no_more(request, trace):
-        return decided(Verdict.INVALID, f"{gate} was cleared, and marked {state} before it showed the plan again", mark)
     if mark is not None and instant_ms(mark.at) < instant_ms(request.requested_at):
         mark = None  # it belongs to what was asked before
+    if asks_no_more(request, trace):
+        return decided(Verdict.INVALID, f"{gate} was cleared, and marked {state} before it showed the plan again", mark)
     if state != "success":
         return _refused(decided, gate, state, trace, mark, approved=bool(made))
     if made:

@@ -6,8 +6,9 @@ managed services take commands away, ACLs forbid them, proxies lack them. A fiel
 
 from __future__ import annotations
 
+import re
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
 from redis_ttl.domain.errors import ConnectionLost
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from redis_ttl.adapters.redis_link import RedisLink, Word
+
+#: No figure of a server has more digits than 64 bits hold.
+_WHOLE: Final = re.compile(r"[0-9]{1,20}")
 
 
 def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfile:
@@ -182,7 +186,7 @@ def _replication_id(text: str | None) -> str:
 
 def whole_number(text: str | None) -> int | None:
     """A field of INFO as a whole number; None where it is missing or none."""
-    return int(text) if text is not None and text.strip().isdecimal() else None
+    return int(text) if text is not None and _WHOLE.fullmatch(text.strip()) else None
 
 
 def fraction(text: str | None) -> float | None:

@@ -18,6 +18,7 @@ from redis_ttl.domain.estimate import add_estimates, estimate_total
 from redis_ttl.domain.expiry_windows import Expiring, fit_windows, worst_rate_per_s
 from redis_ttl.domain.forecast import forecast_node, share_out
 from redis_ttl.domain.key_name import key_text
+from redis_ttl.domain.key_pattern import shown
 from redis_ttl.domain.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.plan import Forecast, NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
 from redis_ttl.domain.policy import CanarySettings, Mode
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 #: Keys that a rule may match beyond its tolerance, so that a rule of a few keys isn't refused for a new one.
 LIMIT_SLACK_KEYS: Final = 100
 _EXAMPLES: Final = 3
+#: Rules that an error names, of those that an operator may have meant.
+_NAMED: Final = 20
 #: By how much an audit may seem to come from the future: clocks differ.
 _CLOCK_SKEW_S: Final = 300
 #: From this share of sampled keys on, something is said of them.
@@ -237,10 +240,15 @@ def _chosen(policy: Policy, patterns: Sequence[str] | None) -> set[int]:
         raise InvalidOption(
             "the policy has no such rule",
             where="rules",
-            found=", ".join(f"`{pattern}`" for pattern in unknown),
-            allowed="one of " + ", ".join(f"`{pattern}`" for pattern in known) if known else "a policy with rules",
+            found=_few(unknown),
+            allowed=f"one of {_few(list(known))}" if known else "a policy with rules",
         )
     return {known[pattern] for pattern in patterns}
+
+
+def _few(patterns: Sequence[str]) -> str:
+    more = f" and {len(patterns) - _NAMED} more" if len(patterns) > _NAMED else ""
+    return ", ".join(map(shown, patterns[:_NAMED])) + more
 
 
 def _refusal(

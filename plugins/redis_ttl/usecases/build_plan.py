@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from redis_ttl.domain.audit import AuditOptions
+from redis_ttl.domain.duration import format_duration
+from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.load import parse_load
 from redis_ttl.domain.planning import PlanRequest, check_age, check_rules, make_plan
 from redis_ttl.domain.rate import parse_rate
@@ -51,6 +53,14 @@ def build_plan(
     )
     parse_rate(request.rate)
     parse_load(request.load)
+    if request.canary_watch_s >= policy.remediation.approval_valid_s:
+        raise InvalidOption(
+            "the canary would be watched for as long as the approval lasts, or longer",
+            where="canary_watch",
+            found=format_duration(request.canary_watch_s),
+            allowed=f"less than {format_duration(policy.remediation.approval_valid_s)} (remediation.approval_valid)",
+            todo="The other keys follow after the canary, and nothing is written without a valid approval.",
+        )
     # Before anybody is asked anything: no answer could make up for these.
     check_age(audit, policy, now)
     check_rules(audit, policy)

@@ -34,7 +34,9 @@ def options_of(
     parse_load(chosen_load)
     chosen_source = source or by_policy.source
     if chosen_source not in ("primary", "replica"):
-        raise InvalidOption("can't be used", where="--source", found=quoted(chosen_source), allowed="primary or replica")
+        raise InvalidOption(
+            "can't be used", where="--source", found=quoted(chosen_source), allowed="primary or replica"
+        )
     of_policy = None if policy is None else databases_text(policy.audit.databases)
     return AuditOptions(
         load=chosen_load,

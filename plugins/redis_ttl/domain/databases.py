@@ -24,7 +24,7 @@ def parse_databases(text: str | None, *, default: int, where: str) -> Literal["a
     Raises :class:`InvalidOption` that names ``where`` it was asked.
     """
     asked = "" if text is None else text
-    match = _DATABASES.match(asked) if isinstance(asked, str) and len(asked) <= MAX_DATABASES_TEXT else None
+    match = _DATABASES.match(asked) if len(asked) <= MAX_DATABASES_TEXT else None
     if match is None:
         raise InvalidOption("no database", where=where, found=quoted(text), allowed=_EXPECTED)
     if match[1] is not None:

@@ -27,6 +27,9 @@ def check_document_id(text: str, *, where: str) -> str:
     """The id itself. Raises `InvalidOption`, which names ``where`` it was given, for a text that is none."""
     if not _ID.fullmatch(text):
         raise InvalidOption(
-            "no id of an audit or a plan", where=where, found=quoted(text), allowed="one such as 20260220T190000Z-0a1b2c"
+            "no id of an audit or a plan",
+            where=where,
+            found=quoted(text),
+            allowed="one such as 20260220T190000Z-0a1b2c",
         )
     return text

@@ -83,7 +83,7 @@ def parse_load(text: str) -> Load:
     """The load that a person wrote: ``gentle``, ``fast``, or a number of keys a second as in ``20000`` or ``20000
     keys/s``. Raises `InvalidOption`.
     """
-    match = _LOAD.match(text) if isinstance(text, str) else None
+    match = _LOAD.match(text)
     if match is None:
         raise InvalidOption(
             "this load can't be used",

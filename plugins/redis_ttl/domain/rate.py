@@ -32,7 +32,7 @@ class Rate:
 
 def parse_rate(text: str) -> Rate:
     """The rate that a person wrote: ``20000/s``, ``20,000 keys/s`` or ``unlimited``. Raises `InvalidOption`."""
-    match = _RATE.match(text) if isinstance(text, str) else None
+    match = _RATE.match(text)
     if match is None:
         raise InvalidOption(
             "this rate can't be used",

@@ -18,19 +18,19 @@ _SHOWN: Final = 80
 
 
 def whole(pattern: str) -> str:
-    """The pattern of a text that is all of this, with space around it.
+    r"""The pattern of a text that is all of this, with space around it.
 
     >>> whole("a")
-    '^[ \\\\t\\\\r\\\\n]*(?:a)[ \\\\t\\\\r\\\\n]*$'
+    '^[ \\t\\r\\n]*(?:a)[ \\t\\r\\n]*$'
     """
     return f"^{_SPACE}(?:{pattern}){_SPACE}$"
 
 
 def optional(pattern: str) -> str:
-    """The pattern of a text that is all of this, or nothing, with space around it; in linear time, which ``whole("|a")`` isn't.
+    r"""The pattern of a text that is all of this, or nothing, with space around it; in linear time, which ``whole("|a")`` isn't.
 
     >>> optional("a")
-    '^[ \\\\t\\\\r\\\\n]*(?:(?:a)[ \\\\t\\\\r\\\\n]*)?$'
+    '^[ \\t\\r\\n]*(?:(?:a)[ \\t\\r\\n]*)?$'
     """
     return f"^{_SPACE}(?:(?:{pattern}){_SPACE})?$"
 

@@ -73,14 +73,18 @@ def form_of(policy: Policy) -> dict[str, Param]:
 
 def options_of(params: Mapping[str, Any], *, connection_db: int, parallel: int) -> AuditOptions:
     """The audit that the answers ask for; :class:`InvalidOption` for one that can't be meant."""
-    parse_load(params["load"])
+    load = str(params["load"])
+    parse_load(load)
     sample_percent = float(params["sample_percent"])
     if not 0 <= sample_percent <= _ALL_PERCENT:  # NaN passes the form's bounds
         raise InvalidOption(
-            "this share can't be used", where="sample_percent", found=str(sample_percent), allowed="a number from 0 to 100"
+            "this share can't be used",
+            where="sample_percent",
+            found=str(sample_percent),
+            allowed="a number from 0 to 100",
         )
     return AuditOptions(
-        load=params["load"],
+        load=load,
         shards=params["shards"],
         sample_percent=sample_percent,
         source=params["source"],

@@ -26,9 +26,7 @@ LATEST: Final = "latest"
 _NO_WATCH: Final = "0"
 _AUDIT_PATTERN: Final = whole(f"{LATEST}|{ID_PATTERN}")
 #: What :func:`watch_of` reads, all of it: no watch, or a duration in the units that :func:`format_duration` writes.
-WATCH_PATTERN: Final = whole(
-    "0|none|(?=[0-9])(?:[0-9]{1,4}d)?(?:[0-9]{1,4}h)?(?:[0-9]{1,5}m)?(?:[0-9]{1,6}s)?"
-)
+WATCH_PATTERN: Final = whole("0|none|(?=[0-9])(?:[0-9]{1,4}d)?(?:[0-9]{1,4}h)?(?:[0-9]{1,5}m)?(?:[0-9]{1,6}s)?")
 _WATCH: Final = re.compile(WATCH_PATTERN)
 
 
@@ -97,20 +95,21 @@ def form_of(policy: Policy) -> dict[str, Param]:
 def wanted_of(params: Mapping[str, Any]) -> Wanted:
     """What the answers ask for; :class:`InvalidOption` for one that can't be meant."""
     audit = str(params["audit"]).strip()
-    parse_rate(params["rate"])
-    parse_load(params["load"])
+    rate, load = str(params["rate"]), str(params["load"])
+    parse_rate(rate)
+    parse_load(load)
     return Wanted(
         audit_id=None if audit == LATEST else check_document_id(audit, where="audit"),
         rules=tuple(params["rules"]) if params["rules"] else None,
-        rate=params["rate"],
-        load=params["load"],
-        canary_watch_s=watch_of(params["canary_watch"]),
+        rate=rate,
+        load=load,
+        canary_watch_s=watch_of(str(params["canary_watch"])),
     )
 
 
 def watch_of(text: str) -> int:
     """The seconds of a canary's watch, which may be none; :class:`InvalidOption` for what the form refuses, too."""
-    if not isinstance(text, str) or not _WATCH.match(text):
+    if not _WATCH.match(text):
         raise InvalidOption(
             "this watch can't be used", where="canary_watch", found=quoted(text), allowed="a duration as in 10m, or 0"
         )

@@ -15,6 +15,7 @@ from airflow.sdk.observability import stats
 import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
 
 # isort: split
+from redis_ttl.adapters.coming_expiries import ComingExpiries
 from redis_ttl.adapters.pattern_merger import read_patterns
 from redis_ttl.adapters.redis_deployment import RedisDeployment
 from redis_ttl.adapters.system_clock import SystemClock
@@ -41,6 +42,7 @@ from redis_ttl.usecases import build_plan as planning
 from redis_ttl.usecases import confirm_approval as approving
 from redis_ttl.usecases import verify_plan as verifying
 from redis_ttl.usecases.documents import AuditFolder, finished_audits
+from redis_ttl.usecases.other_plans import other_plans
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from redis_ttl.usecases.read_audit import read_audit
 
@@ -96,6 +98,7 @@ def build_plan(policy: Policy, context: Context) -> str:
         rate=wanted.rate,
         load=wanted.load,
         canary_watch_s=wanted.canary_watch_s,
+        others=other_plans(store, policy, now=now, new_expiries=ComingExpiries),
     )
     documents = PlanDocuments(store, policy.cluster, plan.plan_id)
     documents.write_plan(plan)

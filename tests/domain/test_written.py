@@ -46,8 +46,12 @@ digits = st.sampled_from(["0", "1", "9", "٣", "３", "²"]).flatmap(
 )
 pieces = st.one_of(
     digits,
-    st.sampled_from(["/s", " keys/s", "d", "h", "s", "y", "%", "all", ",", "_", ".", "+", "-", "e", "e999999", "NaN", "inf"]),
-    st.sampled_from(["\0", "\n", "\x1c", "\u2028", "\u202e", " ", "\t", "0x", "{", "}", '{"rate":', '"', "[" * 2_000, "unlimited"]),
+    st.sampled_from(
+        ["/s", " keys/s", "d", "h", "s", "y", "%", "all", ",", "_", ".", "+", "-", "e", "e999999", "NaN", "inf"]
+    ),
+    st.sampled_from(
+        ["\0", "\n", "\x1c", "\u2028", "\u202e", " ", "\t", "0x", "{", "}", '{"rate":', '"', "[" * 2_000, "unlimited"]
+    ),
     st.sampled_from(["gentle", "FAST", "\u212aeys/s", "20000", "20260220T190000Z-0a1b2c", '{"state": "run"}']),
 )
 written = st.one_of(st.text(max_size=30), st.lists(pieces, max_size=5).map("".join))

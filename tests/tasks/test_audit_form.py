@@ -54,7 +54,14 @@ def test_a_database_that_is_none_is_refused(policies: Path, answer: str) -> None
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"shards": 0}, {"shards": 65}, {"sample_percent": -1}, {"sample_percent": 101}, {"source": "master"}, {"load": "fsat"}],
+    [
+        {"shards": 0},
+        {"shards": 65},
+        {"sample_percent": -1},
+        {"sample_percent": 101},
+        {"source": "master"},
+        {"load": "fsat"},
+    ],
 )
 def test_the_form_itself_refuses_what_is_out_of_range(policies: Path, wrong: dict[str, object]) -> None:
     """Airflow doesn't start a run with such an answer."""

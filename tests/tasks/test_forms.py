@@ -117,5 +117,8 @@ def test_a_rollback_s_rate_is_a_remediation_s(policies: Path) -> None:
     """Both forms refuse by the same pattern."""
     (policies / "one.yaml").write_text(policy_text("one"))
     policy = load_policy(policies / "one.yaml")
-    rates = [form(policy)["rate"].serialize()["schema"]["pattern"] for form in (remediate_form.form_of, rollback_form.form_of)]
+    rates = [
+        form(policy)["rate"].serialize()["schema"]["pattern"]
+        for form in (remediate_form.form_of, rollback_form.form_of)
+    ]
     assert rates == [PATTERNS["rate"], PATTERNS["rate"]]

@@ -12,6 +12,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.caution import Caution
 from redis_ttl.domain.errors import NewerDocument
 from redis_ttl.domain.other_plans import OtherPlan
 from redis_ttl.domain.policy import Cold, Mode, SignOff
@@ -21,7 +22,8 @@ from redis_ttl.domain.shards import Shard
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: 2 added ``requested_by``, ``others``, and of the forecast ``late_s``, ``others_per_s`` and ``limit_is_policys``.
+#: 2 added ``requested_by``, ``others``, ``cautions`` (of rules, too), and of the forecast ``late_s``, ``others_per_s`` and
+#: ``limit_is_policys``.
 PLAN_SCHEMA: Final = "redis_ttl.plan/2"
 
 
@@ -71,6 +73,7 @@ class PlannedRule:
     the rule allows (mode ``cap`` only). Every one of them expires between ``ttl_s`` and ``ttl_s + window_s`` seconds
     after an anchor that follows the moment of writing (:mod:`redis_ttl.domain.expiry`). ``limit_keys`` is what the writer
     may change at most: the planned keys and the policy's tolerance.
+    ``warnings`` are sentences, and ``cautions`` the figures of the same.
     ``size_bytes`` and its 95% interval are estimated from the audit's sample; None without one. ``hot_ratio`` is the share of
     the sampled keys that are in use; None where that can't be told.
     """
@@ -93,6 +96,7 @@ class PlannedRule:
     size_high_bytes: int | None = None
     examples: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     hot_ratio: float | None = None
     databases: tuple[PlannedDatabase, ...] = ()
 
@@ -167,6 +171,7 @@ class Plan:
     canary_watch_s: int = 600
     eviction_policy: str | None = None
     warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     exempt: tuple[Skipped, ...] = ()
     ungoverned_keys: int = 0
     limit_keys: int | None = None
@@ -215,6 +220,7 @@ class Plan:
                 "rules": tuple(_rule(rule) for rule in data["rules"]),
                 "forecast": Forecast(**data["forecast"]),
                 "warnings": tuple(data.get("warnings", ())),
+                "cautions": tuple(Caution.from_json(each) for each in data.get("cautions", ())),
                 "exempt": tuple(Skipped(**each) for each in data.get("exempt", ())),
                 "others": tuple(OtherPlan.from_json(each) for each in data.get("others", ())),
                 "schema": f"{PLAN_SCHEMA.rpartition('/')[0]}/{version}",
@@ -232,6 +238,7 @@ class Plan:
             "rules": [_plain_rule(rule) for rule in self.rules],
             "forecast": asdict(self.forecast),
             "warnings": list(self.warnings),
+            "cautions": [each.to_json() for each in self.cautions],
             "exempt": [asdict(each) for each in self.exempt],
             "others": [each.to_json() for each in self.others],
         }
@@ -287,7 +294,8 @@ def _plain_rule(rule: PlannedRule) -> dict[str, Any]:
     if rule.sign_off is not None:
         plain["sign_off"] |= {"on": rule.sign_off.on.isoformat()}
     # Lists, as JSON has them: the content that is hashed is the content that is read back.
-    return plain | {name: list(plain[name]) for name in ("skipped", "examples", "warnings", "databases")}
+    plain |= {name: list(plain[name]) for name in ("skipped", "examples", "warnings", "databases")}
+    return plain | {"cautions": [each.to_json() for each in rule.cautions]}
 
 
 def _rule(data: Mapping[str, Any]) -> PlannedRule:
@@ -303,6 +311,7 @@ def _rule(data: Mapping[str, Any]) -> PlannedRule:
             "skipped": tuple(Skipped(**each) for each in data.get("skipped", ())),
             "examples": tuple(data.get("examples", ())),
             "warnings": tuple(data.get("warnings", ())),
+            "cautions": tuple(Caution.from_json(each) for each in data.get("cautions", ())),
             "databases": tuple(PlannedDatabase(**each) for each in data.get("databases", ())),
         }
     )

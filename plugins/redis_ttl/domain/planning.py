@@ -17,11 +17,11 @@ from redis_ttl.domain.errors import BadInput, InvalidOption
 from redis_ttl.domain.estimate import add_estimates, estimate_total
 from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.key_pattern import shown
-from redis_ttl.domain.other_plans import OtherState
 from redis_ttl.domain.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.plan import NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
 from redis_ttl.domain.plan_grounds import check_age, check_rules, match_servers, shard_now
 from redis_ttl.domain.plan_limits import check_caps, check_storm, coming, forecast_plan, most_keys, with_windows
+from redis_ttl.domain.plan_warnings import plan_warnings, rule_warnings, weighted
 from redis_ttl.domain.policy import CanarySettings, Mode
 from redis_ttl.domain.server import Command
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.audit import Audit, RuleInForce
     from redis_ttl.domain.estimate import Estimate
     from redis_ttl.domain.other_plans import OtherPlan
+    from redis_ttl.domain.plan_warnings import Changes
     from redis_ttl.domain.policy import Policy, Rule
     from redis_ttl.domain.server import ServerProfile
 
@@ -39,8 +40,6 @@ LIMIT_SLACK_KEYS: Final = 100
 _EXAMPLES: Final = 3
 #: Rules that an error names, of those that an operator may have meant.
 _NAMED: Final = 20
-#: From this share of sampled keys on, something is said of them.
-_WORTH_SAYING: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ def make_plan(
     check_storm(policy, rules, expected)
     forecast = forecast_plan(list(primaries.values()), policy, rules, expected)
     eviction = ", ".join(sorted({server.eviction_policy for server in servers if server.eviction_policy})) or None
+    warned = plan_warnings(audit, eviction, others)
     return Plan(
         plan_id=request.plan_id,
         cluster=policy.cluster,
@@ -102,7 +102,8 @@ def make_plan(
         load=request.load,
         canary_watch_s=request.canary_watch_s,
         eviction_policy=eviction,
-        warnings=tuple(_warnings(audit, eviction, others)),
+        warnings=tuple(each.text for each in warned),
+        cautions=tuple(each.caution for each in warned),
         exempt=tuple(_exempt(audit, policy)),
         ungoverned_keys=sum(row.keys for row in audit.patterns if row.governance is Governance.NONE),
         limit_keys=min(
@@ -119,13 +120,14 @@ class _Grounds:
 
     audit: Audit
     policy: Policy
+    servers: Sequence[ServerProfile]
     now: dt.datetime
 
 
 def _drafts(audit: Audit, policy: Policy, servers: list[ServerProfile], request: PlanRequest) -> list[PlannedRule]:
     """The rules with their counts and refusals; their windows are not yet fitted to one another."""
     chosen = _chosen(policy, request.rules)
-    grounds = _Grounds(audit, policy, request.now)
+    grounds = _Grounds(audit, policy, servers, request.now)
     drafts = []
     for number, rule in enumerate(policy.rules):
         rows = [row for row in audit.patterns if row.rule == rule.pattern.text]
@@ -211,7 +213,8 @@ def _draft(
     change_keys = set_keys + cap_keys
     size = _size((row, to_set + to_cap) for row, to_set, to_cap in changes)
     tolerated = ceil(change_keys * (1 + policy.remediation.tolerance_ratio)) + LIMIT_SLACK_KEYS
-    hot_ratio = _weighted((row.hot_ratio, to_set + to_cap) for row, to_set, to_cap in changes)
+    hot_ratio = weighted((row.hot_ratio, to_set + to_cap) for row, to_set, to_cap in changes)
+    warned = rule_warnings(rule, changes, hot_ratio, grounds.servers, grounds.now) if refusal is None else []
     databases = sorted({row.db for row, to_set, to_cap in changes if to_set or to_cap})
     return PlannedRule(
         number=number,
@@ -231,7 +234,8 @@ def _draft(
         size_low_bytes=None if size is None or size.low is None else round(size.low),
         size_high_bytes=None if size is None or size.high is None else round(size.high),
         examples=_examples(changes),
-        warnings=tuple(_rule_warnings(rule, changes, hot_ratio, grounds.now)) if refusal is None else (),
+        warnings=tuple(each.text for each in warned),
+        cautions=tuple(each.caution for each in warned),
         hot_ratio=None if hot_ratio is None else round(hot_ratio, 4),
         databases=tuple(
             PlannedDatabase(
@@ -244,19 +248,10 @@ def _draft(
     )
 
 
-_Change = tuple[PatternStatistics, int, int]
-
-
 def _size(changed: Iterable[tuple[PatternStatistics, int]]) -> Estimate | None:
     sizes = [estimate_total(row.sizes, keys) for row, keys in changed if keys]
     known = [size for size in sizes if size is not None]
     return add_estimates(known) if known and len(known) == len(sizes) else None
-
-
-def _weighted(shares: Iterable[tuple[float | None, int]]) -> float | None:
-    known = [(share, keys) for share, keys in shares if share is not None and keys]
-    total = sum(keys for _, keys in known)
-    return sum(share * keys for share, keys in known) / total if total else None
 
 
 def _skipped(rule: Rule, rows: Sequence[PatternStatistics], change_keys: int) -> list[Skipped]:
@@ -267,55 +262,9 @@ def _skipped(rule: Rule, rows: Sequence[PatternStatistics], change_keys: int) ->
     return [Skipped(why, others)]
 
 
-def _examples(changes: Sequence[_Change]) -> tuple[str, ...]:
+def _examples(changes: Sequence[Changes]) -> tuple[str, ...]:
     rows = sorted((change for change in changes if change[1] or change[2]), key=lambda change: -change[1] - change[2])
     return tuple(key_text(key) for row, _, _ in rows for key in row.examples)[:_EXAMPLES]
-
-
-def _rule_warnings(rule: Rule, changes: Sequence[_Change], hot_ratio: float | None, now: dt.datetime) -> list[str]:
-    warnings = []
-    kinds = sorted({kind for row, *_ in changes for kind in row.updated_in_place})
-    shares = {
-        kind: _weighted((row.updated_in_place.get(kind, 0.0), to_set + to_cap) for row, to_set, to_cap in changes)
-        or 0.0
-        for kind in kinds
-    }
-    shown = [f"{kind} {share:.0%}" for kind, share in shares.items() if share >= _WORTH_SAYING]
-    if shown:
-        last_day = (now + dt.timedelta(seconds=rule.ttl_s)).date().isoformat()
-        warnings.append(
-            f"values that are updated in place ({', '.join(shown)}): such a write keeps the TTL that is set now, so these keys "
-            f"are deleted, at the earliest {format_duration(rule.ttl_s)} after the approval (from {last_day} if it is given today), "
-            "however often they are written until then"
-        )
-    if hot_ratio is not None and hot_ratio >= _WORTH_SAYING:
-        cold = (
-            "they are left alone, as the rule takes cold keys only"
-            if rule.cold
-            else "`cold` in the rule would leave such keys alone"
-        )
-        warnings.append(f"about {hot_ratio:.0%} of the keys are in use; {cold}")
-    return warnings
-
-
-def _warnings(audit: Audit, eviction: str | None, others: Sequence[OtherPlan]) -> list[str]:
-    warnings = [
-        f"plan {other.plan_id} waits for its approval, too: neither plan counts the other's expiries, so approve one of them only, "
-        "and make the other anew"
-        for other in others
-        if other.state is OtherState.WAITING
-    ]
-    warnings += [
-        f"the journal of plan {other.plan_id} can't be read: all that it planned counts as written by it"
-        for other in others
-        if other.unread
-    ]
-    if eviction is not None and "volatile-" in eviction:
-        warnings.append(
-            f"the eviction policy {eviction} may remove any key that has a TTL when memory runs out: from the moment they "
-            "get one, these keys are among them, however long their TTL"
-        )
-    return warnings + [warning for warning in audit.warnings if warning not in audit.plan.warnings]
 
 
 def _exempt(audit: Audit, policy: Policy) -> list[Skipped]:

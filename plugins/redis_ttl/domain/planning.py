@@ -212,7 +212,8 @@ def _draft(
     set_keys, cap_keys = sum(change[1] for change in changes), sum(change[2] for change in changes)
     change_keys = set_keys + cap_keys
     size = _size((row, to_set + to_cap) for row, to_set, to_cap in changes)
-    tolerated = ceil(change_keys * (1 + policy.remediation.tolerance_ratio)) + LIMIT_SLACK_KEYS
+    # Rounded first: 100 x 0.1 is a little more than 10 in binary, and would allow one key more.
+    tolerated = change_keys + ceil(round(change_keys * policy.remediation.tolerance_ratio, 6)) + LIMIT_SLACK_KEYS
     hot_ratio = weighted((row.hot_ratio, to_set + to_cap) for row, to_set, to_cap in changes)
     warned = rule_warnings(rule, changes, hot_ratio, grounds.servers, grounds.now) if refusal is None else []
     databases = sorted({row.db for row, to_set, to_cap in changes if to_set or to_cap})

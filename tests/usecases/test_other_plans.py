@@ -167,6 +167,16 @@ def test_a_journal_that_cant_be_read_counts_in_full(tmp_path: Path) -> None:
     assert seen.keys == OTHER.change_keys
 
 
+def test_a_plan_that_was_changed_counts_by_its_journal(tmp_path: Path) -> None:
+    """Whoever edits a plan in the store can't hide what was written by it, nor keep others from being planned."""
+    other = Other(tmp_path)
+    other.wrote(names(5))
+    path = tmp_path / OTHER.cluster / "plans" / f"{OTHER.plan_id}.json"
+    path.write_text(path.read_text().replace("6693840", "1"))
+    (seen,) = other.seen()
+    assert (seen.unread, seen.keys, seen.rules[0].pattern) == (True, 5, "rule 0")
+
+
 def storm(first: dt.datetime, per_s: float, state: OtherState = OtherState.WRITTEN) -> OtherPlan:
     """Another plan whose keys expire for ten days."""
     first_ms = int(first.timestamp() * 1000)

@@ -21,7 +21,7 @@ class CautionKind(StrEnum):
     OTHER_WAITS = "other_waits"
     """Plan ``name`` waits for its approval, too."""
     OTHER_UNREAD = "other_unread"
-    """The journal of plan ``name`` can't be read."""
+    """The plan ``name``, or its journal, can't be read."""
     IN_PLACE = "in_place"
     """Values of ``kinds`` are updated in place, which keeps the TTL: ``ttl_s`` after the approval they go all the same."""
     IN_USE = "in_use"

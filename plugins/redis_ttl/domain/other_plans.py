@@ -50,7 +50,7 @@ class OtherRule:
 
 @dataclass(frozen=True, slots=True)
 class OtherPlan:
-    """Another plan of the cluster. ``unread`` says that its journal couldn't be read, so that all that was planned counts."""
+    """Another plan of the cluster. ``unread`` says that the plan or its journal couldn't be read: what the other says counts."""
 
     plan_id: str
     state: OtherState

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from redis_ttl.domain.approval import Verdict, instant_ms
-from redis_ttl.domain.errors import RedisTtlError
+from redis_ttl.domain.errors import BadInput, NewerDocument, RedisTtlError
 from redis_ttl.domain.expiry import anchor_ms
 from redis_ttl.domain.other_plans import OtherPlan, OtherRule, OtherState
 from redis_ttl.domain.verification import Verification
 from redis_ttl.usecases.plan_documents import PlanDocuments, plan_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis_ttl.domain.journal import JournalName
     from redis_ttl.domain.other_plans import JournalledExpiries
-    from redis_ttl.domain.plan import Plan
+    from redis_ttl.domain.plan import Plan, PlannedRule
     from redis_ttl.domain.policy import Policy
     from redis_ttl.usecases.ports import Documents
 
@@ -37,14 +36,6 @@ class ExpiriesOfJournal(Protocol):
         """What is left of each rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    documents: PlanDocuments
-    plan: Plan
-    approved_at: dt.datetime | None
-    """None where nobody has approved it, or its approval has ended."""
-
-
 def other_plans(
     documents: Documents,
     policy: Policy,
@@ -55,7 +46,7 @@ def other_plans(
     """The plans of the policy's cluster that have keys to expire after ``now``, or may get some, the newest first.
 
     ``new_expiries`` begins a sum of what expires after an instant (ms since 1970). Raises :class:`NewerDocument` for a plan of
-    a newer version, whose keys nobody can tell.
+    a newer version, whose keys nobody can tell; and :class:`StoreProblem` where neither plan nor journal can be read.
     """
     found = []
     for plan_id in plan_ids(documents, policy.cluster):
@@ -68,7 +59,18 @@ def other_plans(
 def _other(
     documents: PlanDocuments, policy: Policy, now: dt.datetime, new_expiries: Callable[[int], ExpiriesOfJournal]
 ) -> OtherPlan | None:
-    plan = documents.plan()
+    now_ms = int(now.timestamp() * 1000)
+    names = documents.journal_names()
+    try:
+        plan = documents.plan()
+    except NewerDocument:
+        raise
+    except BadInput:
+        # Somebody changed the document: what was written by it is in the journal all the same.
+        left = _left(documents, names, new_expiries(now_ms))
+        return (
+            OtherPlan(documents.plan_id, OtherState.WRITTEN, tuple(_written({}, left)), unread=True) if left else None
+        )
     approved_at = _approved_at(documents)
     settings = policy.remediation
     valid = dt.timedelta(seconds=settings.approval_valid_s)
@@ -76,8 +78,6 @@ def _other(
     longest = max((rule.ttl_s + rule.window_s for rule in plan.included), default=0)
     if now > begun_at + dt.timedelta(seconds=settings.approval_timeout_s + longest) + valid + _SLACK:
         return None
-    now_ms = int(now.timestamp() * 1000)
-    names = documents.journal_names()
     unread = False
     try:
         left = _left(documents, names, new_expiries(now_ms))
@@ -89,7 +89,9 @@ def _other(
         rules = tuple(_planned(plan, left, since, valid, now))
         return OtherPlan(plan.plan_id, OtherState.WRITING if may_write else OtherState.WRITTEN, rules, unread)
     if left:
-        return OtherPlan(plan.plan_id, OtherState.WRITTEN, tuple(_written(plan, left)))
+        return OtherPlan(
+            plan.plan_id, OtherState.WRITTEN, tuple(_written({rule.number: rule for rule in plan.rules}, left))
+        )
     if not names and _is_waiting(documents, now, settings.approval_timeout_s):
         return OtherPlan(plan.plan_id, OtherState.WAITING, ())
     return None
@@ -125,9 +127,8 @@ def _is_verified(documents: PlanDocuments) -> bool:
     return any(Verification.from_json(each).complete for each in documents.results("verify"))
 
 
-def _written(plan: Plan, left: Sequence[JournalledExpiries]) -> list[OtherRule]:
+def _written(planned: Mapping[int, PlannedRule], left: Sequence[JournalledExpiries]) -> list[OtherRule]:
     """What the journal says, at the rate of the plan's own windows: however late some keys were written, no second has more."""
-    planned = {rule.number: rule for rule in plan.rules}
     rules = []
     for each in left:
         rule = planned.get(each.rule)

@@ -98,7 +98,7 @@ PHRASES: Final = Phrases(
         heading="Know this before you approve",
         evictable="When memory runs out, the eviction policy {name} can evict any key that has a TTL: these keys too, once they have one.",
         other_waits="Plan {name} waits for its approval, too. Approve one of them only, and make the other anew.",
-        other_unread="The journal of plan {name} can't be read: all of its keys count as written.",
+        other_unread="The documents of plan {name} are damaged: all of its keys count as written.",
         in_place=(
             "Values are updated in place ({kinds}), which keeps their TTL: these keys are deleted, "
             "at the earliest {duration} after the approval, however often they are written."

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 RULE_HEADER: Final = ("Rule", "Action", "Keys", "TTL", "Expires from", "until", "Frees")
 OTHERS_HEADER: Final = ("Plan", "Rule", "Keys", "Expire from", "until", "State")
 _OTHERS: Final = (
-    "Keys of other plans that have still to expire, by their journals. They count in the worst second, and the windows of this "
-    "plan are fitted to what they leave."
+    "Keys of other plans that have still to expire, by their journals, or as planned while they are being written. They count in "
+    "the worst second, and the windows of this plan are fitted to what they leave."
 )
 _PATTERN_WIDTH: Final = 80
 _EXAMPLE_WIDTH: Final = 100

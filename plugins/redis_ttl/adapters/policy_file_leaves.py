@@ -25,6 +25,7 @@ from redis_ttl.domain.load import LOAD_EXPECTED, LoadKind, parse_load
 from redis_ttl.domain.policy import Language, Mode, Priority, QuietHours
 from redis_ttl.domain.rate import RATE_EXPECTED, parse_rate
 from redis_ttl.domain.shards import MOST_SHARDS
+from redis_ttl.domain.written import KEYS_PER_S
 
 MISTAKE: Final = "policy_mistake"
 """The type of these errors; their context has ``found``, ``expected`` and ``advice``."""
@@ -305,7 +306,7 @@ def _rate(value: str) -> str:
     try:
         parse_rate(value)
     except BadInput:
-        _refuse(shown(value), None, f"Write {value}/s" if value.isascii() and value.isdecimal() else None)
+        _refuse(shown(value), None, f"Write {value}/s" if re.fullmatch(KEYS_PER_S, value) else None)
     return value
 
 

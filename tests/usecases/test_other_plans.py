@@ -83,9 +83,9 @@ class Other:
         self.objects += 1
         self.documents.write_journal(name, journal_bytes(rows))
 
-    def seen(self, now: dt.datetime = NOW, policy: Policy = POLICY) -> tuple[OtherPlan, ...]:
+    def seen(self, now: dt.datetime = NOW, policy: Policy = POLICY, run: str = "another run") -> tuple[OtherPlan, ...]:
         """What a plan that is made now sees."""
-        return other_plans(self.store, policy, now=now, new_expiries=ComingExpiries)
+        return other_plans(self.store, policy, run=run, now=now, new_expiries=ComingExpiries)
 
 
 def names(count: int) -> list[str]:
@@ -152,6 +152,7 @@ def test_a_plan_that_waits_is_named_and_not_counted(tmp_path: Path) -> None:
     (seen,) = other.seen(MADE + dt.timedelta(hours=1))
     assert (seen.state, seen.rules) == (OtherState.WAITING, ())
     assert standing_of([seen], NOW_MS) == []
+    assert other.seen(MADE + dt.timedelta(hours=1), run=OTHER.run) == (), "it is made anew in its own run"
     assert other.seen(MADE + dt.timedelta(hours=25)) == ()
     other.decided(Verdict.REJECTED)
     assert other.seen(MADE + dt.timedelta(hours=1)) == ()

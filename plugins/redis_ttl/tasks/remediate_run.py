@@ -98,7 +98,7 @@ def build_plan(policy: Policy, context: Context) -> str:
         rate=wanted.rate,
         load=wanted.load,
         canary_watch_s=wanted.canary_watch_s,
-        others=other_plans(store, policy, now=now, new_expiries=ComingExpiries),
+        others=other_plans(store, policy, run=_run(context), now=now, new_expiries=ComingExpiries),
     )
     documents = PlanDocuments(store, policy.cluster, plan.plan_id)
     documents.write_plan(plan)

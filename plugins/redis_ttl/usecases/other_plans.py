@@ -40,24 +40,30 @@ def other_plans(
     documents: Documents,
     policy: Policy,
     *,
+    run: str,
     now: dt.datetime,
     new_expiries: Callable[[int], ExpiriesOfJournal],
 ) -> tuple[OtherPlan, ...]:
     """The plans of the policy's cluster that have keys to expire after ``now``, or may get some, the newest first.
 
+    A plan that waits in ``run`` itself is left out: the new one takes its place there.
     ``new_expiries`` begins a sum of what expires after an instant (ms since 1970). Raises :class:`NewerDocument` for a plan of
     a newer version, whose keys nobody can tell; and :class:`StoreProblem` where neither plan nor journal can be read.
     """
     found = []
     for plan_id in plan_ids(documents, policy.cluster):
-        other = _other(PlanDocuments(documents, policy.cluster, plan_id), policy, now, new_expiries)
+        other = _other(PlanDocuments(documents, policy.cluster, plan_id), policy, run, now, new_expiries)
         if other is not None:
             found.append(other)
     return tuple(found)
 
 
 def _other(
-    documents: PlanDocuments, policy: Policy, now: dt.datetime, new_expiries: Callable[[int], ExpiriesOfJournal]
+    documents: PlanDocuments,
+    policy: Policy,
+    run: str,
+    now: dt.datetime,
+    new_expiries: Callable[[int], ExpiriesOfJournal],
 ) -> OtherPlan | None:
     now_ms = int(now.timestamp() * 1000)
     names = documents.journal_names()
@@ -92,7 +98,7 @@ def _other(
         return OtherPlan(
             plan.plan_id, OtherState.WRITTEN, tuple(_written({rule.number: rule for rule in plan.rules}, left))
         )
-    if not names and _is_waiting(documents, now, settings.approval_timeout_s):
+    if not names and plan.run != run and _is_waiting(documents, now, settings.approval_timeout_s):
         return OtherPlan(plan.plan_id, OtherState.WAITING, ())
     return None
 

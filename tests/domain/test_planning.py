@@ -141,6 +141,13 @@ def test_a_rule_at_its_cap(caps: Caps) -> None:
         plan_of(policy=settings(rule_caps=tighter))
 
 
+def test_a_share_is_what_people_mean_by_it() -> None:
+    """29% of a hundred keys are 29, and 10% more than a hundred 110: no key is lost or won by binary fractions."""
+    audit = replace(audit_of(row(COUPON, 29, 29), row(SEEN, 71, 0)), keys=100)
+    assert plan_of(audit, settings(rule_caps=Caps(None, 0.29))).rules[0].limit_keys == 29
+    assert plan_of(policy=settings(rule_caps=Caps(None, 0.29), tolerance_ratio=0.1)).rules[1].limit_keys == 210
+
+
 def test_a_rule_s_own_caps_go_before_the_policy_s() -> None:
     """In either direction."""
     first, second = POLICY.rules

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 def most_keys(caps: Caps, audit: Audit) -> int:
     """The number of keys that both of the caps allow."""
-    by_ratio = audit.keys if caps.ratio is None else floor(audit.keys * caps.ratio)
+    # Rounded first: 100 x 0.29 is a little less than 29 in binary.
+    by_ratio = audit.keys if caps.ratio is None else floor(round(audit.keys * caps.ratio, 6))
     return by_ratio if caps.keys is None else min(caps.keys, by_ratio)
 
 

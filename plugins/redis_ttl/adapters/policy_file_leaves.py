@@ -16,22 +16,22 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import PlainValidator
 from pydantic_core import PydanticCustomError
 
-from redis_ttl.domain.databases import parse_databases
+from redis_ttl.domain.databases import MAX_DATABASE, parse_databases
 from redis_ttl.domain.duration import EXPECTED as DURATION
 from redis_ttl.domain.duration import format_duration, parse_duration
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.key_pattern import KeyPattern, shown
-from redis_ttl.domain.load import LoadKind, parse_load
+from redis_ttl.domain.load import LOAD_EXPECTED, LoadKind, parse_load
 from redis_ttl.domain.policy import Language, Mode, Priority, QuietHours
-from redis_ttl.domain.rate import parse_rate
+from redis_ttl.domain.rate import RATE_EXPECTED, parse_rate
 from redis_ttl.domain.shards import MOST_SHARDS
+from redis_ttl.domain.written import KEYS_PER_S
 
 MISTAKE: Final = "policy_mistake"
 """The type of these errors; their context has ``found``, ``expected`` and ``advice``."""
 
 MAX_TTL_S: Final = 3650 * 86_400
 MAX_PARALLEL: Final = 64
-MAX_DATABASE: Final = 65_535
 DATABASES: Final = f"all, a number from 0 to {MAX_DATABASE}, or several as in 0,3"
 MAX_KEYS: Final = 1_000_000_000
 MAX_APPROVALS: Final = 2
@@ -88,12 +88,9 @@ def _refuse(found: str, expected: str | None, advice: str | None) -> NoReturn:
 
 def _databases(value: str) -> tuple[int, ...] | Literal["all"]:
     try:
-        databases = parse_databases(value, default=0, where="db")
+        return parse_databases(value, default=0, where="db")
     except BadInput as error:
         raise ValueError from error
-    if databases != "all" and max(databases) > MAX_DATABASE:
-        raise ValueError
-    return databases
 
 
 def _matching(regex: str) -> Callable[[str], str]:
@@ -309,7 +306,7 @@ def _rate(value: str) -> str:
     try:
         parse_rate(value)
     except BadInput:
-        _refuse(shown(value), None, f"Write {value}/s" if value.isascii() and value.isdecimal() else None)
+        _refuse(shown(value), None, f"Write {value}/s" if re.fullmatch(KEYS_PER_S, value) else None)
     return value
 
 
@@ -401,13 +398,13 @@ Schedule = Annotated[str | None, _leaf(_schedule, _A_SCHEDULE)]
 JobSchedule = Annotated[str, _leaf(_job_schedule, 'five cron fields as in "30 13 * * *", or a preset such as @daily')]
 JobName = Annotated[str, _words("the name of a job", MAX_NAME)]
 TimeZone = Annotated[str, _leaf(_timezone, "an IANA time zone, as in Asia/Shanghai")]
-LoadText = Annotated[str, _leaf(_load, "gentle, fast, or keys per second as in 20000/s")]
+LoadText = Annotated[str, _leaf(_load, LOAD_EXPECTED)]
 Shards = Annotated[int | Literal["auto"], _whole_number(1, MOST_SHARDS, "auto")]
 Parallel = Annotated[int, _whole_number(1, MAX_PARALLEL)]
 PoolName = Annotated[str, _words("the name of an Airflow pool", MAX_NAME)]
 Databases = Annotated[tuple[int, ...] | Literal["all"], _leaf(_databases, DATABASES)]
 Source = Annotated[Literal["primary", "replica"], _choice("primary", "replica")]
-RateText = Annotated[str, _leaf(_rate, "keys changed per second as in 20000/s, or unlimited")]
+RateText = Annotated[str, _leaf(_rate, RATE_EXPECTED)]
 Duration = Annotated[int, _leaf(_ttl, DURATION)]
 Interval = Annotated[int, _leaf(_an_hour_at_least, DURATION)]
 Span = Annotated[int, _leaf(_span, f"{DURATION}, or none")]

@@ -6,8 +6,10 @@ managed services take commands away, ACLs forbid them, proxies lack them. A fiel
 
 from __future__ import annotations
 
+import re
 import secrets
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
 from redis_ttl.domain.errors import ConnectionLost
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
     from redis_ttl.adapters.redis_link import RedisLink, Word
 
+#: No figure of a server has more digits than 64 bits hold.
+_WHOLE: Final = re.compile(r"[0-9]{1,20}")
+
 
 def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfile:
     """The server behind this connection as it is now.
@@ -41,7 +46,8 @@ def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfil
     everything = link.call_many([("INFO", "everything")])[0]
     if not isinstance(everything, ErrorReply):
         info = {**parse_info(everything), **info}
-    return profile_from_info(info, address=address or link.endpoint.address, access=access)
+    profile = profile_from_info(info, address=address or link.endpoint.address, access=access)
+    return replace(profile, frees_expired_lazily=_frees_lazily(link) if profile.allows(Command.CONFIG_GET) else None)
 
 
 def parse_info(text: bytes | str) -> dict[str, str]:
@@ -93,6 +99,16 @@ def identify(info: Mapping[str, str]) -> tuple[Flavour, str]:
     if "server_name" in info or not redis_version:
         return Flavour.UNKNOWN, redis_version
     return Flavour.REDIS, redis_version
+
+
+def _frees_lazily(link: RedisLink) -> bool | None:
+    """Whether ``lazyfree-lazy-expire`` is on; None where the server doesn't know the setting, or doesn't say."""
+    reply = link.call_many([("CONFIG", "GET", "lazyfree-lazy-expire")])[0]
+    if isinstance(reply, ErrorReply):
+        return None
+    words = [word for pair in reply.items() for word in pair] if isinstance(reply, dict) else reply
+    told = words[1] if isinstance(words, list) and len(words) > 1 else None
+    return {b"yes": True, b"no": False}.get(told) if isinstance(told, bytes) else None
 
 
 def _probe(link: RedisLink) -> dict[Command, Access]:
@@ -182,7 +198,7 @@ def _replication_id(text: str | None) -> str:
 
 def whole_number(text: str | None) -> int | None:
     """A field of INFO as a whole number; None where it is missing or none."""
-    return int(text) if text is not None and text.strip().isdecimal() else None
+    return int(text) if text is not None and _WHOLE.fullmatch(text.strip()) else None
 
 
 def fraction(text: str | None) -> float | None:

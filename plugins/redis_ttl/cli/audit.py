@@ -67,7 +67,8 @@ def audit(  # one parameter an option: this is the command's signature
             return
         console = page_console()
         rows = top or len(done.patterns)
-        console.print(audit_tables(done, width=console.width, rows=rows, details=details))
+        limit = chosen.memory.limit_bytes if chosen else None
+        console.print(audit_tables(done, width=console.width, rows=rows, details=details, memory_limit_bytes=limit))
         if store is not None:
             place = store / done.plan.cluster / "audits" / done.plan.audit_id
             console.print(f"Documents: {place}", style="dim", highlight=False)

@@ -258,14 +258,23 @@ class Audit:
     @property
     def maxmemory_bytes(self) -> int | None:
         """The nodes' limits together; ``None`` where one of them has none or doesn't tell."""
-        limits = [server.memory_limit_bytes for server in self.plan.servers]
-        return None if not limits or None in limits else sum(limit for limit in limits if limit is not None)
+        return self.limit_bytes(None)
 
     @property
     def memory_ratio(self) -> float | None:
         """Memory in use as a share of the limit."""
-        limit = self.maxmemory_bytes
-        return self.used_memory_bytes / limit if limit else None
+        return self.ratio_of(self.maxmemory_bytes)
+
+    def limit_bytes(self, memory_limit_bytes: int | None) -> int | None:
+        """The nodes' limits together, where one without maxmemory may use what the policy says (``memory.limit``); None where
+        it says nothing.
+        """
+        limits = [server.memory_limit_bytes or memory_limit_bytes for server in self.plan.servers]
+        return None if not limits or None in limits else sum(limit for limit in limits if limit is not None)
+
+    def ratio_of(self, limit_bytes: int | None) -> float | None:
+        """Memory in use as a share of that limit; None without one."""
+        return self.used_memory_bytes / limit_bytes if limit_bytes else None
 
     @property
     def size_bytes(self) -> Estimate | None:

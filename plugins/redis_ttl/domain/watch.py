@@ -100,11 +100,11 @@ class Sample:
 
     @property
     def limit_bytes(self) -> int | None:
-        """The maxmemory of all nodes together, or the policy's limit where one of them has none; None without either."""
-        limits = [node.limit_bytes for node in self.nodes]
+        """The limits of all nodes together: maxmemory, or the policy's limit of a node that has none; None without either."""
+        limits = [node.limit_bytes or self.policy_limit_bytes for node in self.nodes]
         if limits and None not in limits:
             return sum(limit for limit in limits if limit is not None)
-        return self.policy_limit_bytes
+        return None
 
     @property
     def memory_ratio(self) -> float | None:

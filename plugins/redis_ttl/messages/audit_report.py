@@ -34,11 +34,13 @@ _PATTERN_WIDTH: Final = 70
 _EXAMPLES_SHOWN: Final = 2
 
 
-def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN) -> str:
-    """The whole report: headline, server, completeness, TTL spread, one row a pattern, notes."""
+def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN, memory_limit_bytes: int | None = None) -> str:
+    """The whole report: headline, server, completeness, TTL spread, one row a pattern, notes. ``memory_limit_bytes`` is what the
+    policy lets a server without maxmemory use.
+    """
     parts = [
         f"# Audit of {audit.plan.cluster}, {audit.plan.started_at[:16].replace('T', ' ')} UTC",
-        headline(audit),
+        headline(audit, memory_limit_bytes),
         "## Server\n\n```\n"
         + "\n".join(line for server in audit.plan.servers for line in server_lines(server))
         + "\n```",
@@ -53,14 +55,16 @@ def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def headline(audit: Audit) -> str:
+def headline(audit: Audit, memory_limit_bytes: int | None = None) -> str:
     """Two sentences: the leak, and what it means for memory."""
     leak = f"{count(audit.no_ttl_keys)} of {count(audit.keys)} keys ({ratio(audit.no_ttl_ratio)}) have no TTL."
     policies = sorted({server.eviction_policy for server in audit.plan.servers if server.eviction_policy})
-    if audit.memory_ratio is None:
+    limit = audit.limit_bytes(memory_limit_bytes)
+    share = audit.ratio_of(limit)
+    if share is None:
         memory = f"Memory in use is {size(audit.used_memory_bytes)}; the server has no limit."
     else:
-        memory = f"Memory is at {ratio(audit.memory_ratio)} ({size(audit.used_memory_bytes)} of {size(audit.maxmemory_bytes)})."
+        memory = f"Memory is at {ratio(share)} ({size(audit.used_memory_bytes)} of {size(limit)})."
     if audit.no_ttl_keys and any(policy.startswith("volatile-") for policy in policies):
         memory += f" The eviction policy {', '.join(policies)} can't remove keys without a TTL."
     return f"**{leak}** {memory}"

@@ -22,7 +22,7 @@ _KINDS: Final = {
 _MEANINGS: Final = {
     DriftKind.NEW_WRITER: "something writes such keys without a TTL. Have the writer set one; then remediate what is there",
     DriftKind.TTL_WIPED: "a remediation gave these keys a TTL, and they were written again without one, as SET does. Have the writer set "
-    "the TTL, or keep it (SET with KEEPTTL)",
+    "the TTL, or keep it (strings: SET with EX or KEEPTTL; other types: EXPIRE again after what replaces the key)",
     DriftKind.RULE_MISSING: "no rule and no exemption speaks of these keys. Write one, with their owner",
     DriftKind.OVERDUE: "the rule's `due` date has passed. Remediate, or agree on another date",
 }

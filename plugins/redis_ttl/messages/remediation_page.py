@@ -138,7 +138,7 @@ def _way_back(plan: Plan, parts: Sequence[PartResult], decisions: Sequence[Decis
         [
             code_span(printable(rule.pattern)),
             _moment(since + dt.timedelta(seconds=rule.ttl_s)),
-            _moment(since + dt.timedelta(seconds=rule.ttl_s + rule.window_s)),
+            _moment(since + dt.timedelta(seconds=rule.ttl_s + rule.window_s + plan.forecast.late_s)),
         ]
         for rule in plan.included
     ]

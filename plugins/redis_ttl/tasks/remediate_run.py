@@ -15,6 +15,7 @@ from airflow.sdk.observability import stats
 import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
 
 # isort: split
+from redis_ttl.adapters.coming_expiries import ComingExpiries
 from redis_ttl.adapters.pattern_merger import read_patterns
 from redis_ttl.adapters.redis_deployment import RedisDeployment
 from redis_ttl.adapters.system_clock import SystemClock
@@ -50,6 +51,7 @@ from redis_ttl.usecases import build_plan as planning
 from redis_ttl.usecases import confirm_approval as approving
 from redis_ttl.usecases import verify_plan as verifying
 from redis_ttl.usecases.documents import AuditFolder, finished_audits
+from redis_ttl.usecases.other_plans import other_plans
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from redis_ttl.usecases.read_audit import read_audit
 
@@ -105,6 +107,7 @@ def build_plan(policy: Policy, context: Context) -> str:
         rate=wanted.rate,
         load=wanted.load,
         canary_watch_s=wanted.canary_watch_s,
+        others=other_plans(store, policy, run=_run(context), now=now, new_expiries=ComingExpiries),
     )
     plan = replace(plan, requested_by=requester_of(context))
     documents = PlanDocuments(store, policy.cluster, plan.plan_id)

@@ -15,6 +15,7 @@ import polars as pl
 
 from redis_ttl.adapters.journal_columns import journal_rows
 from redis_ttl.adapters.key_places import find_places, in_database, key_places
+from redis_ttl.adapters.parquet_documents import damage_named, read_columns
 from redis_ttl.domain.drift import EXAMPLES_SHOWN, FingerprintRange, NewKeys
 from redis_ttl.domain.pattern_statistics import Governance
 
@@ -78,7 +79,7 @@ class KeyComparison:
 
     def add_today(self, number: int, document: bytes) -> None:
         """Take in a fingerprints document of the audit, by its number among them."""
-        rows = pl.read_parquet(io.BytesIO(document))
+        rows = read_columns(document, "fingerprints", ("key_hash", *_GROUP))
         if rows.is_empty():
             return
         groups = rows.select(_GROUP).unique(maintain_order=True)
@@ -99,18 +100,19 @@ class KeyComparison:
 
     def add_baseline(self, document: bytes) -> None:
         """Take in a document of the baseline."""
-        self._baseline.add(pl.read_parquet(io.BytesIO(document)))
+        self._baseline.add(read_columns(document, "a baseline", tuple(_BASELINE_TYPES)))
 
     def add_accepted(self, document: bytes) -> None:
         """Take in a document of the accepted baseline which the baseline goes back to, where that is another one."""
-        self._accepted.add(pl.read_parquet(io.BytesIO(document)))
+        self._accepted.add(read_columns(document, "a baseline", tuple(_BASELINE_TYPES)))
 
     def add_journal(self, document: bytes, turn: int, *, undoes: bool, is_complete: bool, is_later: bool) -> None:
         """Take in a journal object; of two about one key, that with the later ``turn`` counts.
 
         ``is_complete``: what it announces was done before the audit began. ``is_later``: it began after the accepted baseline's audit.
         """
-        rows = journal_rows(document)
+        with damage_named("a journal"):
+            rows = journal_rows(document)
         for (db,), part in rows.partition_by("db", as_dict=True).items():
             holds = pl.col("set_ms") > self._scope.audit_began_ms
             self._journal.add(

@@ -6,6 +6,7 @@ Nothing is scanned here, and no role is guessed: asked for a replica where there
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -88,6 +89,13 @@ def cluster_nodes(link: RedisLink) -> list[ClusterNode]:
         ClusterNode(node_id, known[node_id][0], tuple(sorted(slots[node_id])), known[node_id][1]) for node_id in known
     ]
     return sorted(nodes, key=lambda node: node.slots)
+
+
+def slots_on_their_way(link: RedisLink) -> set[int]:
+    """The slots that this node is giving away or taking over, by its own line of CLUSTER NODES: ``[8363->-...]``, ``[8363-<-...]``."""
+    lines = _text(link.call("CLUSTER", "NODES")).splitlines()
+    own = next((line for line in lines if "myself" in line.split(" ")[2].split(",")), "")
+    return {int(slot) for slot in re.findall(r"\[(\d+)-[<>]-", own)}
 
 
 def fingerprint(nodes: Sequence[ClusterNode]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from redis_ttl.adapters.cluster_following import FollowedExpiries
 from redis_ttl.adapters.redis_cluster import (
     ClusterNode,
     check_primary,
@@ -13,6 +14,7 @@ from redis_ttl.adapters.redis_cluster import (
     is_cluster,
     locate,
     replica_address,
+    slots_on_their_way,
 )
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_node import RedisNode
@@ -21,7 +23,7 @@ from redis_ttl.domain.server import Role
 from redis_ttl.domain.shards import SLOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
     from redis_ttl.domain.audit import AuditOptions
@@ -60,6 +62,19 @@ class RedisDeployment:
         """A text that changes when a slot changes its primary; None outside a cluster."""
         nodes = self._cluster()
         return fingerprint(nodes) if nodes else None
+
+    def moving_slots(self) -> Collection[int]:
+        """The slots that are on their way between two primaries at this moment; none outside a cluster."""
+        moving: set[int] = set()
+        for node in self._cluster():
+            # Only the two that are concerned know of it.
+            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+                moving |= slots_on_their_way(link)
+        return moving
+
+    def expiries(self) -> FollowedExpiries:
+        """A way to ask for keys by name, wherever they are."""
+        return FollowedExpiries(self._endpoint, self._load)
 
     @contextmanager
     def connect(self, address: str, db: int) -> Iterator[RedisNode]:

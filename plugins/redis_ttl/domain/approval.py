@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from redis_ttl.domain.errors import NotApproved
+from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -75,7 +76,7 @@ class ApprovalRequest:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ApprovalRequest:
         """The request that :meth:`to_json` wrote."""
-        return cls(**{name: value for name, value in data.items() if name != "schema"})
+        return cls(**fields_of(cls, data, REQUEST_SCHEMA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Decision:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Decision:
         """The decision that :meth:`to_json` wrote."""
-        kept = {name: value for name, value in data.items() if name != "schema"}
+        kept = fields_of(cls, data, DECISION_SCHEMA)
         return cls(**{**kept, "verdict": Verdict(data["verdict"]), "channel": Channel(data["channel"])})
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from redis_ttl.domain.estimate import add_estimates
+from redis_ttl.domain.schema import check_schema, fields_of
 from redis_ttl.domain.server import ServerProfile
 from redis_ttl.domain.shards import Shard
 
@@ -140,6 +141,7 @@ class AuditPlan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AuditPlan:
         """The plan that :meth:`to_json` wrote."""
+        check_schema(data, AUDIT_PLAN_SCHEMA)
         return cls(
             audit_id=data["audit_id"],
             cluster=data["cluster"],
@@ -149,10 +151,10 @@ class AuditPlan:
             servers=tuple(ServerProfile.from_json(server) for server in data["servers"]),
             splits=tuple(Split(**split) for split in data["splits"]),
             shards=tuple(Shard.from_json(shard) for shard in data["shards"]),
-            rules=tuple(RuleInForce(**rule) for rule in data["rules"]),
+            rules=tuple(RuleInForce(**rule) for rule in data.get("rules", ())),
             exemptions=None if data.get("exemptions") is None else tuple(data["exemptions"]),
-            topology=data["topology"],
-            warnings=tuple(data["warnings"]),
+            topology=data.get("topology"),
+            warnings=tuple(data.get("warnings", ())),
         )
 
 
@@ -185,8 +187,8 @@ class Checkpoint:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Checkpoint:
         """The checkpoint that :meth:`to_json` wrote."""
-        kept = {name: value for name, value in data.items() if name != "schema"}
-        return cls(**{**kept, "seen_samples": tuple(data["seen_samples"])})
+        kept = fields_of(cls, data, CHECKPOINT_SCHEMA)
+        return cls(**{**kept, "seen_samples": tuple(data.get("seen_samples", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +348,7 @@ class Audit:
     @classmethod
     def from_json(cls, data: Mapping[str, Any], plan: AuditPlan, patterns: Iterable[PatternStatistics]) -> Audit:
         """The audit that :meth:`to_json` wrote, with its plan and the rows of its patterns document."""
+        check_schema(data, AUDIT_SCHEMA)
         completeness = data["completeness"]
         return cls(
             plan=plan,
@@ -360,7 +363,7 @@ class Audit:
             patterns=tuple(patterns),
             patterns_document=data["patterns_document"],
             fingerprints=tuple(data["fingerprints"]),
-            warnings=tuple(data["warnings"]),
+            warnings=tuple(data.get("warnings", ())),
         )
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.pattern_statistics import Governance
+from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,7 +102,7 @@ class Baseline:
         """The baseline that :meth:`to_json` wrote."""
         return cls(
             **{
-                **_without_schema(data),
+                **fields_of(cls, data, BASELINE_SCHEMA),
                 "kind": BaselineKind(data["kind"]),
                 "databases": None if data["databases"] is None else tuple(data["databases"]),
                 "ranges": tuple(FingerprintRange.from_json(each) for each in data["ranges"]),
@@ -208,7 +209,7 @@ class DriftFinding:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DriftFinding:
         """The finding that :meth:`to_json` wrote."""
-        return cls(**{**data, "kind": DriftKind(data["kind"]), "examples": tuple(data["examples"])})
+        return cls(**{**data, "kind": DriftKind(data["kind"]), "examples": tuple(data.get("examples", ()))})
 
 
 class Verdict(StrEnum):
@@ -291,10 +292,10 @@ class DriftReport:
         """The report that :meth:`to_json` wrote."""
         return cls(
             **{
-                **_without_schema(data),
+                **fields_of(cls, data, DRIFT_SCHEMA),
                 "verdict": Verdict(data["verdict"]),
-                "findings": tuple(DriftFinding.from_json(each) for each in data["findings"]),
-                "notes": tuple(data["notes"]),
+                "findings": tuple(DriftFinding.from_json(each) for each in data.get("findings", ())),
+                "notes": tuple(data.get("notes", ())),
             }
         )
 
@@ -427,7 +428,3 @@ def _tolerance(policy: Policy, rule: Rule | None) -> DriftTolerance:
 
 def _fields(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-
-
-def _without_schema(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != "schema"}

@@ -13,6 +13,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.drift import Baseline, BaselineKind, DriftReport, FingerprintRange
+from redis_ttl.domain.schema import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,7 +39,8 @@ class DriftDocuments:
 
     def baseline(self, number: int) -> Baseline:
         """The baseline of that number."""
-        return Baseline.from_json(self._read_json(f"{self._baselines}/{number:08d}.json"))
+        path = f"{self._baselines}/{number:08d}.json"
+        return read_document(self._documents.read(path), Baseline.from_json, where=path)
 
     def holding(self, audit_id: str, *, without_run: str | None = None) -> Baseline | None:
         """The newest baseline that an audit is compared with: one of an earlier audit, or one that somebody accepted of this one.
@@ -108,10 +110,8 @@ class DriftDocuments:
         return [(audit, name) for audit, _, name in found]
 
     def _report(self, name: str) -> DriftReport:
-        return DriftReport.from_json(self._read_json(f"{self._reports}/{name}"))
-
-    def _read_json(self, path: str) -> Any:
-        return json.loads(self._documents.read(path))
+        path = f"{self._reports}/{name}"
+        return read_document(self._documents.read(path), DriftReport.from_json, where=path)
 
     def _write_json(self, path: str, data: Any) -> None:
         self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())

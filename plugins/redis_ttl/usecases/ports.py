@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -62,12 +62,16 @@ class Node(Protocol):
 
     def random_keys(self, count: int) -> list[bytes]: ...
     def existing(self, keys: Sequence[bytes]) -> list[bytes]: ...
-    def expiries(self, keys: Sequence[bytes]) -> Any:
-        """The instants at which these keys expire, as columns that only adapters look into."""
-
     def reader(
         self, shard: Shard, *, load_share: int, samples: Iterable[bytes]
     ) -> AbstractContextManager[ShardReader]: ...
+
+
+class Expiries(Protocol):
+    """Asks for the expiries of keys by name; in a cluster it follows keys that are being moved."""
+
+    def read(self, db: int, keys: Sequence[bytes], *, at: str | None = None) -> Any:
+        """The instants at which these keys expire, as columns that only adapters look into; ``at`` is where they were met."""
 
 
 class Redis(Protocol):
@@ -82,7 +86,12 @@ class Redis(Protocol):
     def topology(self) -> str | None:
         """A fingerprint of who owns which slots; ``None`` where there is nothing to own."""
 
+    def moving_slots(self) -> Collection[int]:
+        """The slots that are on their way between two nodes at this moment; none outside a cluster."""
+
     def connect(self, address: str, db: int) -> AbstractContextManager[Node]: ...
+    def expiries(self) -> AbstractContextManager[Expiries]:
+        """A way to ask for keys by name, wherever they are."""
 
 
 class Counted(Protocol):

@@ -13,17 +13,17 @@ from redis_ttl.adapters.redis_cluster import (
     fingerprint,
     is_cluster,
     locate,
+    own_slots,
     replica_address,
-    slots_on_their_way,
 )
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_node import RedisNode
 from redis_ttl.adapters.redis_profile import read_profile
 from redis_ttl.domain.server import Role
-from redis_ttl.domain.shards import SLOTS
+from redis_ttl.domain.shards import SLOTS, SlotClaims
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
     from redis_ttl.domain.audit import AuditOptions
@@ -63,14 +63,13 @@ class RedisDeployment:
         nodes = self._cluster()
         return fingerprint(nodes) if nodes else None
 
-    def moving_slots(self) -> Collection[int]:
-        """The slots that are on their way between two primaries at this moment; none outside a cluster."""
-        moving: set[int] = set()
+    def slot_claims(self) -> Mapping[str, SlotClaims]:
+        """What each primary of a cluster says of its own slots, by its address; empty outside a cluster."""
+        claims = {}
         for node in self._cluster():
-            # Only the two that are concerned know of it.
             with RedisLink(self._endpoint.at(node.address).on(0)) as link:
-                moving |= slots_on_their_way(link)
-        return moving
+                claims[node.address] = SlotClaims(*map(frozenset, own_slots(link)))
+        return claims
 
     def expiries(self) -> FollowedExpiries:
         """A way to ask for keys by name, wherever they are."""

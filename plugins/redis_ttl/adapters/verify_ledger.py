@@ -60,6 +60,7 @@ class VerifyLedger:
         self._journalled = SortedRows()
         self._audited = pl.Series(dtype=pl.UInt64)
         self._journal = _EMPTY_JOURNAL
+        self._off_ms = 0
         self._ready = False
         self._state = _nothing_seen(0)
         self._others = KeyStates()
@@ -93,9 +94,13 @@ class VerifyLedger:
                 )
             )
 
-    def begin_again(self) -> None:
-        """Forget what was met: the keyspace is looked at once more, from its beginning."""
+    def begin_again(self, *, off_ms: int = 0) -> None:
+        """Forget what was met: the keyspace is looked at once more, from its beginning.
+
+        ``off_ms`` is by how much a key's expiry may lie off the instant that was set without having been changed.
+        """
         self._prepare()
+        self._off_ms = off_ms
         self._begin()
 
     def judge(self, db: int, frame: pl.DataFrame, *, now_ms: int) -> JudgedBatch:
@@ -163,7 +168,7 @@ class VerifyLedger:
         rows = there.filter(pl.col("at").is_not_null())
         set_ms = self._journal["set_ms"].gather(rows["at"])
         # Attempts that decided at other moments set instants that lie whole steps apart, and the newest row tells one of them.
-        steps = whole_steps(rows["low_ms"], rows["high_ms"], set_ms).abs()
+        steps = whole_steps(rows["low_ms"] - self._off_ms, rows["high_ms"] + self._off_ms, set_ms).abs()
         kept = (steps <= self._steps).fill_null(value=False)
         bare = rows["low_ms"].is_null()
         kept_at, wiped_at, changed_at = (rows["at"].filter(each) for each in (kept, bare, ~kept & ~bare))

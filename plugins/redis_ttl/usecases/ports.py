@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.key_facts import KeyFacts
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.server import ServerProfile
-    from redis_ttl.domain.shards import Shard, SplitRule
+    from redis_ttl.domain.shards import Shard, SlotClaims, SplitRule
 
 
 class Batch(Protocol):
@@ -86,8 +86,8 @@ class Redis(Protocol):
     def topology(self) -> str | None:
         """A fingerprint of who owns which slots; ``None`` where there is nothing to own."""
 
-    def moving_slots(self) -> Collection[int]:
-        """The slots that are on their way between two nodes at this moment; none outside a cluster."""
+    def slot_claims(self) -> Mapping[str, SlotClaims]:
+        """What each primary of a cluster says of its own slots, by its address; empty outside a cluster."""
 
     def connect(self, address: str, db: int) -> AbstractContextManager[Node]: ...
     def expiries(self) -> AbstractContextManager[Expiries]:

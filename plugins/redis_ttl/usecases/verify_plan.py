@@ -11,13 +11,13 @@ from redis_ttl.domain.audit import AuditOptions
 from redis_ttl.domain.errors import BadInput, NotVerified, RedisTtlError, SlotsMoved
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.remediation import Outcome, RuleAccount, add_accounts
-from redis_ttl.domain.shards import SplitRule, split
+from redis_ttl.domain.shards import SplitRule, split, unsettled_slots
 from redis_ttl.domain.verification import Verification, VerifiedRule
 from redis_ttl.usecases.documents import AuditFolder
 from redis_ttl.usecases.plan_documents import PlanDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.policy import Policy
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: Keys whose use is asked for at most; where more are suspect, something is wrong with all of them.
 _ASKED_AT_MOST: Final = 20_000
 _CANARY: Final = "canary"
+#: By how much a key's expiry may lie off after it was moved to another node of a cluster.
+_MOVED_OFF_MS: Final = 2_000
 #: How often everything is looked at where slots move meanwhile.
 _LOOKS: Final = 3
 
@@ -175,15 +177,18 @@ class _Look:
 
         In a cluster, keys of the ``journal`` that no look met are asked for by name.
         """
-        moving: set[int] = set()
+        moving: frozenset[int] = frozenset()
         with self.tools.redis.expiries() as expiries:
             for _ in range(_LOOKS):
-                before, owners = set(self.tools.redis.moving_slots()), _owners(self.tools.redis)
+                before = self.tools.redis.slot_claims()
+                # MIGRATE hands over how long a key has left, and not until when: its expiry is off by the time on the way,
+                # and by what the two clocks differ.
+                self.ledger.begin_again(off_ms=_MOVED_OFF_MS if before else 0)
                 self.at_everything(expiries)
-                moving = before | set(self.tools.redis.moving_slots()) | _moved(owners, _owners(self.tools.redis))
+                moving = unsettled_slots(before, self.tools.redis.slot_claims())
                 if not moving:
                     break
-            if len(owners) > 1:
+            if before:
                 for document in journal():
                     for db, unseen in self.ledger.unseen(document):
                         unseen.expire(expiries.read(db, unseen.asked))
@@ -191,7 +196,6 @@ class _Look:
 
     def at_everything(self, expiries: Expiries) -> None:
         """One look, from the beginning."""
-        self.ledger.begin_again()
         self.keys = self.no_ttl_keys = self.asked = 0
         self.used_bytes = None
         databases = sorted({shard.db for shard in self.plan.shards})
@@ -229,27 +233,6 @@ class _Look:
 
     def _since_s(self) -> float:
         return 0.0 if self.began_at is None else (self.tools.clock.now() - self.began_at).total_seconds()
-
-
-def _owners(redis: Redis) -> dict[str, tuple[tuple[int, int], ...]]:
-    """The slots of each primary."""
-    return {address: tuple(redis.slots_of(address)) for address in redis.nodes(AuditOptions())}
-
-
-def _moved(before: Mapping[str, Sequence[tuple[int, int]]], after: Mapping[str, Sequence[tuple[int, int]]]) -> set[int]:
-    """The slots that have another owner than before."""
-    if before == after:
-        return set()
-    was, now = (
-        {
-            slot: address
-            for address, ranges in owners.items()
-            for first, last in ranges
-            for slot in range(first, last + 1)
-        }
-        for owners in (before, after)
-    )
-    return {slot for slot in was.keys() | now.keys() if was.get(slot) != now.get(slot)}
 
 
 def _fill(

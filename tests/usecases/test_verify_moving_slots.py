@@ -19,6 +19,7 @@ from redis_ttl.domain.shards import SlotClaims, key_slot, unsettled_slots
 from redis_ttl.usecases.verify_plan import refuse_unverified, verify_plan
 from tests.servers import VALKEY, Cluster, Server, run_cluster
 from tests.usecases.applying import policy_of, rule
+from tests.usecases.auditing import Auditing
 from tests.usecases.verifying import Remediation, figures
 
 SLOT = key_slot(b"cart:{t}1")
@@ -197,3 +198,27 @@ def test_expiries_before_7_0_are_known_between_two_limits(redis62: Server) -> No
     instant = before[0] * 1000 + before[1] // 1000 + left
     assert found["low_ms"][0] - 2 <= instant <= found["high_ms"][0] + 2
     assert found.select("low_ms", "gone").rows()[1:] == [(None, False), (None, True)]
+
+
+def test_an_audit_says_that_slots_were_moving(cluster: Cluster, tmp_path: Path) -> None:
+    """An audit while a slot is open warns at its beginning and at its end, though no slot has changed its owner yet."""
+    with cluster.client() as client:
+        client.set("cart:{t}1", "x")
+    rested = Auditing(cluster.url, tmp_path, audit_id="audit-1").run()
+    assert (rested.plan.warnings, rested.warnings) == ((), ())
+    with moving(cluster):
+        audit = Auditing(cluster.url, tmp_path, audit_id="audit-2").run()
+    assert ["slots" in text for text in audit.plan.warnings] == [True]
+    assert len(audit.warnings) == 2
+
+
+def test_an_auditor_who_may_not_see_slots_hears_of_it(cluster: Cluster, tmp_path: Path) -> None:
+    """Without the right to CLUSTER NODES an audit goes on, and warns that it can't see slots move."""
+    rights = ["+@read", "+info", "+dbsize", "+cluster|slots", "+select", "+ping"]
+    for server in cluster.primaries:
+        with server.client() as client:
+            client.acl_setuser("bob", enabled=True, reset=True, passwords=["+secret"], keys=["*"], commands=rights)
+    url = cluster.url.replace("redis://", "redis://bob:secret@")
+    audit = Auditing(url, tmp_path).run()
+    assert any("+cluster|nodes" in text for text in audit.plan.warnings)
+    assert audit.warnings == audit.plan.warnings

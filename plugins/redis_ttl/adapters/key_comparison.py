@@ -117,7 +117,7 @@ class KeyComparison:
             holds = pl.col("set_ms") > self._scope.audit_began_ms
             self._journal.add(
                 part.select(
-                    key_places(part["key"], int(db)).alias("place"),
+                    key_places(part["key"], int(db), self._scope.seed).alias("place"),
                     pl.lit(turn, dtype=pl.UInt32).alias("turn"),
                     (holds.fill_null(value=False) & pl.lit(is_complete and not undoes)).alias("ours"),
                     pl.lit(is_later).alias("later"),
@@ -154,7 +154,7 @@ class KeyComparison:
         if len(self._new) > 1:
             self._new = [pl.concat(self._new).sort("place")]
         (new,) = self._new
-        at = find_places(new["place"], key_places(names, db))
+        at = find_places(new["place"], key_places(names, db, self._scope.seed))
         found = new.select("group", "wiped").with_columns(row=pl.int_range(pl.len()))[at.drop_nulls()]
         hits = names.filter(at.is_not_null()).to_list()
         for (group, wiped, _), key in zip(found.iter_rows(), hits, strict=True):

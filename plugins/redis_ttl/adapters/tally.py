@@ -16,6 +16,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -83,11 +84,12 @@ class Tally:
 
     ``sample_ratio`` is the share of keys (0 to 1) that are offered for questions (type, size, FREQ): every pattern of
     a batch gives about as many, so that a rare one is known as well as a common one. A scan meets keys in the order of
-    their hash, hence the first few of a pattern are a random sample of it.
+    their hash, hence the first few of a pattern are a random sample of it. ``seed`` is that of the audit's fingerprints.
     """
 
-    def __init__(self, db: int, policy: Policy | None, sample_ratio: float) -> None:
+    def __init__(self, db: int, policy: Policy | None, sample_ratio: float, seed: int = 0) -> None:
         self._db = db
+        self._seed = seed
         self._governors = Governors(policy)
         self._sample_ratio = sample_ratio
         self._texts = LearnedTexts()
@@ -207,7 +209,7 @@ class Tally:
         )
         table = table.with_columns(examples=_with_order(table["example_keys"])).drop("example_keys")
         no_ttl = rows.filter(pl.col("ttl_ms").is_null()).select("key", "pattern", "governor")
-        hashes = _fingerprints(no_ttl["key"]).alias("key_hash")
+        hashes = _fingerprints(no_ttl["key"], self._seed).alias("key_hash")
         return _Batch(
             conform(self._governors.name(table).with_columns(db=pl.lit(self._db))),
             # Categories: a number a key, where the text would keep the whole batch's texts alive until the next drain.
@@ -300,18 +302,18 @@ def _with_order(lists: pl.Series) -> pl.Series:
     are formed.
     """
     flat = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "key": lists}).explode("key", empty_as_null=False)
-    ordered = flat.select("row", _fingerprints(flat["key"]).alias("order"), "key")
+    ordered = flat.select("row", _fingerprints(flat["key"], 0).alias("order"), "key")
     return ordered.group_by("row", maintain_order=True).agg(pl.struct("order", "key").alias("examples"))["examples"]
 
 
-def _fingerprints(keys: pl.Series) -> pl.Series:
+def _fingerprints(keys: pl.Series, seed: int) -> pl.Series:
     """The hashes of the keys, some thousand at a time: hashing holds the interpreter, and the reading thread, with a server
     behind it that has nothing to do, waits for its turn in between.
     """
     parts = [_NO_HASHES]
     for at in range(0, len(keys), _HASHED_TOGETHER):
         some = keys.slice(at, _HASHED_TOGETHER).to_list()
-        parts.append(pl.Series(list(map(xxh3_64_intdigest, some)), dtype=pl.UInt64))
+        parts.append(pl.Series(list(map(xxh3_64_intdigest, some, repeat(seed))), dtype=pl.UInt64))
         time.sleep(0)
     return pl.concat(parts, rechunk=True)
 

@@ -61,6 +61,7 @@ class VerifyLedger:
         self._audited = pl.Series(dtype=pl.UInt64)
         self._journal = _EMPTY_JOURNAL
         self._off_ms = 0
+        self._seed = 0
         self._ready = False
         self._state = _nothing_seen(0)
         self._others = KeyStates()
@@ -71,8 +72,9 @@ class VerifyLedger:
         """Take in since when the plan was approved, of which all of its instants follow."""
         self._instants = PlanInstants(self._plan, approved_at_ms, self._steps)
 
-    def add_fingerprints(self, document: bytes) -> None:
-        """Take in the audit's keys without TTL of one checkpoint."""
+    def add_fingerprints(self, document: bytes, *, seed: int = 0) -> None:
+        """Take in the audit's keys without TTL of one checkpoint; ``seed`` is that of all of the audit's fingerprints."""
+        self._seed = seed
         table = read_columns(document, "fingerprints", ("key_hash", "db"))
         for (db,), rows in table.group_by("db"):
             self._fingerprints.add(in_database(rows["key_hash"], int(str(db))).alias("place").to_frame())
@@ -120,7 +122,7 @@ class VerifyLedger:
         self._note(wiped["at"], self._unless_unfinished(wiped["at"], _WIPED))
         others = rows.filter(pl.col("at").is_null() & pl.col("rule").is_in(self._included.implode()))
         bare = others.filter(pl.col("ttl_ms").is_null())
-        audited = find_places(self._audited, key_places(bare["key"], db)).is_not_null()
+        audited = find_places(self._audited, key_places(bare["key"], db, self._seed)).is_not_null()
         new = bare.filter(~audited)
         self._others.add(new["place"], _NEW, new["rule"])
         asked = pl.concat(

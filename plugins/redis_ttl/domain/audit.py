@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Rule
 
-AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/1"
+AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/2"
 CHECKPOINT_SCHEMA: Final = "redis_ttl.checkpoint/1"
 AUDIT_SCHEMA: Final = "redis_ttl.audit/1"
 
@@ -104,7 +104,11 @@ class RuleInForce:
 
 @dataclass(frozen=True, slots=True)
 class AuditPlan:
-    """What an audit set out to scan; every task of its run reads the same one."""
+    """What an audit set out to scan; every task of its run reads the same one.
+
+    ``seed`` is what the fingerprints of its keys are hashed with: a secret of the cluster, so that nobody who chooses names can
+    give two of them one fingerprint. Audits of version 0.1 had none, which is 0.
+    """
 
     audit_id: str
     cluster: str
@@ -119,6 +123,7 @@ class AuditPlan:
     """The patterns of the policy's exemptions in their order; None in audits of an older version."""
     topology: str | None = None
     warnings: tuple[str, ...] = ()
+    seed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""
@@ -136,6 +141,7 @@ class AuditPlan:
             "exemptions": None if self.exemptions is None else list(self.exemptions),
             "topology": self.topology,
             "warnings": list(self.warnings),
+            "seed": f"{self.seed:016x}",
         }
 
     @classmethod
@@ -155,6 +161,7 @@ class AuditPlan:
             exemptions=None if data.get("exemptions") is None else tuple(data["exemptions"]),
             topology=data.get("topology"),
             warnings=tuple(data.get("warnings", ())),
+            seed=int(data.get("seed", "0"), 16),
         )
 
 
@@ -365,6 +372,12 @@ class Audit:
             fingerprints=tuple(data["fingerprints"]),
             warnings=tuple(data.get("warnings", ())),
         )
+
+
+def fingerprints_of(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The documents of fingerprints that an audit's document names, for whoever needs no more of it."""
+    check_schema(data, AUDIT_SCHEMA)
+    return tuple(map(str, data["fingerprints"]))
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.drift import Baseline, BaselineKind, DriftReport, FingerprintRange
 from redis_ttl.domain.schema import read_document
+from redis_ttl.usecases.documents import AuditFolder, finished_audits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
     from redis_ttl.usecases.ports import Documents
 
 _REPORT: Final = re.compile(r"(?P<audit>.+?)(?:\.(?P<again>\d{4}))?\.json")
+
+
+def seed_of_next_audit(documents: Documents, cluster: str) -> int:
+    """What the fingerprints of the next audit are hashed with: as those of the baseline, or else of the latest audit, so that
+    the two can be compared; a secret of 64 random bits for a cluster that has neither, or whose audits had none.
+    """
+    newest = next(DriftDocuments(documents, cluster).baselines(), None)
+    if newest is not None:
+        return newest.seed
+    latest = next(iter(finished_audits(documents, cluster)), None)
+    seed = 0 if latest is None else AuditFolder(documents, cluster, latest).plan().seed
+    return seed or secrets.randbits(64)
 
 
 class DriftDocuments:

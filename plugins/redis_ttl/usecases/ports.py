@@ -125,6 +125,12 @@ class Tally(Protocol):
         """The first closed increment."""
 
 
+class NewTally(Protocol):
+    """Begins to count keys of one database; ``seed`` is that of the audit's fingerprints."""
+
+    def __call__(self, db: int, *, seed: int) -> AbstractContextManager[Tally]: ...
+
+
 class Merger(Protocol):
     """Adds up the pattern documents of the shards, and folds once more over all of them."""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.approval import Verdict, instant_ms
-from redis_ttl.domain.audit import AuditOptions
+from redis_ttl.domain.audit import AuditOptions, fingerprints_of
 from redis_ttl.domain.errors import BadInput, NotVerified, RedisTtlError, SlotsMoved
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.remediation import Outcome, RuleAccount, add_accounts
@@ -241,8 +241,9 @@ def _fill(
     """Add everything; the journal objects that could be read, and the names of those that couldn't, or aren't there."""
     ledger.add_approvals(_approvals(documents))
     audit = AuditFolder(store, plan.cluster, plan.audit_id)
-    for path in audit.read_json("audit.json")["fingerprints"]:
-        ledger.add_fingerprints(store.read(path))
+    seed = audit.plan().seed
+    for path in audit.read_as("audit.json", fingerprints_of):
+        ledger.add_fingerprints(store.read(path), seed=seed)
     read: list[JournalName] = []
     names = [name for name in documents.journal_names() if not name.undoes]
     unreadable = _missing(names, documents.parts())

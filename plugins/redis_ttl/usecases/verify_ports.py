@@ -20,8 +20,8 @@ class Ledger(Protocol):
     def add_approvals(self, approved_at_ms: Collection[int]) -> None:
         """Take in since when the plan was approved (ms since 1970), by each approval that it ever was written under."""
 
-    def add_fingerprints(self, document: bytes) -> None:
-        """Take in the audit's keys without TTL of one checkpoint."""
+    def add_fingerprints(self, document: bytes, *, seed: int = 0) -> None:
+        """Take in the audit's keys without TTL of one checkpoint; ``seed`` is that of all of the audit's fingerprints."""
 
     def add_journal(self, document: bytes, *, finished: bool) -> None:
         """Take in a journal object, the earliest first; ``finished``: the part that wrote it came to its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from xxhash import xxh3_64_intdigest
@@ -14,9 +15,9 @@ from redis_ttl.usecases.drift_documents import seed_of_next_audit
 from tests.adapters.keyspaces import set_keys
 from tests.servers import Server
 from tests.usecases.applying import policy_of, rule
-from tests.usecases.auditing import Auditing
+from tests.usecases.auditing import FAST, Auditing
 from tests.usecases.drifting import Nights, found
-from tests.usecases.kept_store import CLUSTER, KeptStore
+from tests.usecases.kept_store import CLUSTER, POLICY, KeptStore, kept_keys, load_keys
 from tests.usecases.test_verify_journal import VICTIM, collide
 
 
@@ -90,3 +91,32 @@ def test_verifying_goes_by_the_seed_of_the_audit(redis7: Server, tmp_path: Path)
         client.restore("cart:1", 0, dump, idletime=3_600)
     assert figures(run.verify().rules[0]) == {"met": 2, "kept": 1, "missed": 1, "no_ttl_keys": 1}
     assert replace(Auditing(redis7.url, tmp_path)).folder.plan().seed != 0
+
+
+@pytest.mark.parametrize(("databases", "is_led_over"), [((0, 1), True), ("all", True), ((0,), False)])
+def test_accepting_leads_a_baseline_of_0_1_over_to_a_seed(
+    databases: Literal["all"] | tuple[int, ...],
+    is_led_over: bool,  # noqa: FBT001  # a parameter of the test
+    redis7: Server,
+    tmp_path: Path,
+) -> None:
+    """What somebody accepts after an upgrade is kept under a seed, if the audit read every database of the baseline; the same keys
+    aren't new the next night, and a name made to collide with one of them is.
+    """
+    kept = KeptStore.copy(tmp_path)
+    load_keys(redis7, kept_keys("after"))
+    set_keys(redis7, [VICTIM])
+    nights = Nights(redis7.url, kept.store, POLICY, replace(FAST, databases=databases), cluster=CLUSTER, first=20261201)
+    report = nights.accept()
+    newest = next(nights.documents.baselines())
+    assert newest.number == report.next_baseline == 4
+    assert (newest.seed != 0) == is_led_over
+    assert (
+        newest.keys
+        == sum(each.keys for each in newest.ranges)
+        == sum(v is None for v in kept_keys("after").values()) + 1
+    )
+    assert nights.night().new_keys == 0
+    assert nights.audit().folder.plan().seed == newest.seed
+    set_keys(redis7, [collide(VICTIM)])
+    assert nights.night().new_keys == (1 if is_led_over else 0)

@@ -34,7 +34,8 @@ _BITS: Final = 64
 _TOP: Final = 1 << _BITS
 _GROUP: Final = ("db", "pattern", "governance", "governed_by")
 _BASELINE_TYPES: Final = {"place": pl.UInt64(), "db": pl.Int32()}
-_TODAY_TYPES: Final = {"place": pl.UInt64(), "group": pl.UInt32(), "document": pl.UInt32()}
+#: ``next`` is the place under the next baseline's seed, null where that is the same.
+_TODAY_TYPES: Final = {"place": pl.UInt64(), "group": pl.UInt32(), "document": pl.UInt32(), "next": pl.UInt64()}
 _JOURNAL_TYPES: Final = {
     "place": pl.UInt64(),
     "turn": pl.UInt32(),
@@ -79,9 +80,12 @@ class KeyComparison:
 
     def add_today(self, number: int, document: bytes) -> None:
         """Take in a fingerprints document of the audit, by its number among them."""
-        rows = read_columns(document, "fingerprints", ("key_hash", *_GROUP))
+        following = () if self._scope.next_seed is None else ("key_hash_next",)
+        rows = read_columns(document, "fingerprints")
         if rows.is_empty():
             return
+        with damage_named("fingerprints"):
+            rows = rows.select("key_hash", *following, *_GROUP)
         groups = rows.select(_GROUP).unique(maintain_order=True)
         ids = [
             self._groups.setdefault(group, len(self._groups))
@@ -96,7 +100,11 @@ class KeyComparison:
         )
         for (db,), part in rows.partition_by("db", as_dict=True).items():
             places = in_database(part["key_hash"], int(db)).alias("place")
-            self._today.add(part.select(places, "group", pl.lit(number, dtype=pl.UInt32).alias("document")))
+            then = pl.lit(None, pl.UInt64)
+            if following:
+                then = pl.lit(in_database(part["key_hash_next"], int(db)))
+            columns = (places, "group", pl.lit(number, dtype=pl.UInt32).alias("document"), then.alias("next"))
+            self._today.add(part.select(columns))
 
     def add_baseline(self, document: bytes) -> None:
         """Take in a document of the baseline."""
@@ -245,7 +253,10 @@ class KeyComparison:
         else:
             kept = today.filter(~pl.col("new"))
             stays = away.filter(~read) if scope.may_leave else away
-        self._kept.add(pl.concat([kept.select("place", "db"), stays]), number)
+        if scope.next_seed is None:
+            self._kept.add(pl.concat([kept.select("place", "db"), stays]), number)
+        else:  # under another seed they belong to other parts
+            self._kept.add(kept.select(pl.col("next").alias("place"), "db"))
         self.left_keys += away.height - stays.height + int((today["new"] & today["known"]).sum())
         self.joined_keys += int((~today["new"] & ~today["known"]).sum())
 

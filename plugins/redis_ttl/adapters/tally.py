@@ -84,12 +84,15 @@ class Tally:
 
     ``sample_ratio`` is the share of keys (0 to 1) that are offered for questions (type, size, FREQ): every pattern of
     a batch gives about as many, so that a rare one is known as well as a common one. A scan meets keys in the order of
-    their hash, hence the first few of a pattern are a random sample of it. ``seed`` is that of the audit's fingerprints.
+    their hash, hence the first few of a pattern are a random sample of it. ``seed`` is that of the audit's fingerprints;
+    with a ``next_seed`` they have a second column.
     """
 
-    def __init__(self, db: int, policy: Policy | None, sample_ratio: float, seed: int = 0) -> None:
+    def __init__(
+        self, db: int, policy: Policy | None, sample_ratio: float, seed: int = 0, next_seed: int | None = None
+    ) -> None:
         self._db = db
-        self._seed = seed
+        self._seeds = {"key_hash": seed} | ({} if next_seed is None else {"key_hash_next": next_seed})
         self._governors = Governors(policy)
         self._sample_ratio = sample_ratio
         self._texts = LearnedTexts()
@@ -154,6 +157,7 @@ class Tally:
         # A sampled key that had vanished by the time it was asked about never gets an answer.
         increment = self._increments.popleft()
         table = merge_tables([*increment.tables, self._fact_table(increment.facts)])
+        # Without a batch there is no row to have a second hash.
         prints = pl.concat(increment.fingerprints) if increment.fingerprints else _NO_FINGERPRINTS
         buffer = io.BytesIO()
         self._governors.name(prints.with_columns(pl.lit(self._db, pl.Int32).alias("db"))).write_parquet(buffer)
@@ -209,11 +213,11 @@ class Tally:
         )
         table = table.with_columns(examples=_with_order(table["example_keys"])).drop("example_keys")
         no_ttl = rows.filter(pl.col("ttl_ms").is_null()).select("key", "pattern", "governor")
-        hashes = _fingerprints(no_ttl["key"], self._seed).alias("key_hash")
+        hashes = [_fingerprints(no_ttl["key"], seed).alias(name) for name, seed in self._seeds.items()]
         return _Batch(
             conform(self._governors.name(table).with_columns(db=pl.lit(self._db))),
             # Categories: a number a key, where the text would keep the whole batch's texts alive until the next drain.
-            no_ttl.select(hashes, pl.col("pattern").cast(pl.Categorical), "governor"),
+            no_ttl.select(*hashes, pl.col("pattern").cast(pl.Categorical), "governor"),
             self._sample(rows),
         )
 

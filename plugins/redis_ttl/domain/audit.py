@@ -107,7 +107,8 @@ class AuditPlan:
     """What an audit set out to scan; every task of its run reads the same one.
 
     ``seed`` is what the fingerprints of its keys are hashed with: a secret of the cluster, so that nobody who chooses names can
-    give two of them one fingerprint. Audits of version 0.1 had none, which is 0.
+    give two of them one fingerprint. Audits of version 0.1 had none, which is 0. While a baseline of that version holds, audits go
+    on without one, and hash each key with ``next_seed`` as well: what somebody accepts is kept under that.
     """
 
     audit_id: str
@@ -124,6 +125,7 @@ class AuditPlan:
     topology: str | None = None
     warnings: tuple[str, ...] = ()
     seed: int = 0
+    next_seed: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""
@@ -142,6 +144,7 @@ class AuditPlan:
             "topology": self.topology,
             "warnings": list(self.warnings),
             "seed": f"{self.seed:016x}",
+            "next_seed": None if self.next_seed is None else f"{self.next_seed:016x}",
         }
 
     @classmethod
@@ -162,6 +165,7 @@ class AuditPlan:
             topology=data.get("topology"),
             warnings=tuple(data.get("warnings", ())),
             seed=int(data.get("seed", "0"), 16),
+            next_seed=None if data.get("next_seed") is None else int(data["next_seed"], 16),
         )
 
 

@@ -121,7 +121,8 @@ class ComparisonScope:
     ``audit_began_ms`` is when the audit began (ms since 1970). ``scanned`` are the databases that it read, ``covered``
     those that an audit had read before, whose unknown keys are new (None: all); keys of others join the baseline. ``is_first``: there
     is no baseline yet. ``accepts_all``: everything that is there becomes the next one. ``may_leave``: a key that the audit didn't meet is
-    gone or has a TTL now. ``seed`` is what the audit's fingerprints are hashed with, and the baseline's.
+    gone or has a TTL now. ``seed`` is what the audit's fingerprints are hashed with, and the baseline's; ``next_seed`` is
+    what the next baseline's are, where it is another one: only everything that is there can become one, so only if ``accepts_all``.
     """
 
     audit_began_ms: int
@@ -131,6 +132,7 @@ class ComparisonScope:
     accepts_all: bool = False
     may_leave: bool = True
     seed: int = 0
+    next_seed: int | None = None
 
 
 class DriftKind(StrEnum):

@@ -170,6 +170,9 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
         accepts_all=accepts,
         # What slots on the move, or a scan that lost some, didn't meet may still be there: it would come back as new.
         seed=audit.plan.seed,
+        next_seed=audit.plan.next_seed
+        if accepts and not _beyond(None if base is None else base.databases, scanned)
+        else None,
         may_leave=audit.completeness.unseen == 0 and len(audit.warnings) == len(audit.plan.warnings),
     )
 
@@ -290,7 +293,7 @@ class _Check:
             by=base.by if base is not None and stands else None if accept is None else accept.by,
             why=base.why if base is not None and stands else None if accept is None else accept.why.strip(),
             run=None if accept is None else self.request.run,
-            seed=self.scope.seed,
+            seed=self.scope.seed if self.scope.next_seed is None else self.scope.next_seed,
         )
         self.documents.write_baseline(made)
         return made

@@ -33,7 +33,12 @@ def seed_of_next_audit(documents: Documents, cluster: str) -> int:
         return newest.seed
     latest = next(iter(finished_audits(documents, cluster)), None)
     seed = 0 if latest is None else AuditFolder(documents, cluster, latest).plan().seed
-    return seed or secrets.randbits(64)
+    return seed or new_seed()
+
+
+def new_seed() -> int:
+    """A secret that nobody can foretell, and that isn't 0, which means none."""
+    return secrets.randbits(64) or 1
 
 
 class DriftDocuments:

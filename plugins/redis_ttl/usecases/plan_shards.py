@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from redis_ttl.domain.audit import AuditPlan, RuleInForce, Split
 from redis_ttl.domain.errors import MissingPermission
 from redis_ttl.domain.shards import SplitRule, choose_rule, split
-from redis_ttl.usecases.drift_documents import seed_of_next_audit
+from redis_ttl.usecases.drift_documents import new_seed, seed_of_next_audit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,8 @@ def plan_shards(
         shards=tuple(shards),
         topology=redis.topology(),
         warnings=(*inspection.warnings, *_slot_warnings(redis)),
-        seed=seed_of_next_audit(folder.documents, cluster),
+        seed=(seed := seed_of_next_audit(folder.documents, cluster)),
+        next_seed=None if seed else new_seed(),
     )
     folder.write_json("plan.json", plan.to_json())
     return plan

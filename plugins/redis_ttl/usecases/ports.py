@@ -126,9 +126,11 @@ class Tally(Protocol):
 
 
 class NewTally(Protocol):
-    """Begins to count keys of one database; ``seed`` is that of the audit's fingerprints."""
+    """Begins to count keys of one database; ``seed`` is that of the audit's fingerprints, which are hashed with ``next_seed`` too
+    where there is one.
+    """
 
-    def __call__(self, db: int, *, seed: int) -> AbstractContextManager[Tally]: ...
+    def __call__(self, db: int, *, seed: int, next_seed: int | None) -> AbstractContextManager[Tally]: ...
 
 
 class Merger(Protocol):

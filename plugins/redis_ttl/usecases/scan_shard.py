@@ -72,7 +72,7 @@ def scan_shard(
         samples = folder.samples(shard.node, shard.db)
         pinned = replace(shard, run_id=run_id)
         with (
-            tools.new_tally(shard.db, seed=plan.seed) as tally,
+            tools.new_tally(shard.db, seed=plan.seed, next_seed=plan.next_seed) as tally,
             node.reader(pinned, load_share=share, samples=samples) as reader,
         ):
             scan = _Scan(folder, number, pinned, generation, node, reader, tally, saved)

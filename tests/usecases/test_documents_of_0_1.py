@@ -18,7 +18,7 @@ from redis_ttl.adapters.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.adapters.verify_ledger import VerifyLedger
 from redis_ttl.domain.approval import Verdict
-from redis_ttl.domain.errors import NewerDocument, RedisTtlError
+from redis_ttl.domain.errors import NewerDocument, NotVerified, RedisTtlError
 from redis_ttl.domain.load import parse_load
 from redis_ttl.domain.message import MessageKind
 from redis_ttl.messages.drift_page import drift_page
@@ -27,7 +27,7 @@ from redis_ttl.usecases.drift_documents import DriftDocuments
 from redis_ttl.usecases.message_sources import MessageSources
 from redis_ttl.usecases.plan_documents import plan_ids
 from redis_ttl.usecases.restore_journal import RestoreOptions, chosen_rules, restore_part, whole_journal
-from redis_ttl.usecases.verify_plan import VerifyTools, verify_plan
+from redis_ttl.usecases.verify_plan import VerifyTools, refuse_unverified, verify_plan
 from tests.servers import Server
 from tests.usecases.kept_documents import FOLDERS, KINDS, NO_SCHEMA, kind_of, reader_of
 from tests.usecases.kept_store import CLUSTER, POLICY, WRITTEN, KeptStore, kept_keys, keys_of, load_keys
@@ -169,6 +169,26 @@ def test_a_plan_of_0_1_is_verified(redis7: Server, tmp_path: Path) -> None:
     verification = verify_plan(kept.plan, tools)
     assert [(rule.kept, rule.wiped) for rule in verification.rules[:3]] == [(83, 1), (80, 0), (80, 0)]
     assert (verification.complete, verification.missed) == (True, 0)
+
+
+def test_a_journal_of_0_1_that_lost_an_object_fails_its_verification(redis7: Server, tmp_path: Path) -> None:
+    """Version 0.1 didn't write down when an attempt began; the decisions say which instants are the plan's all the same."""
+    load_keys(redis7, kept_keys("after"))
+    kept = KeptStore.copy(tmp_path, redis7.url)
+    folder = kept.store / CLUSTER / "journals" / kept.plan_id
+    told: dict[bool, set[tuple[int, bytes]]] = {True: set(), False: set()}
+    for path in folder.iterdir():
+        is_lost = "_shard-0_" in path.name
+        told[is_lost] |= set(journal_rows(path.read_bytes()).select("db", "key").iter_rows())
+        if is_lost:
+            path.unlink()
+    redis = RedisDeployment(endpoint_from_url(redis7.url), parse_load("fast"))
+    tools = VerifyTools(redis, Store(kept.store), POLICY, VerifyLedger, lambda _met, _of: None, SystemClock())
+    verification = verify_plan(kept.plan, tools)
+    assert verification.unjournalled == len(told[True] - told[False]) > 100
+    assert [name.split("_")[1] for name in verification.unreadable] == ["shard-0"]
+    with pytest.raises(NotVerified):
+        refuse_unverified(verification)
 
 
 def test_policies_mean_what_they_meant_to_0_1() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.policy import Policy
-    from redis_ttl.domain.remediation import PartResult
+    from redis_ttl.domain.remediation import PartBegun, PartResult
     from redis_ttl.usecases.ports import Clock, Documents, Expiries, Node, Redis
     from redis_ttl.usecases.verify_ports import Ledger
 
@@ -246,7 +246,7 @@ def _fill(
         ledger.add_fingerprints(store.read(path), seed=seed)
     read: list[JournalName] = []
     names = [name for name in documents.journal_names() if not name.undoes]
-    unreadable = _missing(names, documents.parts())
+    unreadable = _missing(names, documents.begun(), documents.parts())
     for name in names:
         try:
             ledger.add_journal(documents.journal(name), finished=name.part in finished)
@@ -257,30 +257,37 @@ def _fill(
     return read, tuple(sorted(unreadable))
 
 
-def _missing(names: Sequence[JournalName], parts: Sequence[PartResult]) -> list[str]:
-    """The objects that an attempt has written, by its result or because it wrote a later one, and that aren't there."""
+def _missing(names: Sequence[JournalName], begun: Sequence[PartBegun], parts: Sequence[PartResult]) -> list[str]:
+    """The objects that an attempt has written, by its result or because it wrote a later one, and that aren't there.
+
+    Attempts that said when they were begun number their objects without gaps, so the missing ones have names. Those of version 0.1
+    skipped a number where the store had failed: of them only how many there are is known.
+    """
     there: dict[tuple[str, str], set[int]] = {}
     for name in names:
         there.setdefault((name.attempt, name.part), set()).add(name.number)
-    written = {attempt: max(numbers) + 1 for attempt, numbers in there.items()}
+    numbered = {(each.attempt, each.part) for each in begun}
+    written = {attempt: max(there[attempt]) + 1 for attempt in numbered & there.keys()}
     for part in parts:
         written[part.attempt, part.part] = max(part.journal_objects, written.get((part.attempt, part.part), 0))
-    return [
-        str(JournalName(attempt, part, number))
-        for (attempt, part), count in written.items()
-        for number in range(count)
-        if number not in there.get((attempt, part), ())
-    ]
+    missing = []
+    for attempt, count in written.items():
+        found = there.get(attempt, set())
+        if attempt in numbered:
+            missing += [str(JournalName(*attempt, number)) for number in range(count) if number not in found]
+        elif count > len(found):
+            missing.append(f"{count - len(found)} more of {'_'.join(attempt)}")
+    return missing
 
 
 def _approvals(documents: PlanDocuments) -> set[int]:
     """Since when the plan was approved, by every approval that it may have been written under (ms since 1970).
 
-    Attempts say so where they were begun; those of version 0.1 didn't, and then each decision for the plan may be meant.
+    Attempts say so where they were begun; those of version 0.1 didn't, so each decision for the plan may be meant as well.
     """
     told = {begun.approved_at_ms for begun in documents.begun()}
     approved = (each for each in documents.decisions() if each.verdict is Verdict.APPROVED)
-    return told or {instant_ms(each.at) for each in approved}
+    return told | {instant_ms(each.at) for each in approved}
 
 
 def _writing_began(parts: Sequence[PartResult]) -> datetime | None:

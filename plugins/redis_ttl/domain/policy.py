@@ -396,21 +396,12 @@ class Policy:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-#: What version 0.1 didn't have. At their defaults these don't count in a policy's hash, so that an upgrade leaves plans valid
-#: that were made under the same file: their approvals, and what verifies them.
-_LATER_FIELDS: Final = frozenset({"self_approval"})
-
-
 def _canonical(value: object) -> object:
     """A value as JSON types, the same for equal policies in every process."""
     if isinstance(value, KeyPattern):
         return value.text
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _canonical(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-            if field.name not in _LATER_FIELDS or getattr(value, field.name) != field.default
-        }
+        return {field.name: _canonical(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return [_canonical(item) for item in value]
     if isinstance(value, dt.date | dt.time):

@@ -6,6 +6,7 @@ Nothing is scanned here, and no role is guessed: asked for a replica where there
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from redis_ttl.domain.errors import ConnectionLost, InvalidOption, Unreachable, 
 from redis_ttl.domain.server import Role, ServerProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
 
@@ -90,6 +91,19 @@ def cluster_nodes(link: RedisLink) -> list[ClusterNode]:
     return sorted(nodes, key=lambda node: node.slots)
 
 
+def own_slots(link: RedisLink) -> tuple[set[int], set[int]]:
+    """The slots that this node itself says it owns, and those that it is giving away or taking over.
+
+    By its own line of CLUSTER NODES (``0-5460 5462 [8363->-id] [8363-<-id]``): what it says of others may be old.
+    """
+    lines = [line.split() for line in _text(link.call("CLUSTER", "NODES")).splitlines()]
+    own = next((words[8:] for words in lines if "myself" in words[2].split(",")), [])
+    owned: set[int] = set()
+    for first, last in _ranges(own):
+        owned.update(range(first, last + 1))
+    return owned, {int(slot) for word in own for slot in re.findall(r"\[(\d+)-[<>]-", word)}
+
+
 def fingerprint(nodes: Sequence[ClusterNode]) -> str:
     """A short text that changes when a slot changes its primary."""
     text = repr([(node.id, node.slots) for node in nodes])
@@ -117,6 +131,12 @@ def check_primary(profile: ServerProfile) -> None:
             allowed="a primary",
             todo=f"Give the address of its primary ({primary}), or choose to scan a replica.",
         )
+
+
+def _ranges(words: Sequence[str]) -> Iterator[tuple[int, int]]:
+    for word in words:
+        if match := re.fullmatch(r"(\d+)(?:-(\d+))?", word):
+            yield int(match[1]), int(match[2] or match[1])
 
 
 def _member_address(member: Sequence[Any], endpoint: Endpoint) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from redis_ttl.adapters.cluster_following import FollowedExpiries
 from redis_ttl.adapters.redis_cluster import (
     ClusterNode,
     check_primary,
@@ -12,16 +13,17 @@ from redis_ttl.adapters.redis_cluster import (
     fingerprint,
     is_cluster,
     locate,
+    own_slots,
     replica_address,
 )
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_node import RedisNode
 from redis_ttl.adapters.redis_profile import read_profile
 from redis_ttl.domain.server import Role
-from redis_ttl.domain.shards import SLOTS
+from redis_ttl.domain.shards import SLOTS, SlotClaims
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
     from redis_ttl.domain.audit import AuditOptions
@@ -60,6 +62,18 @@ class RedisDeployment:
         """A text that changes when a slot changes its primary; None outside a cluster."""
         nodes = self._cluster()
         return fingerprint(nodes) if nodes else None
+
+    def slot_claims(self) -> Mapping[str, SlotClaims]:
+        """What each primary of a cluster says of its own slots, by its address; empty outside a cluster."""
+        claims = {}
+        for node in self._cluster():
+            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+                claims[node.address] = SlotClaims(*map(frozenset, own_slots(link)))
+        return claims
+
+    def expiries(self) -> FollowedExpiries:
+        """A way to ask for keys by name, wherever they are."""
+        return FollowedExpiries(self._endpoint, self._load)
 
     @contextmanager
     def connect(self, address: str, db: int) -> Iterator[RedisNode]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from redis_ttl.adapters.key_expiries import KeyExpiries
 from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
 from redis_ttl.adapters.redis_probe import split_refused
 from redis_ttl.adapters.redis_profile import parse_info, read_profile
@@ -15,8 +14,6 @@ from redis_ttl.domain.server import Command, ServerProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    import polars as pl
 
     from redis_ttl.adapters.redis_link import RedisLink
     from redis_ttl.domain.load import Load
@@ -33,7 +30,6 @@ class RedisNode:
         self._link = link
         self._load = load
         self._profile: ServerProfile | None = None
-        self._expiries: KeyExpiries | None = None
 
     @property
     def address(self) -> str:
@@ -76,12 +72,6 @@ class RedisNode:
             if reply:
                 found.append(key)
         return found
-
-    def expiries(self, keys: Sequence[bytes]) -> pl.DataFrame:
-        """When these keys expire, as columns (:class:`KeyExpiries`), asked no faster than the load allows."""
-        if self._expiries is None:
-            self._expiries = KeyExpiries(self._link, self._load)
-        return self._expiries.read(keys)
 
     @contextmanager
     def reader(self, shard: Shard, *, load_share: int, samples: Iterable[bytes]) -> Iterator[ShardReader]:

@@ -20,6 +20,8 @@
     │   └── WrongRole            a replica where a primary was asked for, or the reverse
     ├── ServerChanged            another process answers than the one whose cursors we hold
     ├── IncompleteScan           keys that were there all along were not seen
+    ├── SlotsMoved               a cluster moved slots while we looked             (tried again)
+    ├── NotVerified              keys were missed, or what became of them can't be told
     ├── OtherServer              not the data set that the plan was made of
     ├── WorseThanBefore      a watched figure has reached a worse level, or grows far too fast
     ├── Aborted                  a guard or an operator ended the work
@@ -29,6 +31,7 @@
     ├── ChannelRefused           Slack or a mail server doesn't take a message, and won't
     ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (tried again)
     └── StoreProblem             the document store can't be written or read
+        └── DamagedDocument      a document that is there and can't be made sense of
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
 what to do next. The module knows no library: adapters translate foreign exceptions into these, with ``from``.
@@ -171,6 +174,16 @@ class IncompleteScan(RedisTtlError):
     """Keys that existed before and after the scan were not met by it."""
 
 
+class SlotsMoved(RedisTtlError):
+    """A cluster moved slots while we looked, so nobody can say what became of the keys in them."""
+
+    retryable = True
+
+
+class NotVerified(RedisTtlError):
+    """Keys were missed, or have our expiry without a row in the journal, or the journal can't be read whole."""
+
+
 class OtherServer(RedisTtlError):
     """No server that can be reached holds the data set that the plan was made of."""
 
@@ -207,6 +220,10 @@ class ChannelUnavailable(RedisTtlError):
 
 class StoreProblem(RedisTtlError):
     """The document store can't be written or read."""
+
+
+class DamagedDocument(StoreProblem):
+    """A document is there, and it isn't whole or isn't what its name says."""
 
 
 def _rebuild(kind: type[RedisTtlError], fields: dict[str, object]) -> RedisTtlError:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from redis_ttl.domain.schema import check_schema
+from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,8 +85,7 @@ class PartBegun:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PartBegun:
         """What :meth:`to_json` wrote."""
-        check_schema(data, BEGUN_SCHEMA)
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
+        return cls(**fields_of(cls, data, BEGUN_SCHEMA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +130,13 @@ class PartResult:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PartResult:
         """The result that :meth:`to_json` wrote."""
-        kept = {name: value for name, value in data.items() if name != "schema"}
+        kept = fields_of(cls, data, APPLY_SCHEMA)
         return cls(
             **{
                 **kept,
                 "outcome": Outcome(data["outcome"]),
                 "accounts": {int(rule): RuleAccount(**account) for rule, account in data["accounts"].items()},
-                "interruptions": tuple(Interruption(**each) for each in data["interruptions"]),
+                "interruptions": tuple(Interruption(**each) for each in data.get("interruptions", ())),
             }
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.schema import fields_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -69,7 +71,7 @@ class RestoreResult:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RestoreResult:
         """The result that :meth:`to_json` wrote."""
-        kept = {field.name: data[field.name] for field in fields(cls)}
+        kept = fields_of(cls, data, ROLLBACK_SCHEMA)
         accounts = {int(rule): RestoreAccount(**account) for rule, account in data["accounts"].items()}
         return cls(**{**kept, "accounts": accounts})
 

@@ -19,9 +19,21 @@ if TYPE_CHECKING:
     from redis_ttl.domain.verification import Verification, VerifiedRule
 
 _SET_HEADER: Final = (
-    "Rule", "Planned", "Ours", "Changed since", "TTL wiped", "Expired", "Gone", "Had a TTL", "Raced", "In use", "Missed",
+    "Rule", "Planned", "Ours", "Changed since", "TTL wiped", "Expired", "Gone", "Had a TTL", "Raced", "In use", "Missed", "No row",
 )  # fmt: skip
-_SET: Final = ("planned", "kept", "changed", "wiped", "expired", "gone", "had_ttl", "raced", "hot", "missed")
+_SET: Final = (
+    "planned",
+    "kept",
+    "changed",
+    "wiped",
+    "expired",
+    "gone",
+    "had_ttl",
+    "raced",
+    "hot",
+    "missed",
+    "unjournalled",
+)
 _BARE_HEADER: Final = (
     "Rule", "No TTL now", "New since the audit", "TTL wiped", "Rewritten", "In use", "Not reached", "Unfinished", "Missed",
 )  # fmt: skip
@@ -64,7 +76,16 @@ def _headline(plan: Plan, parts: Sequence[PartResult], verification: Verificatio
     if verification is None:
         return text + " It has not been verified."
     missed = "No key was missed." if not verification.missed else f"**{count(verification.missed)} keys were missed.**"
-    return f"{text} {count(verification.kept)} still have exactly that one. {missed}"
+    text = f"{text} {count(verification.kept)} still have exactly that one. {missed}"
+    if verification.unjournalled:
+        text += f" **{count(verification.unjournalled)} keys have our expiry and no row in the journal.**"
+    if verification.unreadable:
+        text += f" **{count(len(verification.unreadable))} objects of the journal are damaged or missing.**"
+    if verification.moving_slots:
+        text += (
+            f" **Slots moved during this look ({count(verification.moving_slots)}), so these figures aren't certain.**"
+        )
+    return text
 
 
 def _complete(plan: Plan, parts: Sequence[PartResult]) -> bool:

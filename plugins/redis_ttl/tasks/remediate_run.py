@@ -287,23 +287,16 @@ def verify(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     )
     summary = verification.summary()
     stats.gauge("redis_ttl.keys_with_our_expiry", verification.kept, tags={"cluster": policy.cluster})
-    if verification.missed:
-        raise RedisTtlError(
-            "keys were missed",
-            where=f"plan {plan.plan_id}",
-            found=count(verification.missed),
-            allowed="none",
-            todo="Clear apply_shard with its downstream tasks while the approval is good.",
-        )
+    verifying.refuse_unverified(verification)
     return summary
 
 
 def report(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     """Log the report and keep it; raises when the run didn't come to its end, so that it isn't green."""
     documents, plan = _plan(policy, context, plan_id)
-    parts, verifications = documents.parts(), documents.results("verify")
-    latest = max(verifications, key=lambda each: str(each["ended_at"]), default=None)
-    verification = None if latest is None else Verification.from_json(latest)
+    parts = documents.parts()
+    verifications = documents.results_as("verify", Verification.from_json)
+    verification = max(verifications, key=lambda each: each.ended_at, default=None)
     page = remediation_page(plan, parts, documents.decisions(), verification)
     documents.write_page("report", page)
     for line in page.splitlines():

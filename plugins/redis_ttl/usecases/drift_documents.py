@@ -13,6 +13,8 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.drift import Baseline, BaselineKind, DriftReport, FingerprintRange
+from redis_ttl.domain.schema import read_document
+from redis_ttl.usecases.documents import AuditFolder, finished_audits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +22,23 @@ if TYPE_CHECKING:
     from redis_ttl.usecases.ports import Documents
 
 _REPORT: Final = re.compile(r"(?P<audit>.+?)(?:\.(?P<again>\d{4}))?\.json")
+
+
+def seed_of_next_audit(documents: Documents, cluster: str) -> int:
+    """What the fingerprints of the next audit are hashed with: as those of the baseline, or else of the latest audit, so that
+    the two can be compared; a secret of 64 random bits for a cluster that has neither, or whose audits had none.
+    """
+    newest = next(DriftDocuments(documents, cluster).baselines(), None)
+    if newest is not None:
+        return newest.seed
+    latest = next(iter(finished_audits(documents, cluster)), None)
+    seed = 0 if latest is None else AuditFolder(documents, cluster, latest).plan().seed
+    return seed or new_seed()
+
+
+def new_seed() -> int:
+    """A secret that nobody can foretell, and that isn't 0, which means none."""
+    return secrets.randbits(64) or 1
 
 
 class DriftDocuments:
@@ -38,7 +57,8 @@ class DriftDocuments:
 
     def baseline(self, number: int) -> Baseline:
         """The baseline of that number."""
-        return Baseline.from_json(self._read_json(f"{self._baselines}/{number:08d}.json"))
+        path = f"{self._baselines}/{number:08d}.json"
+        return read_document(self._documents.read(path), Baseline.from_json, where=path)
 
     def holding(self, audit_id: str, *, without_run: str | None = None) -> Baseline | None:
         """The newest baseline that an audit is compared with: one of an earlier audit, or one that somebody accepted of this one.
@@ -108,10 +128,8 @@ class DriftDocuments:
         return [(audit, name) for audit, _, name in found]
 
     def _report(self, name: str) -> DriftReport:
-        return DriftReport.from_json(self._read_json(f"{self._reports}/{name}"))
-
-    def _read_json(self, path: str) -> Any:
-        return json.loads(self._documents.read(path))
+        path = f"{self._reports}/{name}"
+        return read_document(self._documents.read(path), DriftReport.from_json, where=path)
 
     def _write_json(self, path: str, data: Any) -> None:
         self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())

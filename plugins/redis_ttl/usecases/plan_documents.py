@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis_ttl.domain.approval import ApprovalRequest, Decision
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.remediation import PartBegun, PartResult
+from redis_ttl.domain.schema import read_document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from redis_ttl.domain.signing import SigningKeys
     from redis_ttl.usecases.ports import Documents
+
+_Read = TypeVar("_Read")
 
 
 def plan_ids(documents: Documents, cluster: str) -> list[str]:
@@ -47,14 +52,14 @@ class PlanDocuments:
 
     def plan(self) -> Plan:
         """The plan. Raises :class:`BadInput` when the document doesn't have the digest that it says it has."""
-        data = json.loads(self._documents.read(self.path))
-        plan = Plan.from_json(data)
-        if plan.digest != data["digest"] or plan.plan_id != self.plan_id or plan.cluster != self._cluster:
+        text = self._documents.read(self.path)
+        plan, said = read_document(text, lambda data: (Plan.from_json(data), str(data["digest"])), where=self.path)
+        if plan.digest != said or plan.plan_id != self.plan_id or plan.cluster != self._cluster:
             raise BadInput(
                 "this plan was changed after it was made",
                 where=self.path,
                 found=f"digest {plan.digest}",
-                allowed=str(data["digest"]),
+                allowed=said,
                 todo="Trigger the remediation again, for a new plan; and see who can write to the store.",
             )
         return plan
@@ -70,12 +75,12 @@ class PlanDocuments:
 
     def requests(self) -> list[ApprovalRequest]:
         """When the plan was shown, the earliest first."""
-        found = [ApprovalRequest.from_json(each, self._doubt(each)) for each in self._all(self._approvals, "request-")]
+        found = self._all(self._approvals, "request-", lambda data: ApprovalRequest.from_json(data, self._doubt(data)))
         return sorted(found, key=lambda each: each.requested_at)
 
     def decisions(self) -> list[Decision]:
         """Everything that was decided about the plan, the earliest first."""
-        found = [Decision.from_json(each, self._doubt(each)) for each in self._all(self._approvals, "decision-")]
+        found = self._all(self._approvals, "decision-", lambda data: Decision.from_json(data, self._doubt(data)))
         return sorted(found, key=lambda each: each.at)
 
     def write_journal(self, name: JournalName, data: bytes) -> None:
@@ -97,7 +102,7 @@ class PlanDocuments:
 
     def begun(self) -> list[PartBegun]:
         """Every attempt that was begun, the earliest first. None of the attempts of version 0.1, which didn't say."""
-        found = [PartBegun.from_json(each) for each in self._all(self._results, "begun-")]
+        found = self._all(self._results, "begun-", PartBegun.from_json)
         return sorted(found, key=lambda each: each.attempt)
 
     def write_part(self, result: PartResult) -> None:
@@ -106,8 +111,10 @@ class PlanDocuments:
 
     def parts(self) -> list[PartResult]:
         """What every finished attempt at every part came to, in the order in which they began."""
-        found = [*self._all(self._results, "canary-"), *self._all(self._results, "shard-")]
-        return sorted((PartResult.from_json(each) for each in found), key=lambda each: each.attempt)
+        found = [
+            each for part in ("canary-", "shard-") for each in self._all(self._results, part, PartResult.from_json)
+        ]
+        return sorted(found, key=lambda each: each.attempt)
 
     def write_result(self, kind: str, data: Any) -> str:
         """Keep another result (``check_canary``, ``verify``, ``rollback``) of this plan; its path in the store."""
@@ -122,8 +129,12 @@ class PlanDocuments:
         return path
 
     def results(self, kind: str) -> list[Any]:
-        """The results of that kind."""
-        return self._all(self._results, f"{kind}-")
+        """The results of that kind, as plain data."""
+        return self.results_as(kind, dict)
+
+    def results_as(self, kind: str, read: Callable[[Any], _Read]) -> list[_Read]:
+        """What ``read`` makes of each result of that kind."""
+        return self._all(self._results, f"{kind}-", read)
 
     @property
     def _approvals(self) -> str:
@@ -137,9 +148,10 @@ class PlanDocuments:
     def _results(self) -> str:
         return f"{self._cluster}/results/{self.plan_id}"
 
-    def _all(self, folder: str, prefix: str) -> list[Any]:
+    def _all(self, folder: str, prefix: str, read: Callable[[Any], _Read]) -> list[_Read]:
         names = (name for name in self._documents.names(folder) if name.startswith(prefix) and name.endswith(".json"))
-        return [json.loads(self._documents.read(f"{folder}/{name}")) for name in names]
+        paths = (f"{folder}/{name}" for name in names)
+        return [read_document(self._documents.read(path), read, where=path) for path in paths]
 
     def _doubt(self, data: Any) -> str | None:
         return None if self._signer is None else self._signer.doubt(data, self._cluster)

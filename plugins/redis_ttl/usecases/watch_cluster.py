@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.schema import check_schema, read_document, read_lines
 from redis_ttl.domain.watch import (
     SAMPLE_SCHEMA,
     BurstReport,
@@ -244,6 +245,18 @@ def _calls(before: Sample, now: Sample, writes: frozenset[str]) -> tuple[tuple[s
     return tuple(sorted(counted, key=lambda each: (-each[1], each[0]))[:_CALLS_SHOWN])
 
 
+def _memory(data: Mapping[str, Any]) -> _Memory:
+    """What a look left, of its document."""
+    check_schema(data, SAMPLE_SCHEMA)
+    return _Memory(
+        sample=Sample.from_json(data["sample"]),
+        today=tuple(Point.from_json(point) for point in data["today"]),
+        levels={Measure(name): LevelState.from_json(state) for name, state in data["levels"].items()},
+        burst_since=data.get("burst_since"),
+        quiet=data.get("quiet", 0),
+    )
+
+
 class _WatchFolder:
     """The folder ``<cluster>/watch``."""
 
@@ -256,14 +269,8 @@ class _WatchFolder:
         for day in reversed(self._days(now)):
             names = self._samples(day)
             if names:
-                data = json.loads(self._store.read(f"{self._path}/{day}/{names[-1]}"))
-                return _Memory(
-                    sample=Sample.from_json(data["sample"]),
-                    today=tuple(Point.from_json(point) for point in data["today"]),
-                    levels={Measure(name): LevelState.from_json(state) for name, state in data["levels"].items()},
-                    burst_since=data["burst_since"],
-                    quiet=data["quiet"],
-                )
+                path = f"{self._path}/{day}/{names[-1]}"
+                return read_document(self._store.read(path), _memory, where=path)
         return _Memory(None, (), {}, None, 0)
 
     def history(self, now: dt.datetime) -> list[Point]:
@@ -274,7 +281,7 @@ class _WatchFolder:
             day, dot, kind = name.partition(".")
             if kind == "jsonl" and dot and first <= day <= f"{now:%Y%m%d}":
                 lines = self._store.read(f"{self._path}/{name}").decode().splitlines()
-                points += [Point.from_json(json.loads(line)) for line in lines]
+                points += read_lines(lines, Point.from_json, where=f"{self._path}/{name}")
         return points
 
     def write(self, now: dt.datetime, left: _Memory, found: Sequence[Oddity]) -> None:
@@ -303,8 +310,9 @@ class _WatchFolder:
             if not names:
                 continue
             if not self._store.exists(f"{self._path}/{day}.jsonl"):
-                last = json.loads(self._store.read(f"{self._path}/{day}/{names[-1]}"))
-                lines = "".join(json.dumps(point) + "\n" for point in last["today"])
+                path = f"{self._path}/{day}/{names[-1]}"
+                points = read_document(self._store.read(path), _memory, where=path).today
+                lines = "".join(json.dumps(point.to_json()) + "\n" for point in points)
                 self._store.write(f"{self._path}/{day}.jsonl", lines.encode())
             for name in names:
                 self._store.remove(f"{self._path}/{day}/{name}")

@@ -21,6 +21,8 @@ GOOD = Reading(
     lag_s=0,
     misses=0,
     errors=0,
+    replicas_online=2,
+    clock_ahead_s=0.0,
 )
 SETTINGS = GuardSettings(patience_s=10)
 
@@ -66,6 +68,46 @@ def test_a_figure_that_cannot_be_read_pauses(name: str) -> None:
 def test_a_server_without_a_limit_has_no_memory_guard() -> None:
     """A maxmemory of 0 is a figure: there is no share of it to watch."""
     assert look(new_guards(), 0, limit_bytes=0, used_bytes=10**12).step is Step.GO
+
+
+def test_a_server_without_a_limit_is_held_to_the_policys() -> None:
+    """``memory.limit`` counts where the server has no maxmemory, and nowhere else."""
+    guards = Guards(SETTINGS, 0.85, start_round_trip_s=0.0005, memory_limit_bytes=100)
+    ruling = look(guards, 0, limit_bytes=0, used_bytes=86)
+    assert (ruling.step, ruling.reason) == (Step.PAUSE, "memory is at 86.0% of the policy's memory.limit (bound 85%)")
+    guards = Guards(SETTINGS, 0.85, start_round_trip_s=0.0005, memory_limit_bytes=100)
+    assert look(guards, 0, limit_bytes=200, used_bytes=86).step is Step.GO
+    assert look(guards, 1, limit_bytes=None, used_bytes=10).step is Step.PAUSE
+
+
+def test_a_lost_replica_pauses_until_it_is_back() -> None:
+    """Fewer replicas than at the start pause, then abort; a replica that comes back ends the pause, one more raises nothing."""
+    guards = Guards(SETTINGS, 0.85, start_round_trip_s=0.0005, start_replicas=2)
+    assert look(guards, 0).step is Step.GO
+    assert look(guards, 1, replicas_online=3).step is Step.GO
+    ruling = look(guards, 2, replicas_online=1)
+    assert (ruling.step, ruling.reason) == (Step.PAUSE, "replicas online: 1 (2 when the run began)")
+    look(guards, 3)
+    assert look(guards, 4).step is Step.GO
+    assert look(guards, 5, replicas_online=None).step is Step.PAUSE
+    assert look(guards, 15, replicas_online=None).step is Step.ABORT
+
+
+@pytest.mark.parametrize("start", [None, 0])
+def test_replicas_that_nobody_knew_of_are_not_missed(start: int | None) -> None:
+    """A run that began without replicas, or before their number was kept, isn't paused for want of them."""
+    guards = Guards(SETTINGS, 0.85, start_round_trip_s=0.0005, start_replicas=start)
+    assert look(guards, 0, replicas_online=0).step is Step.GO
+    assert look(guards, 1, replicas_online=None).step is Step.GO
+
+
+@pytest.mark.parametrize("ahead_s", [-61.0, 61.0, 86_400.0])
+def test_a_clock_that_is_far_off_pauses(ahead_s: float) -> None:
+    """A server whose clock is over a minute from ours is written nothing, with the difference in the reason."""
+    ruling = look(new_guards(), 0, clock_ahead_s=ahead_s)
+    assert ruling.step is Step.PAUSE
+    assert f"{ahead_s:+,.0f} s" in (ruling.reason or "")
+    assert look(new_guards(), 0, clock_ahead_s=ahead_s / abs(ahead_s) * 59).step is Step.GO
 
 
 def test_a_policys_own_memory_bound_wins() -> None:

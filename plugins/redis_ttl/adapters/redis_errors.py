@@ -25,7 +25,7 @@ from redis_ttl.domain.errors import (
 # What a cluster's node says about a key that has just left for another node.
 ELSEWHERE = ("MOVED", "ASK", "TRYAGAIN")
 
-_ACL_SUBCOMMANDS = ("CLIENT", "CONFIG", "MEMORY", "OBJECT", "CLUSTER")
+_ACL_SUBCOMMANDS = ("CLIENT", "CONFIG", "MEMORY", "OBJECT", "CLUSTER", "SCRIPT")
 _NO_TLS_THERE = "Use redis:// (or ssl: false), or the server's TLS port."
 _TLS_ALERT = b"\x15\x03"
 _UNKNOWN_COMMAND = re.compile(r"unknown (or unsupported )?(sub)?command|(un|not )supported|disabled", re.IGNORECASE)

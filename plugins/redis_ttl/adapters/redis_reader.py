@@ -109,7 +109,9 @@ class ShardReader:
     """Reads one shard over one connection, from its start or from where an earlier reader stopped.
 
     ``questions`` are what `ask` asks about a key, ``samples`` keys whose turning up is noted. With ``PEXPIRETIME``
-    (Redis 7.0) the column ``ttl_ms`` has the instant at which a key expires, ms since 1970, instead of what is left.
+    (Redis 7.0) the column ``ttl_ms`` has the instant at which a key expires, ms since 1970, instead of what is left. A key that
+    moves to another node of a cluster just then is gone from this one, unless ``moved_is_gone`` says otherwise: then
+    `ConnectionLost` is raised.
     Used by one thread at a time.
     """
 
@@ -124,12 +126,14 @@ class ShardReader:
         batch_keys: int = 100_000,
         batch_s: float = 2.0,
         expiry: Literal["PTTL", "PEXPIRETIME"] = "PTTL",
+        moved_is_gone: bool = True,
     ) -> None:
         self._link = link
         self._shard = shard
         self._batch_keys = batch_keys
         self._batch_s = batch_s
         self._expiry = expiry
+        self._moved_is_gone = moved_is_gone
         self._heads = _Heads(expiry)
         self._pace = load.pace(round_trip_s=_round_trip_s(link))
         self._questions = tuple(questions)
@@ -289,7 +293,7 @@ class ShardReader:
 
     def _ttl_or_gone(self, reply: int | ErrorReply) -> int:
         if isinstance(reply, ErrorReply):
-            if reply.text.startswith(ELSEWHERE):
+            if self._moved_is_gone and reply.text.startswith(ELSEWHERE):
                 return _GONE
             raise self._link.translate(reply, (self._expiry,)) from reply
         return reply

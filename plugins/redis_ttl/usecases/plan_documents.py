@@ -10,6 +10,7 @@ from redis_ttl.domain.approval import ApprovalRequest, Decision
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.plan import Plan
+from redis_ttl.domain.quota import Grant, Survey
 from redis_ttl.domain.remediation import PartBegun, PartResult
 from redis_ttl.domain.schema import read_document
 
@@ -115,6 +116,32 @@ class PlanDocuments:
             each for part in ("canary-", "shard-") for each in self._all(self._results, part, PartResult.from_json)
         ]
         return sorted(found, key=lambda each: each.attempt)
+
+    def write_survey(self, survey: Survey) -> None:
+        """Keep what the canary counted."""
+        self._write_json(f"{self._results}/survey-{survey.attempt}.json", survey.to_json())
+
+    def surveys(self) -> list[Survey]:
+        """What each attempt at the canary counted, the latest last."""
+        found = [Survey.from_json(each) for each in self._all(self._results, "survey-")]
+        return sorted(found, key=lambda each: each.attempt)
+
+    def write_grant(self, grant: Grant) -> None:
+        """Take a share of a reserve; a :class:`StoreProblem` when it is taken."""
+        self._write_json(f"{self._results}/grant-{grant.name}.json", grant.to_json())
+
+    def grant_names(self, survey: str) -> set[str]:
+        """The names of the shares that are taken of the reserves beyond that survey."""
+        names = self._documents.names(self._results)
+        return {name[len("grant-") : -len(".json")] for name in names if name.startswith(f"grant-{survey}-")}
+
+    def grant(self, grant: Grant) -> Grant:
+        """The share of that name, as it was taken."""
+        return Grant.from_json(json.loads(self._documents.read(f"{self._results}/grant-{grant.name}.json")))
+
+    def grants(self, survey: str) -> list[Grant]:
+        """All shares that are taken of the reserves beyond that survey."""
+        return [Grant.from_json(each) for each in self._all(self._results, f"grant-{survey}-")]
 
     def write_result(self, kind: str, data: Any) -> str:
         """Keep another result (``check_canary``, ``verify``, ``rollback``) of this plan; its path in the store."""

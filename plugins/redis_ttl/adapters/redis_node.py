@@ -78,10 +78,17 @@ class RedisNode:
         return found
 
     def expiries(self, keys: Sequence[bytes]) -> pl.DataFrame:
-        """When these keys expire, as columns (:class:`KeyExpiries`), asked no faster than the load allows."""
+        """When these keys expire, as columns (:class:`KeyExpiries`), asked no faster than the load allows.
+
+        Raises `ConnectionLost` when some of them are on another node at the moment: they aren't gone.
+        """
         if self._expiries is None:
             self._expiries = KeyExpiries(self._link, self._load)
-        return self._expiries.read(keys)
+        found = self._expiries.read(keys)
+        if found["stray"].null_count() < found.height:
+            text = str(found["stray"].drop_nulls()[0])
+            raise self._link.translate(ErrorReply(text), ("PEXPIRETIME",))
+        return found.drop("stray")
 
     @contextmanager
     def reader(self, shard: Shard, *, load_share: int, samples: Iterable[bytes]) -> Iterator[ShardReader]:

@@ -29,6 +29,7 @@
     ├── ChannelRefused           Slack or a mail server doesn't take a message, and won't
     ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (tried again)
     └── StoreProblem             the document store can't be written or read
+        └── DamagedDocument      what is read isn't what was written
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
 what to do next. The module knows no library: adapters translate foreign exceptions into these, with ``from``.
@@ -207,6 +208,10 @@ class ChannelUnavailable(RedisTtlError):
 
 class StoreProblem(RedisTtlError):
     """The document store can't be written or read."""
+
+
+class DamagedDocument(StoreProblem):
+    """What is read from the store isn't what was written, or can't be made sense of."""
 
 
 def _rebuild(kind: type[RedisTtlError], fields: dict[str, object]) -> RedisTtlError:

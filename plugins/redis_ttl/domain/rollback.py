@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.remediation import Interruption
+from redis_ttl.domain.schema import check_schema
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-ROLLBACK_SCHEMA: Final = "redis_ttl.rollback/1"
+    from redis_ttl.domain.guards import Reading
+
+#: 2 added ``unreached``, ``unreadable``, ``missing``, ``interruptions``, ``reason``, ``leftovers`` and ``examples``.
+ROLLBACK_SCHEMA: Final = "redis_ttl.rollback/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class RestoreAccount:
     are what would. ``changed`` have another expiry than ours: the application's word stands. ``as_before`` are as they
     were before us without our doing: never written, or written anew by the application. ``restored_before`` were restored
     by an earlier rollback. ``expired`` are gone, and their time had come: nothing brings them back. ``gone`` went before
-    (deleted, or evicted).
+    (deleted, or evicted). ``unreached`` are on a node that didn't answer for them in time: nobody knows.
     """
 
     keys: int = 0
@@ -30,6 +36,7 @@ class RestoreAccount:
     restored_before: int = 0
     expired: int = 0
     gone: int = 0
+    unreached: int = 0
 
     def __add__(self, other: RestoreAccount) -> RestoreAccount:
         return RestoreAccount(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -41,8 +48,36 @@ class RestoreAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedNode:
+    """One primary while keys are restored: its figures, None when it didn't answer; and whether its eviction policy takes keys with a
+    TTL before all others.
+    """
+
+    address: str
+    reading: Reading | None
+    evicts_keys_with_ttl: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Keys of the keyspace that have one of a plan's instants: how many of each rule, and some of their names. ``keys`` is how many
+    were looked at; ``moving`` says that slots moved during each look, so that keys may have been overlooked.
+    """
+
+    counts: Mapping[int, int]
+    examples: tuple[bytes, ...]
+    keys: int
+    moving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What one attempt at one part (``rollback-<n>``) of a rollback came to; ``accounts`` by the rule's number in the plan."""
+    """What one attempt at one part (``rollback-<n>``) of a rollback came to; ``accounts`` by the rule's number in the plan.
+
+    ``unreadable`` are journal objects that are there and can't be read, ``missing`` those that were written and aren't there: what
+    they held isn't in the accounts. ``reason`` says why it ended before its end. ``leftovers`` counts by rule the keys of the whole
+    keyspace that have one of the plan's instants, journalled or not; ``examples`` are some of them. None where nobody looked.
+    """
 
     plan_id: str
     part: str
@@ -52,26 +87,68 @@ class RestoreResult:
     ended_at: str
     accounts: Mapping[int, RestoreAccount]
     journal_objects: int = 0
+    unreadable: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    interruptions: tuple[Interruption, ...] = ()
+    reason: str | None = None
+    leftovers: Mapping[int, int] | None = None
+    examples: tuple[str, ...] = ()
 
     @property
     def total(self) -> RestoreAccount:
         """The sums over all rules."""
         return sum(self.accounts.values(), RestoreAccount())
 
+    @property
+    def holes(self) -> tuple[str, ...]:
+        """Journal objects that nothing was restored from, by name, with the reason."""
+        return (
+            *(f"{name} (unreadable)" for name in self.unreadable),
+            *(f"{name} (missing)" for name in self.missing),
+        )
+
+    def still_ours(self, rule: int) -> int:
+        """How many of that rule's keys have our expiry, by this look: those of the journal, or all that were found if they are more."""
+        journalled = self.accounts.get(rule, RestoreAccount()).restored
+        return max(journalled, (self.leftovers or {}).get(rule, 0))
+
+    @property
+    def all_still_ours(self) -> int:
+        """The same, over all rules."""
+        return sum(self.still_ours(rule) for rule in {*self.accounts, *(self.leftovers or {})})
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store, and for other tasks."""
         return {
             "schema": ROLLBACK_SCHEMA,
-            **{field.name: getattr(self, field.name) for field in fields(self)},
+            **{each.name: getattr(self, each.name) for each in fields(self)},
             "accounts": {str(rule): asdict(account) for rule, account in sorted(self.accounts.items())},
+            "unreadable": list(self.unreadable),
+            "missing": list(self.missing),
+            "interruptions": [asdict(each) for each in self.interruptions],
+            "leftovers": None
+            if self.leftovers is None
+            else {str(rule): count for rule, count in sorted(self.leftovers.items())},
+            "examples": list(self.examples),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RestoreResult:
-        """The result that :meth:`to_json` wrote."""
-        kept = {field.name: data[field.name] for field in fields(cls)}
-        accounts = {int(rule): RestoreAccount(**account) for rule, account in data["accounts"].items()}
-        return cls(**{**kept, "accounts": accounts})
+        """The result that :meth:`to_json` wrote, in this version or an older one. Raises `NewerDocument`."""
+        check_schema(data, ROLLBACK_SCHEMA, where=f"rollback of {data.get('plan_id')}")
+        kept = {each.name: data[each.name] for each in fields(cls) if each.name in data}
+        left = data.get("leftovers")
+        return cls(
+            **{
+                **kept,
+                "accounts": {int(rule): RestoreAccount(**account) for rule, account in data["accounts"].items()},
+                "unreadable": tuple(data.get("unreadable", ())),
+                "missing": tuple(data.get("missing", ())),
+                "interruptions": tuple(Interruption(**each) for each in data.get("interruptions", ())),
+                "leftovers": None if left is None else {int(rule): count for rule, count in left.items()},
+                "examples": tuple(data.get("examples", ())),
+            }
+        )
 
 
 def add_restored(accounts: Iterable[Mapping[int, RestoreAccount]]) -> dict[int, RestoreAccount]:

@@ -7,8 +7,8 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from redis_ttl.domain.approval import ApprovalRequest, Decision
-from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.journal import JournalName
+from redis_ttl.domain.errors import BadInput, DamagedDocument, StoreProblem
+from redis_ttl.domain.journal import JournalGaps, JournalName, checksum_of, find_gaps
 from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.remediation import PartBegun, PartResult
 
@@ -22,6 +22,11 @@ def plan_ids(documents: Documents, cluster: str) -> list[str]:
     return sorted((name.removesuffix(".json") for name in names if name.endswith(".json")), reverse=True)
 
 
+def journalled_plan_ids(documents: Documents, cluster: str) -> list[str]:
+    """The plans of a cluster with a journal, the newest first."""
+    return sorted(documents.names(f"{cluster}/journals"), reverse=True)
+
+
 class PlanDocuments:
     """Everything about the plan ``plan_id`` of ``cluster``. Every document is written once."""
 
@@ -30,6 +35,16 @@ class PlanDocuments:
         self._cluster = cluster
         self.plan_id = plan_id
         self.path = f"{cluster}/plans/{plan_id}.json"
+        # By attempt and part: the number of each object, and the checksum that it has or was to have.
+        self._numbers: dict[tuple[str, str], dict[int, str]] = {}
+
+    def other(self, plan_id: str) -> PlanDocuments:
+        """Those of another plan of the cluster."""
+        return PlanDocuments(self._documents, self._cluster, plan_id)
+
+    def others(self) -> list[str]:
+        """The ids of the cluster's other plans with a journal, the newest first."""
+        return [each for each in journalled_plan_ids(self._documents, self._cluster) if each != self.plan_id]
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan."""
@@ -68,9 +83,34 @@ class PlanDocuments:
         found = [Decision.from_json(each) for each in self._all(self._approvals, "decision-")]
         return sorted(found, key=lambda each: each.at)
 
-    def write_journal(self, name: JournalName, data: bytes) -> None:
-        """Write one journal object; it is durable when this returns."""
-        self._documents.write(f"{self._journals}/{name}", data)
+    def write_journal(self, name: JournalName, data: bytes) -> JournalName:
+        """Write one journal object; it is durable when this returns. Its name in the store, with the checksum of the data.
+
+        Writing what is there already is fine: an earlier try may have failed at its very end. Raises `StoreProblem` when the store
+        holds something else under that number of the attempt. The store is listed once an attempt, not once an object.
+        """
+        stored = JournalName(name.attempt, name.part, name.number, checksum_of(data))
+        numbers = self._numbers.get((name.attempt, name.part))
+        if numbers is None:
+            numbers = self._numbers[name.attempt, name.part] = {
+                each.number: each.checksum
+                for each in self.journal_names()
+                if (each.attempt, each.part) == (name.attempt, name.part)
+            }
+        earlier = numbers.get(name.number)
+        if earlier is not None:
+            before = JournalName(name.attempt, name.part, name.number, earlier)
+            if self._documents.exists(f"{self._journals}/{before}"):
+                if self._documents.read(f"{self._journals}/{before}") == data:
+                    return before
+                raise StoreProblem(
+                    "another journal object has this number already",
+                    where=f"{self._journals}/{before}",
+                    todo="Objects of one attempt are numbered one by one; see whether two processes write under one token.",
+                )
+        numbers[name.number] = stored.checksum
+        self._documents.write(f"{self._journals}/{stored}", data)
+        return stored
 
     def journal_names(self) -> list[JournalName]:
         """The journal objects, the earliest attempt first."""
@@ -78,8 +118,21 @@ class PlanDocuments:
         return sorted(name for name in parsed if name is not None)
 
     def journal(self, name: JournalName) -> bytes:
-        """One journal object."""
-        return self._documents.read(f"{self._journals}/{name}")
+        """One journal object. Raises `DamagedDocument` when it isn't what was written."""
+        data = self._documents.read(f"{self._journals}/{name}")
+        if not name.fits(data):
+            raise DamagedDocument(
+                "this journal object isn't what was written",
+                where=f"{self._journals}/{name}",
+                found=f"SHA-256 {checksum_of(data)}..., {len(data):,} bytes",
+                allowed=f"{name.checksum}...",
+                todo="Put it back from a copy of the store, if there is one.",
+            )
+        return data
+
+    def journal_gaps(self, names: list[JournalName]) -> JournalGaps:
+        """What is missing beside these objects, by the account of what was written."""
+        return find_gaps(names, self.begun(), self.parts())
 
     def write_begun(self, begun: PartBegun) -> None:
         """Keep that an attempt at a part was begun; before its first journal object."""

@@ -37,7 +37,9 @@ def journal_rows(data: bytes) -> pl.DataFrame:
     if data[:4] != _MAGIC or data[-4:] != _MAGIC:
         # Cut off, most likely. What the parser makes of such bytes isn't always an error: it may end the process.
         raise DamagedDocument(
-            "this journal object isn't whole", found=f"{len(data):,} bytes", allowed="a parquet file from its start to its end"
+            "this journal object isn't whole",
+            found=f"{len(data):,} bytes",
+            allowed="a parquet file from its start to its end",
         )
     try:
         table = pl.read_parquet(io.BytesIO(data))

@@ -2,7 +2,8 @@
 what was there before.
 
 Keys are told apart by numbers that nobody can steer, together with an instant of theirs to the millisecond. Only rows whose
-former expiry can be an instant of a plan at all are held: it has the milliseconds of one, and lies among them.
+former expiry can be an instant of a plan at all are held: it has the milliseconds of one, and lies among them. In a cluster an
+instant may have shifted with its key (`domain.expiry.MOVES_SHIFT_MS`), so it is the same one within a second.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import polars as pl
 
 from redis_ttl.adapters.journal_columns import journal_rows
 from redis_ttl.adapters.journal_reader import row_ids
+from redis_ttl.domain.expiry import MOVES_SHIFT_MS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,7 +26,8 @@ _HIGHEST: Final = 100
 class _Instants:
     """Which instants some plans set, roughly: they are whole seconds after few moments."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shifted: bool) -> None:
+        self.early_ms, self.late_ms = MOVES_SHIFT_MS if shifted else (0, 0)
         self._milliseconds: set[int] = set()
         self._first_ms: int | None = None
         self._last_ms: int | None = None
@@ -46,15 +49,21 @@ class _Instants:
         if self._first_ms is None:
             return pl.lit(value=False)
         instant = pl.col(column)
-        is_one = instant.is_between(self._first_ms, self._last_ms) & (instant % 1000).is_in(sorted(self._milliseconds))
+        is_one = instant.is_between(self._first_ms - self.early_ms, (self._last_ms or 0) + self.late_ms)
+        if not self.late_ms:
+            is_one &= (instant % 1000).is_in(sorted(self._milliseconds))
         return is_one.fill_null(value=False)
+
+    def are_same(self, set_column: str, found_column: str) -> pl.Expr:
+        """Whether what was found is the instant that was set."""
+        return (pl.col(found_column) - pl.col(set_column)).is_between(-self.early_ms, self.late_ms)
 
 
 class LaterRows:
     """Rows of plans that may stand on the rows of another one."""
 
-    def __init__(self) -> None:
-        self._instants = _Instants()
+    def __init__(self, shifted: bool) -> None:  # noqa: FBT001  # made by a factory that has nothing else to tell
+        self._instants = _Instants(shifted=shifted)
         self._parts: list[pl.DataFrame] = []
         self._rows: pl.DataFrame | None = None
 
@@ -89,8 +98,9 @@ class LaterRows:
         for height in range(_HIGHEST):
             # Each row is followed by those that took its instant for what was there before.
             below = (
-                below.join(self._rows, left_on=["id", "set_ms"], right_on=["id", "was_ms"], how="inner")
-                .select("id", "key", "db", "plan", was_ms="set_ms", set_ms="later_ms", rule="later_rule")
+                below.join(self._rows, on="id", how="inner")
+                .filter(self._instants.are_same("set_ms", "was_ms"))
+                .select("id", "key", "db", "plan", "was_ms", set_ms="later_ms", rule="later_rule")
                 .with_columns(height=pl.lit(height, pl.Int32))
                 .unique(["id", "plan", "was_ms", "set_ms"], maintain_order=True)
             )
@@ -118,8 +128,8 @@ class LaterRows:
 class EndedRows:
     """Traces former expiries that were instants of ended plans back to what those had found."""
 
-    def __init__(self) -> None:
-        self._instants = _Instants()
+    def __init__(self, shifted: bool) -> None:  # noqa: FBT001  # made by a factory that has nothing else to tell
+        self._instants = _Instants(shifted=shifted)
         self._wanted = pl.DataFrame(schema=_TRACED_TYPES)
         self._traced = pl.DataFrame(schema=_TRACED_TYPES)
         self._steps: list[pl.DataFrame] = []
@@ -141,9 +151,8 @@ class EndedRows:
     def trace(self, document: bytes, rules: Collection[int]) -> None:
         """Trace them back through an object of an ended plan, by its rules that were taken back."""
         rows = journal_rows(document).filter(pl.col("rule").is_in(list(rules)))
-        found = self._wanted.join(
-            rows.select(row_ids(rows).alias("id"), former_ms="set_ms", before_ms="was_ms"), on=["id", "former_ms"]
-        )
+        ended = rows.select(row_ids(rows).alias("id"), "set_ms", before_ms="was_ms")
+        found = self._wanted.join(ended, on="id").filter(self._instants.are_same("set_ms", "former_ms"))
         if found.height:
             self._steps.append(found.select("id", "instant_ms", former_ms="before_ms"))
 

@@ -90,7 +90,11 @@ class NewestRows:
         return every.filter(again.fill_null(value=False)).unique().sort()
 
     def _is_newest(self, rows: pl.DataFrame, number: int) -> pl.Series:
-        if self._newest is None or self._newest.is_empty() or not find_places(self._doubtful, rows["id"]).is_not_null().any():
+        if (
+            self._newest is None
+            or self._newest.is_empty()
+            or not find_places(self._doubtful, rows["id"]).is_not_null().any()
+        ):
             return rows["id"].is_not_null()
         known = rows.select(*_KEY, "row").join(self._newest, on=_KEY, how="left", maintain_order="left")
         return known.select(

@@ -5,7 +5,8 @@ notice. In a cluster, keys of one call are of one slot. Before 7.0 there is no P
 instant from TIME and PTTL, read one after the other, and takes two milliseconds more or less for the same.
 
 Keys are followed to wherever they are now (:mod:`redis_ttl.adapters.key_routes`); those that can't be reached are counted as
-that, and never as gone.
+that, and never as gone. A move takes along what is left of a key's life, not its instant, so in a cluster an expiry is ours
+when it is ours within a second (`domain.expiry.MOVES_SHIFT_MS`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from redis_ttl.adapters.leftover_scan import LeftoverScan
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_health import read_health
 from redis_ttl.adapters.redis_link import RedisLink, encode
-from redis_ttl.domain.errors import ConnectionLost, RedisTtlError
+from redis_ttl.domain.errors import ConnectionLost
+from redis_ttl.domain.expiry import MOVES_SHIFT_MS
 from redis_ttl.domain.load import FastPace, Pace, RatePace
 from redis_ttl.domain.rollback import Leftovers, RestoreAccount, WatchedNode, add_restored
 from redis_ttl.domain.shards import key_slot
@@ -58,11 +60,13 @@ local answers = {{}}
 for i = 1, #KEYS do answers[i] = restored(KEYS[i], ARGV[2 * i - 1], ARGV[2 * i]) end
 return answers
 """
-_EXACTLY: Final = "if redis.call('PEXPIRETIME', key) ~= tonumber(set) then return 0 end"
+_EXACTLY: Final = """if left == -1 then return 0 end
+  local off = redis.call('PEXPIRETIME', key) - tonumber(set)
+  if off > {late} or off < -{early} then return 0 end"""
 _NEARLY: Final = """if left == -1 then return 0 end
   local now = redis.call('TIME')
   local off = now[1] * 1000 + math.floor(now[2] / 1000) + redis.call('PTTL', key) - tonumber(set)
-  if off > 2 or off < -2 then return 0 end"""
+  if off > {late} + 2 or off < -{early} - 2 then return 0 end"""
 
 _STATES: Final = {1: "removed", 2: "put_back", 0: "changed", -2: "gone"}
 
@@ -118,6 +122,11 @@ class KeyRestorer:
             if not any(_continues(profile, node) for node in nodes)
         ]
         return found if not self._routes.in_cluster or len(found) == len(profiles) else []
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether keys may have moved from node to node, and their expiries shifted with that."""
+        return self._routes.in_cluster
 
     def limit(self, rate: Rate) -> None:
         """Restore no faster than this from now on."""
@@ -218,7 +227,9 @@ class KeyRestorer:
         columns = [*rows.columns, "state"]
         table = rows.clear().with_columns(state=pl.lit(None, pl.String))
         if answered.height:
-            table = answered.with_columns(state=_state(now_ms)).select(columns)
+            table = answered.with_columns(
+                state=_state(now_ms, *(MOVES_SHIFT_MS if self._routes.in_cluster else (0, 0)))
+            ).select(columns)
             if several:
                 table = _one_a_key(table)
         lost = unreached.select(rows.columns).with_columns(state=pl.lit("unreached"))
@@ -290,15 +301,15 @@ class KeyRestorer:
 class _Database:
     """One database of one primary."""
 
-    def __init__(
-        self, link: RedisLink, expiries: KeyExpiries, pace: Pace, *, in_cluster: bool, follows: bool
-    ) -> None:
+    def __init__(self, link: RedisLink, expiries: KeyExpiries, pace: Pace, *, in_cluster: bool, follows: bool) -> None:
         self.expiries = expiries
         self._link = link
         self._pace = pace
         self._in_cluster = in_cluster
         self._follows = follows
-        self._script = _RESTORE.format(compare=_EXACTLY if expiries.exact else _NEARLY)
+        early, late = MOVES_SHIFT_MS if in_cluster else (0, 0)
+        compare = (_EXACTLY if expiries.exact else _NEARLY).format(early=early, late=late)
+        self._script = _RESTORE.format(compare=compare)
         self._sha = ""
 
     def limit(self, pace: Pace) -> None:
@@ -332,9 +343,7 @@ class _Database:
             time.sleep(self._pace.pause_s(keys=len(part), elapsed_s=now_s - began_s, now_s=now_s))
         return rows.with_columns(*_states_and_strays(answers))
 
-    def _send(
-        self, rows: Sequence[tuple[bytes, int, int | None]], *, asking: bool, alone: bool
-    ) -> list[int | str]:
+    def _send(self, rows: Sequence[tuple[bytes, int, int | None]], *, asking: bool, alone: bool) -> list[int | str]:
         calls = list(self._calls(rows, alone=alone))
         replies = self._exchange(calls, asking=asking)
         answers: list[int | str] = []
@@ -401,7 +410,9 @@ def _states_and_strays(answers: list[int | str]) -> list[pl.Series]:
 
 def _one_a_key(table: pl.DataFrame) -> pl.DataFrame:
     """Of several rows about a key the newest one that fits: whose instant it has, or else as it was before."""
-    fit = pl.when(pl.col("state") == "ours").then(0).when(pl.col("state").is_in(["as_before", "restored_before"])).then(1)
+    fit = (
+        pl.when(pl.col("state") == "ours").then(0).when(pl.col("state").is_in(["as_before", "restored_before"])).then(1)
+    )
     ranked = table.with_columns(fit=fit.otherwise(2)).sort("key_at", "fit", "age")
     return ranked.unique("key_at", keep="first", maintain_order=True).drop("fit")
 
@@ -410,8 +421,8 @@ def _pace(rate: Rate) -> Pace:
     return FastPace() if rate.keys_per_s is None else RatePace(rate.keys_per_s)
 
 
-def _state(now_ms: int) -> pl.Expr:
-    bare, low, high = pl.col("low_ms").is_null(), pl.col("low_ms"), pl.col("high_ms")
+def _state(now_ms: int, early_ms: int, late_ms: int) -> pl.Expr:
+    bare, low, high = pl.col("low_ms").is_null(), pl.col("low_ms") - late_ms, pl.col("high_ms") + early_ms
     had_none = pl.col("was_ms").is_null()
     as_before = (bare & had_none) | ((low <= pl.col("was_ms")) & (pl.col("was_ms") <= high)).fill_null(value=False)
     ours = ((low <= pl.col("set_ms")) & (pl.col("set_ms") <= high)).fill_null(value=False)

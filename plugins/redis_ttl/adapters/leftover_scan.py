@@ -2,7 +2,8 @@
 
 A rollback goes by the journal. What the journal has lost, what a writer that nobody stopped sets meanwhile and what moved away
 under the rollback shows here: the instants of a plan can be computed from it alone. They are whole seconds after its approval,
-which leaves one key in a thousand to be looked at more closely.
+which leaves one key in a thousand to be looked at more closely; in a cluster, where expiries shift as keys move, all of those
+that expire in the plan's time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from redis_ttl.adapters.governance_columns import Governors
 from redis_ttl.adapters.journal_reader import row_ids
 from redis_ttl.adapters.key_expiries import KeyExpiries
 from redis_ttl.adapters.redis_reader import ShardReader
-from redis_ttl.domain.expiry import ANCHOR_STEP_MS, anchor_ms, jitter_seed
+from redis_ttl.domain.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS, anchor_ms, jitter_seed
 from redis_ttl.domain.key_pattern import KeyPattern
 from redis_ttl.domain.policy import Owner, Policy, Rule
 from redis_ttl.domain.rollback import Leftovers
@@ -55,6 +56,7 @@ class LeftoverScan:
     ) -> None:
         self._routes = routes
         self._load = load
+        self._early_ms, self._late_ms = MOVES_SHIFT_MS if routes.in_cluster else (0, 0)
         self._dbs = sorted({shard.db for shard in plan.shards})
         self._seed = jitter_seed(plan.digest)
         self._approvals_ms = sorted(approvals_ms)
@@ -110,12 +112,17 @@ class LeftoverScan:
             rows = batch.frame.filter(pl.col("ttl_ms").is_not_null())
             if expiries.exact:
                 rows = rows.select("key", low_ms="ttl_ms", high_ms="ttl_ms")
-                rows = rows.filter(pl.any_horizontal(self._may_be(each) for each in self._approvals_ms))
+                rows = rows.filter(self._in_range(pl.col("low_ms"), self._late_ms))
+                if not self._late_ms:
+                    rows = rows.filter(pl.any_horizontal(self._may_be(each) for each in self._approvals_ms))
             else:
                 now_ms = time.time_ns() // 1_000_000
                 near = rows.filter(self._in_range(pl.col("ttl_ms") + now_ms, _CLOCKS_DIFFER_MS))
                 read = expiries.read(near["key"].to_list())
                 rows = pl.concat([near.select("key"), read.select("low_ms", "high_ms")], how="horizontal").drop_nulls()
+            rows = rows.with_columns(
+                low_ms=pl.col("low_ms") - self._late_ms, high_ms=pl.col("high_ms") + self._early_ms
+            )
             if rows.height:
                 self._judge(rows, db)
 
@@ -133,7 +140,6 @@ class LeftoverScan:
         return anchor_ms(approved_ms, time.time_ns() // 1_000_000) + ANCHOR_STEP_MS
 
     def _judge(self, rows: pl.DataFrame, db: int) -> None:
-        rows = rows.filter(self._in_range(pl.col("low_ms"), _CLOCKS_DIFFER_MS))
         texts = key_texts(rows["key"])
         governor = self._governors.judge(texts, fold_shapes(texts).alias("pattern"))
         rows = rows.with_columns(rule=self._numbers.gather(governor)).join(

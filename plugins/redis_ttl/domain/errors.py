@@ -184,6 +184,10 @@ class Aborted(RedisTtlError):
     """A guard or an operator ended the work; what was done until then is in the journal."""
 
 
+class Unfinished(RedisTtlError):
+    """A rollback left something of its plan behind, or can't tell whether it did."""
+
+
 class TooManyMatches(RedisTtlError):
     """A rule matches more keys than its plan allows; nothing was written."""
 

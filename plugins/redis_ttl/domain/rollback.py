@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.errors import Unfinished
 from redis_ttl.domain.remediation import Interruption
 from redis_ttl.domain.schema import check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from redis_ttl.domain.guards import Reading
 
 #: 2 added ``unreached``, ``unreadable``, ``missing``, ``interruptions``, ``reason``, ``leftovers`` and ``examples``.
 ROLLBACK_SCHEMA: Final = "redis_ttl.rollback/2"
+_HOLES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,9 @@ class RestoreResult:
     """What one attempt at one part (``rollback-<n>``) of a rollback came to; ``accounts`` by the rule's number in the plan.
 
     ``unreadable`` are journal objects that are there and can't be read, ``missing`` those that were written and aren't there: what
-    they held isn't in the accounts. ``reason`` says why it ended before its end. ``leftovers`` counts by rule the keys of the whole
-    keyspace that have one of the plan's instants, journalled or not; ``examples`` are some of them. None where nobody looked.
+    they held isn't in the accounts. ``reason`` says why it ended before its end; the journal object that it was at isn't counted
+    then. ``leftovers`` counts by rule the keys of the whole keyspace that have one of the plan's instants, journalled or not;
+    ``examples`` are some of them. None where nobody looked.
     """
 
     plan_id: str
@@ -158,3 +161,70 @@ def add_restored(accounts: Iterable[Mapping[int, RestoreAccount]]) -> dict[int, 
         for rule, account in each.items():
             sums[rule] = sums.get(rule, RestoreAccount()) + account
     return dict(sorted(sums.items()))
+
+
+def add_results(results: Sequence[RestoreResult]) -> RestoreResult:
+    """The sum of the parts of one rollback, of which there is at least one."""
+    first = results[0]
+    return RestoreResult(
+        plan_id=first.plan_id,
+        part="rollback",
+        attempt=first.attempt,
+        dry_run=first.dry_run,
+        began_at=min(each.began_at for each in results),
+        ended_at=max(each.ended_at for each in results),
+        accounts=add_restored(each.accounts for each in results),
+        journal_objects=sum(each.journal_objects for each in results),
+        # Each part reads the whole journal, and names whatever is missing from it.
+        unreadable=tuple(dict.fromkeys(name for each in results for name in each.unreadable)),
+        missing=tuple(dict.fromkeys(name for each in results for name in each.missing)),
+        interruptions=tuple(note for each in results for note in each.interruptions),
+    )
+
+
+def refuse_unfinished(restored: RestoreResult, found: RestoreResult, *, moving: bool) -> None:
+    """Raise when a rollback isn't the end of its plan: ``restored`` is what it did, or would do, ``found`` a look afterwards (the same
+    for a dry run); ``moving`` says that this look can't vouch for keys which moved meanwhile.
+    """
+    holes = tuple(dict.fromkeys([*restored.holes, *found.holes]))
+    left = 0 if restored.dry_run else found.all_still_ours
+    unreached = found.total.unreached
+    reasons: list[str] = []
+    todo: list[str] = []
+    if left:
+        by_rule = ", ".join(
+            f"rule {rule}: {found.still_ours(rule):,}"
+            for rule in sorted({*found.accounts, *(found.leftovers or {})})
+            if found.still_ours(rule)
+        )
+        examples = f", as {', '.join(found.examples)}" if found.examples else ""
+        reasons.append(f"{left:,} keys that still have our expiry ({by_rule}){examples}")
+        todo.append(
+            "See that the remediation has stopped, and that the journal is whole; keys that only the scan finds were in a journal object "
+            "that is lost, or were set by a writer that still runs. Then clear load_journal with its downstream tasks."
+        )
+    if unreached:
+        reasons.append(f"{unreached:,} keys whose node didn't answer for them")
+        todo.append("When the cluster is whole, clear load_journal with its downstream tasks.")
+    if moving:
+        reasons.append("slots that moved during each look, so that keys may have been overlooked")
+        todo.append("When no slots move, clear verify.")
+    if holes:
+        shown = ", ".join(holes[:_HOLES_SHOWN]) + (
+            f" and {len(holes) - _HOLES_SHOWN} more" if len(holes) > _HOLES_SHOWN else ""
+        )
+        reasons.append(f"{len(holes):,} holes in the journal: {shown}")
+        todo.append(
+            "What these objects held isn't known, and nothing of it was restored: put them back from a copy of the store, and trigger the "
+            "rollback again."
+        )
+    if reasons:
+        dry = restored.dry_run
+        raise Unfinished(
+            "a rollback wouldn't take back all of this plan"
+            if dry
+            else "the rollback didn't take back all of this plan",
+            where=f"plan {restored.plan_id}",
+            found="; ".join(reasons),
+            todo=" ".join(["This was a dry run: nothing was changed.", *todo] if dry else todo),
+        )

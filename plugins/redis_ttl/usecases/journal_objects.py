@@ -10,7 +10,7 @@ from redis_ttl.domain.errors import DamagedDocument, StoreProblem
 from redis_ttl.domain.journal import JournalGaps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from redis_ttl.domain.journal import JournalName
     from redis_ttl.usecases.plan_documents import PlanDocuments
@@ -44,12 +44,24 @@ class JournalObjects:
         if name in self.unreadable:
             return False
         try:
-            act(self._read(name))
+            data = self._read(name)
         except StoreProblem as error:
-            self.unreadable[name] = str(error)
-            self.log(f"the journal object {name} can't be read: {error}")
-            return False
+            return self._give_up(name, error)
+        try:
+            act(data)
+        except DamagedDocument as error:
+            return self._give_up(name, error)
         return True
+
+    def _give_up(self, name: JournalName, error: StoreProblem) -> bool:
+        self.unreadable[name] = str(error)
+        self.log(f"the journal object {name} can't be read: {error}")
+        return False
+
+    def use_all(self, names: Iterable[JournalName], act: Callable[[bytes], object]) -> None:
+        """Have ``act`` take in these objects, as far as they can be read."""
+        for name in names:
+            self.use(name, act)
 
     def unreadable_names(self) -> tuple[str, ...]:
         """The objects with rows of the plan itself that can't be read."""

@@ -8,7 +8,9 @@ of its keys; and where that happened with an older version, the later one gives 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Never
 
 from redis_ttl.domain.errors import BadInput, ConnectionLost, RedisTtlError
 from redis_ttl.domain.policy import Mode
@@ -27,8 +29,7 @@ def refuse_later_plans(
     names: Sequence[JournalName],
     rules: frozenset[int] | None,
     restorer: Restorer,
-    new_rows: Callable[[], LaterRows],
-    check: Callable[[], None],
+    new_rows: Callable[[bool], LaterRows],
 ) -> None:
     """Raise `BadInput` with the order to take, when keys of these journal objects have the instant of a later plan.
 
@@ -40,79 +41,99 @@ def refuse_later_plans(
     others = [other for other in others if other.written]
     if not others:
         return
-    later = new_rows()
+    later = new_rows(restorer.in_cluster)
     for each in (journal, *others):
-        for name in each.written:
-            each.use(name, later.note)
+        each.use_all(each.written, later.note)
     for number, other in enumerate(others):
-        for name in other.written:
-            other.use(name, lambda data, number=number: later.add(number, data))  # type: ignore[misc]
+        other.use_all(other.written, partial(later.add, number))
     if not len(later):
         return
-    keys: dict[int, int] = {}
-    heights: dict[int, int] = {}
+    changed = _Changed()
     for name in names:
-        found: list[Any] = []
-        journal.use(name, lambda data, found=found: found.append(later.standing_on(data, rules)))  # type: ignore[misc]
-        for standing in found:
-            if not len(standing):
-                continue
-            looked = restorer.look(standing, check)
-            if unreached := sum(account.unreached for account in looked.accounts.values()):
-                raise ConnectionLost(
-                    "whether later plans have changed keys of this plan can't be told: their nodes don't answer",
-                    where=f"plan {documents.plan_id}",
-                    found=f"{unreached:,} keys",
-                    todo="Try again when the cluster is whole.",
-                )
-            for number, (count, height) in later.plans(standing, looked.ours).items():
-                keys[number] = keys.get(number, 0) + count
-                heights[number] = max(heights.get(number, 0), height)
-    if keys:
-        # Who stands highest goes first.
-        order = sorted(keys, key=lambda number: (-heights[number], others[number].documents.plan_id))
-        ids = [others[number].documents.plan_id for number in order]
-        raise BadInput(
-            "later plans have changed keys of this plan, and must be rolled back before it",
-            where=f"plan {documents.plan_id}",
-            found="; ".join(
-                f"plan {plan_id} changed {keys[number]:,} of these keys after this plan"
-                for number, plan_id in zip(order, ids, strict=True)
-            ),
-            todo=f"Roll back in this order: {', then '.join([*ids, documents.plan_id])}. "
-            "A rollback of some rules only looks at the keys of those rules.",
-        )
+        journal.use(name, partial(changed.look, restorer, later, rules, documents.plan_id))
+    if changed.keys:
+        _refuse(documents.plan_id, [other.documents.plan_id for other in others], changed)
 
 
-def trace_ended_plans(journal: JournalObjects, new_rows: Callable[[], EndedRows]) -> EndedRows | None:
+@dataclass(slots=True)
+class _Changed:
+    """By plan: how many keys it changed after the one that is to be taken back, and how high it stands on it."""
+
+    keys: dict[int, int] = field(default_factory=dict)
+    heights: dict[int, int] = field(default_factory=dict)
+
+    def look(
+        self, restorer: Restorer, later: LaterRows, rules: frozenset[int] | None, plan_id: str, data: bytes
+    ) -> None:
+        """Add the keys of one journal object."""
+        standing = later.standing_on(data, rules)
+        if not len(standing):
+            return
+        looked = restorer.look(standing, lambda: None)
+        if unreached := sum(account.unreached for account in looked.accounts.values()):
+            raise ConnectionLost(
+                "whether later plans have changed keys of this plan can't be told: their nodes don't answer",
+                where=f"plan {plan_id}",
+                found=f"{unreached:,} keys",
+                todo="Try again when the cluster is whole.",
+            )
+        for number, (count, height) in later.plans(standing, looked.ours).items():
+            self.keys[number] = self.keys.get(number, 0) + count
+            self.heights[number] = max(self.heights.get(number, 0), height)
+
+
+def _refuse(plan_id: str, others: Sequence[str], changed: _Changed) -> Never:
+    # Who stands highest goes first.
+    order = sorted(changed.keys, key=lambda number: (-changed.heights[number], others[number]))
+    first = [others[number] for number in order]
+    raise BadInput(
+        "later plans have changed keys of this plan, and must be rolled back before it",
+        where=f"plan {plan_id}",
+        found="; ".join(
+            f"plan {others[number]} changed {changed.keys[number]:,} of these keys after it" for number in order
+        ),
+        todo=f"Roll back in this order: {', then '.join([*first, plan_id])}. "
+        "A rollback of some rules looks at the keys of those rules only.",
+    )
+
+
+def trace_ended_plans(
+    journal: JournalObjects, restorer: Restorer, new_rows: Callable[[bool], EndedRows]
+) -> EndedRows | None:
     """What lies beneath the rows of this journal where a plan that was taken back had set what they found; None where nothing
     does.
     """
     documents = journal.documents
-    if not _may_shorten(documents):
-        return None
-    ended: list[tuple[JournalObjects, frozenset[int]]] = []
-    for plan_id in documents.others():
-        other = documents.other(plan_id)
-        rules = _taken_back(other)
-        if rules:
-            ended.append((JournalObjects(other, journal.log), rules))
+    ended = _ended(journal) if _may_shorten(documents) else []
     if not ended:
         return None
-    rows = new_rows()
-    for other_journal, _ in ended:
-        for name in other_journal.written:
-            other_journal.use(name, rows.note)
-    for name in journal.written:
-        journal.use(name, rows.want)
-    more = len(rows) > 0
-    for _ in range(len(ended) if more else 0):
-        for other_journal, rules in ended:
-            for name in other_journal.written:
-                other_journal.use(name, lambda data, rules=rules: rows.trace(data, rules))  # type: ignore[misc]
+    rows = new_rows(restorer.in_cluster)
+    for other, _ in ended:
+        other.use_all(other.written, rows.note)
+    journal.use_all(journal.written, rows.want)
+    if not len(rows):
+        return None
+    # Each turn goes one plan deeper.
+    for _ in ended:
+        for other, rules in ended:
+            other.use_all(other.written, partial(_trace, rows, rules))
         if not rows.turn():
             break
     return rows
+
+
+def _trace(rows: EndedRows, rules: frozenset[int], data: bytes) -> None:
+    rows.trace(data, rules)
+
+
+def _ended(journal: JournalObjects) -> list[tuple[JournalObjects, frozenset[int]]]:
+    """The other plans of which something was taken back, with the rules for which it was."""
+    found = []
+    for plan_id in journal.documents.others():
+        other = journal.documents.other(plan_id)
+        if rules := _taken_back(other):
+            found.append((JournalObjects(other, journal.log), rules))
+    return found
 
 
 def _shortening(documents: PlanDocuments) -> list[str]:

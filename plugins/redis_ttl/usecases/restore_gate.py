@@ -110,7 +110,7 @@ class RestoreGate:
         several = len(nodes) > 1
         self._watched = {node.address: self._watch(node) for node in nodes}
         for node in nodes:
-            reason = self._watched[node.address].look(node, self.clock.monotonic())
+            reason = self._watched[node.address].look(node)
             if reason is not None:
                 found.append(f"{node.address}: {reason}" if several else reason)
         return "; ".join(found) or None
@@ -118,7 +118,7 @@ class RestoreGate:
     def _watch(self, node: WatchedNode) -> _Watched:
         known = self._watched.get(node.address)
         if known is None or (node.reading is not None and known.run_id not in ("", node.reading.run_id)):
-            known = _Watched(self, known.silent_since_s if known is not None else None)
+            known = _Watched(self)
         return known
 
     def settings_for(self, node: WatchedNode) -> GuardSettings:
@@ -139,21 +139,16 @@ class _Watched:
     """The guards of one server process."""
 
     gate: RestoreGate
-    silent_since_s: float | None = None
     run_id: str = ""
     _guards: Guards | None = None
 
-    def look(self, node: WatchedNode, now_s: float) -> str | None:
-        """Why this server should be left alone at the moment; raises :class:`Ended` when it has been for too long."""
+    def look(self, node: WatchedNode) -> str | None:
+        """Why this server should be left alone at the moment; raises :class:`Ended` when it has been for too long. A node that doesn't
+        answer is no reason: nothing is sent to it, and its keys are looked for elsewhere or told as unreached.
+        """
         reading = node.reading
         if reading is None or not reading.is_primary:
-            self.silent_since_s = now_s if self.silent_since_s is None else self.silent_since_s
-            patient = self.gate.guards.patience_s
-            why = "no primary answers there" if reading is None else "the server is no primary any more"
-            if now_s - self.silent_since_s >= patient:
-                raise Ended(Outcome.ABORTED, f"{node.address}: {why}, for {patient} s")
-            return why
-        self.silent_since_s = None
+            return None
         self.run_id = reading.run_id
         if self._guards is None:
             self._guards = Guards(self.gate.settings_for(node), self.gate.critical_ratio, reading.round_trip_s)

@@ -8,6 +8,7 @@ should hold and doesn't is told by name; the rest is restored all the same.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,15 +60,15 @@ class RestoreTools:
     """What rolling back needs from the outside.
 
     ``rate`` is this part's, of the ``sharers`` that restore at the same time, unless the operator wishes another one through
-    ``control``. ``policy`` has the guards. ``progress`` hears how many journal objects of how many are done; ``log`` hears why
-    nothing is done, and what can't be.
+    ``control``. ``new_later_rows`` and ``new_ended_rows`` are told whether it is a cluster. ``policy`` has the guards. ``progress``
+    hears how many journal objects of how many are done; ``log`` hears why nothing is done, and what can't be.
     """
 
     documents: PlanDocuments
     open_restorer: OpenRestorer
     new_rows: Callable[[], JournalRows]
-    new_later_rows: Callable[[], LaterRows]
-    new_ended_rows: Callable[[], EndedRows]
+    new_later_rows: Callable[[bool], LaterRows]
+    new_ended_rows: Callable[[bool], EndedRows]
     policy: Policy
     control: Control
     rate: Rate
@@ -90,8 +91,7 @@ class JournalPart:
     def __post_init__(self) -> None:
         """Raise `BadInput` for what is no part of a journal: it comes from another task, and becomes part of a path."""
         number, objects = _whole_number(self.number), _whole_number(self.objects)
-        names = [JournalName.parse(each) if isinstance(each, str) else None for each in (self.first, self.last)]
-        first, last = names
+        first, last = _name(self.first), _name(self.last)
         if number is None or objects is None or first is None or last is None or first.undoes or last.undoes:
             raise BadInput(
                 "this is no part of a journal",
@@ -103,7 +103,7 @@ class JournalPart:
 
     def names_of(self, journal: Sequence[JournalName]) -> list[JournalName]:
         """The objects of the part. Raises `BadInput` when it isn't one of this journal's."""
-        first, last = JournalName.parse(self.first), JournalName.parse(self.last)
+        first, last = _name(self.first), _name(self.last)
         if first not in journal or last not in journal or first is None or last is None:
             raise BadInput(
                 "this part is of another journal, or its objects have gone since",
@@ -159,7 +159,7 @@ def refuse_out_of_turn(plan: Plan, options: RestoreOptions, tools: RestoreTools)
     journal = JournalObjects(tools.documents, tools.log)
     with tools.open_restorer() as restorer:
         _refuse_strangers(plan, restorer.strangers(plan.nodes), options)
-        refuse_later_plans(journal, journal.written, options.rules, restorer, tools.new_later_rows, _nothing)
+        refuse_later_plans(journal, journal.written, options.rules, restorer, tools.new_later_rows)
 
 
 def end_approval(documents: PlanDocuments, *, run: str, clock: Clock) -> None:
@@ -255,7 +255,7 @@ class _Work:
         gate = self._gate(restorer)
         ended: Ended | None = None
         _refuse_strangers(self.plan, restorer.strangers(self.plan.nodes), self.options)
-        refuse_later_plans(journal, chosen, self.options.rules, restorer, self.tools.new_later_rows, _nothing)
+        refuse_later_plans(journal, chosen, self.options.rules, restorer, self.tools.new_later_rows)
         journal.find_gaps()
         try:
             self._restore(restorer, gate, journal, chosen, attempt)
@@ -294,36 +294,35 @@ class _Work:
     ) -> None:
         rows = self.tools.new_rows()
         for number, name in enumerate(journal.written):
-            journal.use(name, lambda data, number=number: rows.add(number, data))  # type: ignore[misc]
-        for name in journal.undoing:
-            journal.use(name, rows.add_undone)
+            journal.use(name, partial(rows.add, number))
+        journal.use_all(journal.undoing, rows.add_undone)
         rows.settle(lambda number: self.tools.documents.journal(journal.written[number]))
-        beneath = trace_ended_plans(journal, self.tools.new_ended_rows)
+        beneath = trace_ended_plans(journal, restorer, self.tools.new_ended_rows)
         numbers = {name: number for number, name in enumerate(journal.written)}
         check = _nothing if self.options.dry_run else gate.check
         for done, name in enumerate(reversed(chosen), start=1):
             if not self.options.dry_run:
                 gate.begin()
-            found: list[Any] = []
-            journal.use(
-                name,
-                lambda data, name=name, found=found: found.append(  # type: ignore[misc]
-                    rows.of(numbers[name], data, self.options.rules)
-                ),
-            )
-            for each in found:
-                wanted = each if beneath is None else beneath.beneath(each)
-                looked = restorer.look(wanted, check)
-                self._add(looked.accounts)
-                if self.options.dry_run:
-                    self._add(looked.ours_accounts)
-                elif looked.ours_accounts:
-                    self.tools.documents.write_journal(
-                        JournalName(attempt, self._label, self._journalled), restorer.journal(looked.ours)
-                    )
-                    self._journalled += 1
-                    self._add(restorer.restore(looked.ours, check))
+            wanted = partial(self._rows_of, rows, beneath, numbers[name])
+            journal.use(name, partial(self._restore_object, restorer, attempt, wanted, check))
             self.tools.progress(done, len(chosen))
+
+    def _rows_of(self, rows: JournalRows, beneath: EndedRows | None, number: int, data: bytes) -> Any:
+        found = rows.of(number, data, self.options.rules)
+        return found if beneath is None else beneath.beneath(found)
+
+    def _restore_object(
+        self, restorer: Restorer, attempt: str, wanted: Callable[[bytes], Any], check: Callable[[], None], data: bytes
+    ) -> None:
+        looked = restorer.look(wanted(data), check)
+        self._add(looked.accounts)
+        if self.options.dry_run:
+            self._add(looked.ours_accounts)
+        elif looked.ours_accounts:
+            name = JournalName(attempt, self._label, self._journalled)
+            self.tools.documents.write_journal(name, restorer.journal(looked.ours))
+            self._journalled += 1
+            self._add(restorer.restore(looked.ours, check))
 
     @property
     def _label(self) -> str:
@@ -366,6 +365,10 @@ def _look_only(options: RestoreOptions) -> RestoreOptions:
 
 def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_PARTS else None
+
+
+def _name(value: object) -> JournalName | None:
+    return JournalName.parse(value) if isinstance(value, str) else None
 
 
 def _text(key: bytes) -> str:

@@ -91,6 +91,10 @@ class Looked(Protocol):
 class Restorer(Protocol):
     """Speaks to the primaries of one deployment. What takes long calls ``check`` on its way, which may wait, or raise."""
 
+    @property
+    def in_cluster(self) -> bool:
+        """Whether keys may have moved from node to node, and their expiries shifted with that."""
+
     def strangers(self, nodes: Sequence[NodeIdentity]) -> list[str]:
         """The primaries of now that don't continue the data set of any of these nodes."""
 

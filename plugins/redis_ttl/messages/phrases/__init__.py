@@ -111,6 +111,8 @@ class RollbackResultPhrases:
     column_gone: str
     never: str
     left: str
+    title_holes: str
+    holes: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,7 +98,8 @@ class LaterRows:
         for height in range(_HIGHEST):
             # Each row is followed by those that took its instant for what was there before.
             below = (
-                below.join(self._rows, on="id", how="inner")
+                below.select("id", "key", "db", "set_ms")
+                .join(self._rows, on="id", how="inner")
                 .filter(self._instants.are_same("set_ms", "was_ms"))
                 .select("id", "key", "db", "plan", "was_ms", set_ms="later_ms", rule="later_rule")
                 .with_columns(height=pl.lit(height, pl.Int32))

@@ -260,8 +260,7 @@ class _Work:
         try:
             self._restore(restorer, gate, journal, chosen, attempt)
             if self.keyspace:
-                instants = approvals_ms(self.tools.documents)
-                self.left = restorer.leftovers(self.plan, instants, self.options.rules, _nothing)
+                self._look_through_the_keyspace(restorer)
         except Ended as end:
             ended = end
         self.result = RestoreResult(
@@ -306,6 +305,15 @@ class _Work:
             wanted = partial(self._rows_of, rows, beneath, numbers[name])
             journal.use(name, partial(self._restore_object, restorer, attempt, wanted, check))
             self.tools.progress(done, len(chosen))
+
+    def _look_through_the_keyspace(self, restorer: Restorer) -> None:
+        approved = approvals_ms(self.tools.documents)
+        if approved:
+            self.left = restorer.leftovers(self.plan, approved, self.options.rules, _nothing)
+        else:
+            self.tools.log(
+                "nothing says when the plan was approved: the keyspace can't be looked through for its instants"
+            )
 
     def _rows_of(self, rows: JournalRows, beneath: EndedRows | None, number: int, data: bytes) -> Any:
         found = rows.of(number, data, self.options.rules)

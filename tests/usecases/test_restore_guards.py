@@ -86,19 +86,20 @@ def rising(name: str) -> Callable[[Reading], dict[str, Any]]:
     return lambda _reading: {name: 1_000 * next(looks)}
 
 
+def slower() -> Callable[[Reading], dict[str, Any]]:
+    """Fast at the start, and slow from then on."""
+    looks = iter([0.0001])
+    return lambda _reading: {"round_trip_s": next(looks, 5.0)}
+
+
 BAD: dict[str, Callable[[], Callable[[Reading], dict[str, Any]]]] = {
     "evicted keys": lambda: rising("evicted_keys"),
     "expired_time_cap_reached_count": lambda: rising("expire_cap_hits"),
     "bytes that a replica is behind": lambda: lambda _reading: {"lag_bytes": 10**12},
     "seconds that a replica is behind": lambda: lambda _reading: {"lag_s": 3_600},
     "memory can't be read": lambda: lambda _reading: {"used_bytes": None},
-    "a round trip takes": lambda: _slower(),
+    "a round trip takes": slower,
 }
-
-
-def _slower() -> Callable[[Reading], dict[str, Any]]:
-    looks = iter([0.0001])
-    return lambda _reading: {"round_trip_s": next(looks, 5.0)}
 
 
 @pytest.mark.parametrize("reason", BAD)
@@ -154,7 +155,7 @@ def test_an_expiry_storm_that_may_be_ours_is_no_reason_to_wait(run: Applying) ->
     assert (result.total.removed, result.interruptions) == (300, ())
 
 
-def test_the_eviction_policy_is_the_servers_own(tmp_path: Path) -> None:
+def test_the_eviction_policy_is_the_servers_own() -> None:
     """Whether keys with a TTL go first is read from the server."""
     for policy, expected in (("volatile-lru", True), ("allkeys-lru", False), ("noeviction", False)):
         with run_server(VALKEY, f"maxmemory-policy {policy}") as server:

@@ -125,6 +125,11 @@ class KeyRoutes:
         """The rows of each node and database, in the order of their slots: address, database, whether to send ASKING first, and
         whether each key must be asked for alone.
         """
+        places = placed.select("node", "db", "asking", "alone").unique(maintain_order=True)
+        if places.height == 1:  # on one server, as a rule: no copy of every key
+            node, db, asking, alone = places.row(0)
+            yield node, db, asking, alone, placed
+            return
         for (node, db, asking, alone), part in placed.group_by("node", "db", "asking", "alone", maintain_order=True):
             yield str(node), int(str(db)), bool(asking), bool(alone), part
 

@@ -31,7 +31,7 @@
     ├── ChannelRefused           Slack or a mail server doesn't take a message, and won't
     ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (tried again)
     └── StoreProblem             the document store can't be written or read
-        └── DamagedDocument      a document that is there and can't be made sense of
+        └── DamagedDocument      what is read isn't what was written
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
 what to do next. The module knows no library: adapters translate foreign exceptions into these, with ``from``.
@@ -196,6 +196,10 @@ class Aborted(RedisTtlError):
     """A guard or an operator ended the work; what was done until then is in the journal."""
 
 
+class Unfinished(RedisTtlError):
+    """A rollback left something of its plan behind, or can't tell whether it did."""
+
+
 class TooManyMatches(RedisTtlError):
     """A rule matches more keys than its plan allows; nothing was written."""
 
@@ -223,7 +227,7 @@ class StoreProblem(RedisTtlError):
 
 
 class DamagedDocument(StoreProblem):
-    """A document is there, and it isn't whole or isn't what its name says."""
+    """What is read from the store isn't what was written, or can't be made sense of."""
 
 
 def _rebuild(kind: type[RedisTtlError], fields: dict[str, object]) -> RedisTtlError:

@@ -134,12 +134,16 @@ def rollback_result(
                 plan_id=plan.plan_id,
                 ended_at=result.ended_at,
                 rules=tuple(_restored(rule, result.accounts.get(rule.number, RestoreAccount())) for rule in rules),
-                left=sum(found.accounts[rule.number].restored for rule in rules if rule.number in found.accounts),
+                left=sum(
+                    found.still_ours(rule.number) + found.accounts.get(rule.number, RestoreAccount()).unreached
+                    for rule in rules
+                ),
+                holes=len(found.holes),
                 link=link,
             ),
         )
         for owner, rules in _by_owner(plan, policy)
-        if any(rule.number in result.accounts for rule in rules)
+        if any(rule.number in {*result.accounts, *(found.leftovers or {})} for rule in rules)
     ]
 
 

@@ -380,7 +380,9 @@ class RestoredFacts:
 
 @dataclass(frozen=True, slots=True)
 class RollbackResult:
-    """A plan was taken back; ``left`` keys of all rules still have its expiry."""
+    """A plan was taken back; ``left`` keys of all rules still have its expiry, or can't be reached. ``holes`` are parts of its journal
+    that are lost: what became of their keys isn't known.
+    """
 
     cluster: str
     owner: str
@@ -389,6 +391,7 @@ class RollbackResult:
     rules: tuple[RestoredFacts, ...]
     left: int
     link: str | None = None
+    holes: int = 0
 
     @property
     def kind(self) -> MessageKind:
@@ -398,7 +401,7 @@ class RollbackResult:
     @property
     def urgency(self) -> Urgency:
         """What couldn't be taken back expires."""
-        return Urgency.CRITICAL if self.left else Urgency.NORMAL
+        return Urgency.CRITICAL if self.left or self.holes else Urgency.NORMAL
 
     @property
     def thread(self) -> str:

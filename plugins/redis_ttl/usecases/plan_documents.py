@@ -7,8 +7,8 @@ import secrets
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis_ttl.domain.approval import ApprovalRequest, Decision
-from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.journal import JournalName
+from redis_ttl.domain.errors import BadInput, DamagedDocument, StoreProblem
+from redis_ttl.domain.journal import JournalGaps, JournalName, checksum_of, find_gaps
 from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.quota import Grant, Survey
 from redis_ttl.domain.remediation import PartBegun, PartResult
@@ -29,6 +29,11 @@ def plan_ids(documents: Documents, cluster: str) -> list[str]:
     return sorted((name.removesuffix(".json") for name in names if name.endswith(".json")), reverse=True)
 
 
+def journalled_plan_ids(documents: Documents, cluster: str) -> list[str]:
+    """The plans of a cluster with a journal, the newest first."""
+    return sorted(documents.names(f"{cluster}/journals"), reverse=True)
+
+
 class PlanDocuments:
     """Everything about the plan ``plan_id`` of ``cluster``. Every document is written once.
 
@@ -42,6 +47,16 @@ class PlanDocuments:
         self._signer = signer
         self.plan_id = plan_id
         self.path = f"{cluster}/plans/{plan_id}.json"
+        # By attempt and part: the number of each object, and the checksum that it has or was to have.
+        self._numbers: dict[tuple[str, str], dict[int, str]] = {}
+
+    def other(self, plan_id: str) -> PlanDocuments:
+        """Those of another plan of the cluster."""
+        return PlanDocuments(self._documents, self._cluster, plan_id)
+
+    def others(self) -> list[str]:
+        """The ids of the cluster's other plans with a journal, the newest first."""
+        return [each for each in journalled_plan_ids(self._documents, self._cluster) if each != self.plan_id]
 
     def signed_by(self, signer: SigningKeys | None) -> PlanDocuments:
         """The same documents, with that signer."""
@@ -84,9 +99,34 @@ class PlanDocuments:
         found = self._all(self._approvals, "decision-", lambda data: Decision.from_json(data, self._doubt(data)))
         return sorted(found, key=lambda each: each.at)
 
-    def write_journal(self, name: JournalName, data: bytes) -> None:
-        """Write one journal object; it is durable when this returns."""
-        self._documents.write(f"{self._journals}/{name}", data)
+    def write_journal(self, name: JournalName, data: bytes) -> JournalName:
+        """Write one journal object; it is durable when this returns. Its name in the store, with the checksum of the data.
+
+        Writing what is there already is fine: an earlier try may have failed at its very end. Raises `StoreProblem` when the store
+        holds something else under that number of the attempt. The store is listed once an attempt, not once an object.
+        """
+        stored = JournalName(name.attempt, name.part, name.number, checksum_of(data))
+        numbers = self._numbers.get((name.attempt, name.part))
+        if numbers is None:
+            numbers = self._numbers[name.attempt, name.part] = {
+                each.number: each.checksum
+                for each in self.journal_names()
+                if (each.attempt, each.part) == (name.attempt, name.part)
+            }
+        earlier = numbers.get(name.number)
+        if earlier is not None:
+            before = JournalName(name.attempt, name.part, name.number, earlier)
+            if self._documents.exists(f"{self._journals}/{before}"):
+                if self._documents.read(f"{self._journals}/{before}") == data:
+                    return before
+                raise StoreProblem(
+                    "another journal object has this number already",
+                    where=f"{self._journals}/{before}",
+                    todo="Objects of one attempt are numbered one by one; see whether two processes write under one token.",
+                )
+        numbers[name.number] = stored.checksum
+        self._documents.write(f"{self._journals}/{stored}", data)
+        return stored
 
     def journal_names(self) -> list[JournalName]:
         """The journal objects, the earliest attempt first."""
@@ -94,8 +134,21 @@ class PlanDocuments:
         return sorted(name for name in parsed if name is not None)
 
     def journal(self, name: JournalName) -> bytes:
-        """One journal object."""
-        return self._documents.read(f"{self._journals}/{name}")
+        """One journal object. Raises `DamagedDocument` when it isn't what was written."""
+        data = self._documents.read(f"{self._journals}/{name}")
+        if not name.fits(data):
+            raise DamagedDocument(
+                "this journal object isn't what was written",
+                where=f"{self._journals}/{name}",
+                found=f"SHA-256 {checksum_of(data)}..., {len(data):,} bytes",
+                allowed=f"{name.checksum}...",
+                todo="Put it back from a copy of the store, if there is one.",
+            )
+        return data
+
+    def journal_gaps(self, names: list[JournalName]) -> JournalGaps:
+        """What is missing beside these objects, by the account of what was written."""
+        return find_gaps(names, self.begun(), self.parts())
 
     def write_begun(self, begun: PartBegun) -> None:
         """Keep that an attempt at a part was begun; before its first journal object."""
@@ -123,8 +176,7 @@ class PlanDocuments:
 
     def surveys(self) -> list[Survey]:
         """What each attempt at the canary counted, the latest last."""
-        found = [Survey.from_json(each) for each in self._all(self._results, "survey-")]
-        return sorted(found, key=lambda each: each.attempt)
+        return sorted(self._all(self._results, "survey-", Survey.from_json), key=lambda each: each.attempt)
 
     def write_grant(self, grant: Grant) -> None:
         """Take a share of a reserve; a :class:`StoreProblem` when it is taken."""
@@ -137,11 +189,12 @@ class PlanDocuments:
 
     def grant(self, grant: Grant) -> Grant:
         """The share of that name, as it was taken."""
-        return Grant.from_json(json.loads(self._documents.read(f"{self._results}/grant-{grant.name}.json")))
+        path = f"{self._results}/grant-{grant.name}.json"
+        return read_document(self._documents.read(path), Grant.from_json, where=path)
 
     def grants(self, survey: str) -> list[Grant]:
         """All shares that are taken of the reserves beyond that survey."""
-        return [Grant.from_json(each) for each in self._all(self._results, f"grant-{survey}-")]
+        return self._all(self._results, f"grant-{survey}-", Grant.from_json)
 
     def write_result(self, kind: str, data: Any) -> str:
         """Keep another result (``check_canary``, ``verify``, ``rollback``) of this plan; its path in the store."""

@@ -148,6 +148,8 @@ class RollbackResultPhrases:
     column_gone: str
     never: str
     left: str
+    title_holes: str
+    holes: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

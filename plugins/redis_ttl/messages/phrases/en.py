@@ -199,6 +199,8 @@ PHRASES: Final = Phrases(
         column_gone="Gone",
         never="Those that had no TTL have none again: a TTL has still to be agreed.",
         left="{keys} keys still have the plan's TTL and expire by it. SRE clears load_journal and what follows.",
+        title_holes="{cluster}: TTLs taken back in part, {keys} keys are as before, others aren't known",
+        holes="{objects} parts of the record of what was changed are lost. Keys in them may still expire; SRE looks for a copy.",
     ),
     drift_found=DriftFoundPhrases(
         title="{cluster}: {keys} new keys without a TTL",

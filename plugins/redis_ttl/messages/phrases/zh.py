@@ -191,6 +191,8 @@ PHRASES: Final = Phrases(
         column_gone="已不存在",
         never="原来没有 TTL 的键重新变为永不过期，仍需你们与 SRE 商定 TTL。",
         left="仍有 {keys} 个键带着计划设置的 TTL，到期会被删除。SRE 会清除（Clear）load_journal 及其下游任务，重新回滚。",
+        title_holes="{cluster}：TTL 部分回滚，{keys} 个键已恢复原状，其余情况不明",
+        holes="变更记录中有 {objects} 个文件丢失或损坏，其中的键可能仍会到期删除。SRE 正在查找备份。",
     ),
     drift_found=DriftFoundPhrases(
         title="{cluster}：新增 {keys} 个没有 TTL 的键",

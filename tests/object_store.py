@@ -65,6 +65,11 @@ class ObjectStorage:
         """The same service, another bucket that nobody has made."""
         return replace(self, bucket=bucket)
 
+    def airflow_environment(self) -> dict[str, str]:
+        """The environment of an Airflow whose store this is. S3 only."""
+        root, env = self.in_airflow()
+        return {"REDIS_TTL_STORE": root, **env}
+
     def in_airflow(self, conn_id: str = "aws_store") -> tuple[str, dict[str, str]]:
         """For an Airflow: the store's URL, and the environment that makes its connection. S3 only."""
         extra = {"endpoint_url": self.url, "region_name": "us-east-1"}
@@ -128,6 +133,17 @@ def run_azure() -> Iterator[ObjectStorage]:
             yield ObjectStorage("abfs", url, bucket, {"connection_string": connection})
 
 
+@contextmanager
+def store_of_run() -> Iterator[ObjectStorage | None]:
+    """The storage that the environment variable STORE names (``s3``), for a whole run; None for a folder."""
+    protocol = os.environ.get("STORE") or "folder"
+    if protocol == "folder":
+        yield None
+        return
+    with RUN[protocol]() as storage:
+        yield storage
+
+
 def is_installed(protocol: str) -> bool:
     """Whether that service can be run here."""
     if protocol == "abfs":
@@ -185,6 +201,7 @@ class OneWriterAtATime:
         self._lock = threading.Lock()
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answer a request."""
         if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
             return self._app(environ, start_response)
         with self._lock:
@@ -192,7 +209,7 @@ class OneWriterAtATime:
 
 
 def _serve_s3(port: int) -> None:
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     app = OneWriterAtATime(DomainDispatcherApplication(create_backend_app))
@@ -200,9 +217,9 @@ def _serve_s3(port: int) -> None:
 
 
 def _serve_gcs(port: int) -> None:
-    from gcp_storage_emulator.exceptions import NotFound
-    from gcp_storage_emulator.handlers import objects
-    from gcp_storage_emulator.server import create_server
+    from gcp_storage_emulator.exceptions import NotFound  # type: ignore[import-untyped]
+    from gcp_storage_emulator.handlers import objects  # type: ignore[import-untyped]
+    from gcp_storage_emulator.server import create_server  # type: ignore[import-untyped]
 
     upload = objects._multipart_upload
 

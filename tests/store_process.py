@@ -16,7 +16,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from redis_ttl.adapters.store import Store
@@ -69,7 +68,7 @@ class StoreProcess:
         assert self._answer() == "ready"
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -155,7 +154,8 @@ def _refuse_links(*_: Any, **__: Any) -> None:
 
 
 def _say(answer: Any) -> None:
-    print(f"\x01{json.dumps(answer)}", flush=True)
+    sys.stdout.write(f"\x01{json.dumps(answer)}\n")
+    sys.stdout.flush()
 
 
 def _carry_out(store: Store, method: str, arguments: list[Any]) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _carry_out(store: Store, method: str, arguments: list[Any]) -> dict[str, Any
         value = getattr(store, method)(*plain)
     except StoreProblem as problem:
         return {"problem": str(problem)}
-    except Exception as error:  # the caller decides
+    except Exception as error:  # noqa: BLE001  # whoever asked decides what it means
         return {"error": f"{type(error).__name__}: {error}"}
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else {"value": value}
 

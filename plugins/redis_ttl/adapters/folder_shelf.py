@@ -79,7 +79,7 @@ class FolderShelf:
     def names(self, parts: Sequence[str]) -> set[str]:
         """The names in a folder; drafts, like everything hidden, aren't among them."""
         try:
-            return {name for name in os.listdir(self._root.joinpath(*parts)) if not name.startswith(".")}
+            return {each.name for each in self._root.joinpath(*parts).iterdir() if not each.name.startswith(".")}
         except (FileNotFoundError, NotADirectoryError):
             return set()
 
@@ -134,7 +134,7 @@ class FolderShelf:
                 if _DRAFT.fullmatch(each.name):
                     with suppress(OSError):  # somebody else was faster
                         if each.stat(follow_symlinks=False).st_mtime < too_old:
-                            os.unlink(each.path)
+                            Path(each.path).unlink()
 
 
 def _is_folder(path: Path) -> bool:

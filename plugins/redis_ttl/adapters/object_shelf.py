@@ -88,7 +88,9 @@ class ObjectShelf:
         self._protocol = protocol
         self._bucket = self._root.partition("/")[0]
         if not self._bucket:
-            raise InvalidOption("a store needs a bucket", where=f"{protocol}://", allowed=f"{protocol}://bucket/redis_ttl")
+            raise InvalidOption(
+                "a store needs a bucket", where=f"{protocol}://", allowed=f"{protocol}://bucket/redis_ttl"
+            )
         self._create = self._way_to_create()
         if self._create is _create_azure:
             _prepare_azure(fs)

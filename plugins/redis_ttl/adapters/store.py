@@ -3,7 +3,7 @@
 What holds of every store, whichever it is:
 
 - A document is created on the condition that there is none of its name, and the store itself enforces the condition, not a
-  look before the write. Of those who write one name at once exactly one succeeds; the others get a :class:`StoreProblem`.
+  look before the write. Of those who write one name at once exactly one succeeds; the others get `AlreadyWritten`, a `StoreProblem`.
 - What another process has written, or removed, is seen by the next look: nothing is kept from the look before.
 - A document appears under its name only when all of it is there, and is durable when :meth:`Store.write` returns.
 - A bucket that isn't there is an error, never a store without documents.
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from redis_ttl.adapters.folder_shelf import FolderShelf
 from redis_ttl.adapters.object_shelf import ObjectShelf, is_folder_url, refuse_protocol
 from redis_ttl.domain.document_path import path_parts
-from redis_ttl.domain.errors import InvalidOption, StoreProblem
+from redis_ttl.domain.errors import AlreadyWritten, InvalidOption, StoreProblem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,10 +55,17 @@ class Shelf(Protocol):
     def create(self, parts: Sequence[str], data: bytes) -> None:
         """Create a document; `FileExistsError` when it is there already."""
 
-    def read(self, parts: Sequence[str]) -> bytes: ...
-    def exists(self, parts: Sequence[str]) -> bool: ...
-    def remove(self, parts: Sequence[str]) -> None: ...
-    def names(self, parts: Sequence[str]) -> set[str]: ...
+    def read(self, parts: Sequence[str]) -> bytes:
+        """The document."""
+
+    def exists(self, parts: Sequence[str]) -> bool:
+        """Whether it is there."""
+
+    def remove(self, parts: Sequence[str]) -> None:
+        """Remove it, if it is there."""
+
+    def names(self, parts: Sequence[str]) -> set[str]:
+        """The names in a folder, without what is hidden."""
 
 
 class Store:
@@ -83,7 +90,7 @@ class Store:
         return str(self._root)
 
     def write(self, path: str, data: bytes) -> None:
-        """Create a document; a document of that name that is there already is a :class:`StoreProblem`, and stays as it is.
+        """Create a document; one of that name that is there already is :class:`AlreadyWritten`, and stays as it is.
 
         Where an answer is lost, the libraries of object storage ask again, and are told that the document is there: it is our
         own. Each write therefore carries a mark of its own, and a document with our mark was written by us. Two writers of
@@ -94,7 +101,7 @@ class Store:
         try:
             self._shelf.create(parts, data)
         except FileExistsError as error:
-            raise StoreProblem(
+            raise AlreadyWritten(
                 "a document of that name is there already",
                 where=self._shelf.place(parts),
                 todo="Two tasks may be writing the same audit; let one finish, or start a new run.",
@@ -182,29 +189,6 @@ class Store:
         except StoreProblem as error:
             error.where = f"{error.where} in {self}"
             raise
-
-
-def open_store_at(text: str, *, where: str) -> Store:
-    """The store that a person names: a folder, or a URL such as ``s3://bucket/redis_ttl``; ``where`` is the option that says it.
-
-    Raises :class:`InvalidOption` for a URL of something that can't be a store, or whose library isn't installed.
-    """
-    protocol, is_url, rest = text.partition("://")
-    if not is_url or is_folder_url(protocol):
-        return Store(Path(rest if is_url else text))
-    refuse_protocol(protocol, where=where)
-    try:
-        from upath import UPath  # noqa: PLC0415 - comes with Airflow, and the terminal works without
-
-        return Store(UPath(text))
-    except (ImportError, ValueError) as error:
-        raise InvalidOption(
-            f"{protocol}:// can't be opened here ({error})",
-            where=where,
-            found=text,
-            allowed="a folder, or object storage whose library is installed",
-            todo="Install universal-pathlib with s3fs, gcsfs or adlfs, or name a copy of the bucket in a folder.",
-        ) from error
 
 
 def _reason(error: Exception) -> str:

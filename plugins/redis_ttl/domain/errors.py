@@ -29,6 +29,7 @@
     ├── ChannelRefused           Slack or a mail server doesn't take a message, and won't
     ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (tried again)
     └── StoreProblem             the document store can't be written or read
+        └── AlreadyWritten       a document of that name is there, and documents aren't replaced
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
 what to do next. The module knows no library: adapters translate foreign exceptions into these, with ``from``.
@@ -207,6 +208,10 @@ class ChannelUnavailable(RedisTtlError):
 
 class StoreProblem(RedisTtlError):
     """The document store can't be written or read."""
+
+
+class AlreadyWritten(StoreProblem):
+    """A document of that name is there, and documents aren't replaced: somebody else was first."""
 
 
 def _rebuild(kind: type[RedisTtlError], fields: dict[str, object]) -> RedisTtlError:

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from redis_ttl.domain.approval import ApprovalRequest, Decision
+from redis_ttl.domain.document_path import path_part
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.plan import Plan
@@ -27,8 +28,8 @@ class PlanDocuments:
 
     def __init__(self, documents: Documents, cluster: str, plan_id: str) -> None:
         self._documents = documents
-        self._cluster = cluster
-        self.plan_id = plan_id
+        self._cluster = path_part(cluster)
+        self.plan_id = path_part(plan_id)
         self.path = f"{cluster}/plans/{plan_id}.json"
 
     def write_plan(self, plan: Plan) -> None:

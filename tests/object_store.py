@@ -31,7 +31,7 @@ from tests.servers import ServerDidNotStart, free_port, wait_for
 
 ROOT = Path(__file__).parent.parent
 AZURITE = ROOT / "build" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 180.0
 #: What azurite, and every other emulator of Azure, has as its account: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 _AZURE_ACCOUNT = "devstoreaccount1"
 _AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

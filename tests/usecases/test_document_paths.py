@@ -25,7 +25,7 @@ _WAYS: dict[str, Callable[[Store, str], Any]] = {
     "plan": lambda store, evil: PlanDocuments(store, "c", evil).write_result("verify", {}),
     "cluster of a drift": lambda store, evil: DriftDocuments(store, evil).last_report(),
     "cluster of a message": lambda store, evil: MessageDocuments(store, evil).pending(),
-    "route": lambda store, evil: MessageDocuments(store, "c").claim(Pending(NOON, f"x/{evil}/", "t", 1, 1), NOON),
+    "route": lambda store, evil: MessageDocuments(store, "c").claim(Pending(NOON, f"{evil}/..", "t", 1, 1), NOON),
     "thread": lambda store, evil: MessageDocuments(store, "c").numbers(f"x/{evil}/"),
     "audits of a cluster": lambda store, evil: finished_audits(store, f"x/{evil}/"),
     "plans of a cluster": lambda store, evil: plan_ids(store, f"x/{evil}/"),

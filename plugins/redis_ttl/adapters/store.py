@@ -180,7 +180,7 @@ class Store:
             "this store replaces a document though it was told to create it, so that two tasks could replace each other's journals "
             "and approvals",
             where=str(self),
-            todo="Take a store that keeps the condition (If-None-Match on S3): docs/airflow.md, The store.",
+            todo="Take a store that keeps the condition (If-None-Match on S3): docs/audit.md, The store.",
         )
 
     def _parts(self, path: str) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from redis_ttl.domain.errors import AlreadyWritten, InvalidOption, StoreProblem
 from tests.adapters.lossy_proxy import LossyProxy
 from tests.object_store import ObjectStorage
 
+pytestmark = pytest.mark.timeout(300)  # a service has to start first
+
 _WAYS = {"s3": b"PUT ", "gs": b"POST /upload/", "abfs": b"PUT "}
 _CONDITIONS = {"s3": b"if-none-match: *", "gs": b"ifgenerationmatch=0", "abfs": b"if-none-match: *"}
 

@@ -17,6 +17,9 @@ from tests.airflow_live import ROOT, airflow_environment
 from tests.object_store import ObjectStorage
 from tests.store_process import StoreProcess, StoreSpec, large_document
 
+# Two processes and a service have to start first.
+pytestmark = pytest.mark.timeout(300)
+
 _KINDS = ["folder", "folder without hard links", "s3", "s3 in airflow", "gs", "abfs"]
 _ROUNDS = 40
 #: A little above what s3fs, gcsfs and adlfs send in one request by themselves.

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 from upath import UPath
 
 from redis_ttl.adapters.store import Store
@@ -18,6 +19,8 @@ from tests.airflow_live import ROOT
 from tests.object_store import ObjectStorage
 from tests.store_process import StoreSpec
 from tests.usecases.messaging import GROWTH, Messaging, facts
+
+pytestmark = pytest.mark.timeout(300)  # a service and two workers have to start first
 
 _MESSAGES, _WORKERS = 12, 2
 
@@ -50,7 +53,7 @@ def test_of_two_workers_on_s3_each_message_is_sent_by_one(s3_store: ObjectStorag
             assert each.stdin is not None
             each.stdin.write("go\n")
             each.stdin.flush()
-        outputs = [each.communicate(timeout=100)[0].splitlines() for each in workers]
+        outputs = [each.communicate(timeout=200)[0].splitlines() for each in workers]
     finally:
         for each in workers:
             each.kill()

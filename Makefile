@@ -53,12 +53,20 @@ bench: $(DEV_INSTALLED) ## Measure the audit beside redis-cli and redis-py, and 
 	@PYTHONPATH=plugins:. $(BIN)/python -m bench
 
 .PHONY: proof
-proof: $(DEV_INSTALLED) ## Remediate and roll back the whole incident in Airflow, and ask the server key by key (KEYS=669383 for a tenth)
-	@PYTHONPATH=plugins:. $(BIN)/python -m proof $(if $(KEYS),--keys '$(KEYS)')
+proof: $(DEV_INSTALLED) ## Remediate and roll back the whole incident in Airflow, and ask the server key by key (KEYS=669383 for a tenth, STORE=s3 for documents on S3)
+	@PYTHONPATH=plugins:. $(BIN)/python -m proof $(if $(KEYS),--keys '$(KEYS)') $(if $(STORE),--store '$(STORE)')
 
 .PHONY: approvals
-approvals: $(DEV_INSTALLED) ## Try everything that can be done to a waiting plan, and write build/approval_table.md
-	@APPROVAL_CASES=all $(BIN)/python -m pytest tests/tasks/test_live_approval.py tests/tasks/test_live_anonymous.py -s
+approvals: $(DEV_INSTALLED) ## Try everything that can be done to a waiting plan, and write build/approval_table.md (STORE=s3 for documents on S3)
+	@APPROVAL_CASES=all STORE='$(STORE)' $(BIN)/python -m pytest tests/tasks/test_live_approval.py tests/tasks/test_live_anonymous.py -s
+
+.PHONY: azurite
+azurite: build/azurite/.installed ## Install the emulator of Azure's Blob Storage that tests use (needs npm)
+
+build/azurite/.installed: tests/azurite/package.json tests/azurite/package-lock.json
+	@mkdir -p build/azurite && cp tests/azurite/package.json tests/azurite/package-lock.json build/azurite
+	@cd build/azurite && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 .PHONY: month
 month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write build/watch_month.md

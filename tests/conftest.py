@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.object_store import RUN, ObjectStorage, is_installed
 from tests.servers import (
     REDIS_7,
     REDIS_62,
@@ -25,7 +27,7 @@ from tests.servers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Page
 
@@ -111,6 +113,31 @@ def any_cluster(request: pytest.FixtureRequest) -> Cluster:
     """Each kind of three-primary cluster in turn, empty."""
     cluster: Cluster = request.getfixturevalue(request.param)
     return cluster
+
+
+@pytest.fixture(scope="session")
+def object_storages() -> Iterator[Callable[[str], ObjectStorage]]:
+    """Starts the service behind a scheme (``s3``, ``gs``, ``abfs``) when it is first asked for; its bucket is shared by all tests."""
+    with ExitStack() as stack:
+        running: dict[str, ObjectStorage] = {}
+
+        def storage(protocol: str) -> ObjectStorage:
+            if not is_installed(protocol):
+                message = f"no emulator of {protocol}:// (make venv; make azurite for Azure's, which needs npm)"
+                if os.environ.get("CI") == "true":
+                    pytest.fail(message)
+                pytest.skip(message)
+            if protocol not in running:
+                running[protocol] = stack.enter_context(RUN[protocol]())
+            return running[protocol]
+
+        yield storage
+
+
+@pytest.fixture
+def s3_store(object_storages: Callable[[str], ObjectStorage]) -> ObjectStorage:
+    """An S3 in another process; ``root`` is the URL of a store of this test's own, ``options`` are fsspec's, ``env`` is for processes."""
+    return object_storages("s3").apart()
 
 
 @pytest.fixture(scope="session")

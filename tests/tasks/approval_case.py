@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import redis
 
     from tests.airflow_live import LiveAirflow
+    from tests.object_store import ObjectStorage
     from tests.servers import Server
 
 KEYS = 20
@@ -48,6 +49,8 @@ class ApprovalLive:
     policies: Path
     clients: dict[str, httpx.Client]
     redis: redis.Redis
+    #: Where the store is, if not in Airflow's home.
+    storage: ObjectStorage | None = None
     #: Airflow's SQLite database gives up when many write at once; one request at a time is plenty.
     turn: Lock = field(default_factory=Lock)
     keys: list[str] = field(default_factory=list)
@@ -74,7 +77,16 @@ class ApprovalLive:
     @property
     def store(self) -> Store:
         """Where the runs keep their documents."""
-        return Store(self.airflow.home / "redis_ttl")
+        return Store(self.root)
+
+    @property
+    def root(self) -> Any:
+        """The path object that the store begins with."""
+        if self.storage is None:
+            return self.airflow.home / "redis_ttl"
+        from upath import UPath
+
+        return UPath(self.storage.root, **self.storage.options)
 
 
 class ClusterAudit(Auditing):
@@ -136,8 +148,7 @@ rules:
     def audit(self, audit_id: str) -> None:
         """Audit the server by this cluster's policy."""
         policy = load_policy(self.live.policies / f"{self.cluster}.yaml")
-        store = self.live.airflow.home / "redis_ttl"
-        ClusterAudit(self.live.server.url, store, policy=policy, audit_id=audit_id).run()
+        ClusterAudit(self.live.server.url, self.live.root, policy=policy, audit_id=audit_id).run()
 
     def is_known(self) -> bool:
         """Whether Airflow has read the case's DAG."""

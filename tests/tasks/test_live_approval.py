@@ -21,6 +21,7 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.document_ids import document_id
 from tests.airflow_live import ROOT, LiveAirflow
 from tests.conftest import require
+from tests.object_store import store_of_run
 from tests.servers import VALKEY, run_server
 from tests.tasks.approval_case import AGAIN, GATE, KEYS, ApprovalLive, Case, GateLost
 
@@ -688,8 +689,9 @@ def outcomes(
     policies.mkdir()
     dags.mkdir()
     shutil.copy(ROOT / "dags" / "remediate.py", dags)  # the other DAGs of so many clusters would only take time
-    with run_server(require(VALKEY)) as server, server.client() as client:
+    with run_server(require(VALKEY)) as server, server.client() as client, store_of_run() as storage:
         environment = {
+            **({} if storage is None else storage.airflow_environment()),
             "REDIS_TTL_POLICIES": str(policies),
             "AIRFLOW_CONN_REDIS_GATE": server.url,
             "AIRFLOW__CORE__PARALLELISM": "6",
@@ -697,7 +699,7 @@ def outcomes(
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
         }
         airflow = LiveAirflow(folder / "airflow", environment, dags)
-        live = ApprovalLive(airflow, server, policies, {}, client)
+        live = ApprovalLive(airflow, server, policies, {}, client, storage)
         cases = {
             name: Case(live, f"c{number:02}", CASES[name].remediation, CASES[name].requester)
             for number, name in enumerate(chosen)
@@ -775,7 +777,7 @@ def write_table(futures: dict[str, Future[Outcome]]) -> None:
         else:
             lines.append(f"| {name} | {type(future.exception()).__name__} | | |")
     table = "\n".join(lines) + "\n"
-    place = ROOT / "build" / "approval_table.md"
+    place = ROOT / "build" / f"approval_table{'_s3' if os.environ.get('STORE') == 's3' else ''}.md"
     place.parent.mkdir(exist_ok=True)
     place.write_text(table)
     print(f"\n{table}")  # noqa: T201 - the table is a result

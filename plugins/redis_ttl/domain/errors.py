@@ -31,6 +31,7 @@
     ├── ChannelRefused           Slack or a mail server doesn't take a message, and won't
     ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (tried again)
     └── StoreProblem             the document store can't be written or read
+        ├── AlreadyWritten       a document of that name is there, and documents aren't replaced
         └── DamagedDocument      what is read isn't what was written
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
@@ -228,6 +229,10 @@ class StoreProblem(RedisTtlError):
 
 class DamagedDocument(StoreProblem):
     """What is read from the store isn't what was written, or can't be made sense of."""
+
+
+class AlreadyWritten(StoreProblem):
+    """A document of that name is there, and documents aren't replaced: somebody else was first."""
 
 
 def _rebuild(kind: type[RedisTtlError], fields: dict[str, object]) -> RedisTtlError:

@@ -45,7 +45,7 @@ from redis_ttl.tasks.notifying import run_link, tell
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.remediate_form import wanted_of
 from redis_ttl.tasks.signing import SIGNING_CONNECTION, signing_keys
-from redis_ttl.tasks.store import open_store
+from redis_ttl.tasks.store import open_store, open_store_for_writing
 from redis_ttl.usecases import apply_plan as applying
 from redis_ttl.usecases import build_plan as planning
 from redis_ttl.usecases import confirm_approval as approving
@@ -84,7 +84,7 @@ def build_plan(policy: Policy, context: Context) -> str:
     """Make a new plan for this run and keep it; returns its id."""
     refuse_missing_pools(context["dag_run"].conf, policy.cluster)
     wanted = wanted_of(context["params"])
-    store = open_store()
+    store = open_store_for_writing()
     audits = finished_audits(store, policy.cluster)
     audit_id = wanted.audit_id or (audits[0] if audits else None)
     if audit_id is None or audit_id not in audits:

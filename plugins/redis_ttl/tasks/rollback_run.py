@@ -30,7 +30,7 @@ from redis_ttl.tasks.control import VariableControl
 from redis_ttl.tasks.notifying import run_link, tell
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.signing import signing_keys
-from redis_ttl.tasks.store import open_store
+from redis_ttl.tasks.store import open_store, open_store_for_writing
 from redis_ttl.usecases import restore_journal as restoring
 from redis_ttl.usecases.plan_documents import PlanDocuments
 
@@ -48,6 +48,7 @@ _log = logging.getLogger(__name__)
 def load_journal(policy: Policy, context: Context) -> list[dict[str, Any]]:
     """Refuse what can't be meant; returns what each mapped task needs to find its part of the journal."""
     refuse_missing_pools(context["dag_run"].conf, policy.cluster)
+    open_store_for_writing()
     documents = _documents(policy, context)
     plan = documents.plan()
     options = _options(plan, context["params"])

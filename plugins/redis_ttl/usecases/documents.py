@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis_ttl.domain.audit import AuditPlan, Checkpoint
+from redis_ttl.domain.document_path import path_part
 from redis_ttl.domain.schema import read_document
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class AuditFolder:
 
     def __init__(self, documents: Documents, cluster: str, audit_id: str) -> None:
         self.documents = documents
-        self.path = f"{cluster}/audits/{audit_id}"
+        self.path = f"{path_part(cluster)}/audits/{path_part(audit_id)}"
 
     def write(self, name: str, data: bytes) -> str:
         """Write a document of the audit; its path in the store."""

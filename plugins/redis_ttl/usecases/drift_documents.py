@@ -12,7 +12,9 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.document_path import path_part
 from redis_ttl.domain.drift import Baseline, BaselineKind, DriftReport, FingerprintRange
+from redis_ttl.domain.errors import AlreadyWritten
 from redis_ttl.domain.schema import read_document
 from redis_ttl.usecases.documents import AuditFolder, finished_audits
 
@@ -46,7 +48,7 @@ class DriftDocuments:
 
     def __init__(self, documents: Documents, cluster: str) -> None:
         self._documents = documents
-        self._baselines = f"{cluster}/baselines"
+        self._baselines = f"{path_part(cluster)}/baselines"
         self._reports = f"{cluster}/drift"
 
     def baselines(self) -> Iterator[Baseline]:
@@ -115,11 +117,16 @@ class DriftDocuments:
 
     def write_report(self, report: DriftReport, page: str) -> None:
         """Keep a report and its page."""
-        again = len([audit for audit, _ in self._report_names() if audit == report.audit_id])
-        stem = f"{self._reports}/{report.audit_id}" + (f".{again + 1:04d}" if again else "")
-        if not self._documents.exists(f"{stem}.md"):  # a check that was killed between the two left its page
-            self._documents.write(f"{stem}.md", page.encode())
-        self._write_json(f"{stem}.json", report.to_json())
+        number = len([audit for audit, _ in self._report_names() if audit == report.audit_id]) + 1
+        while True:
+            stem = f"{self._reports}/{report.audit_id}" + (f".{number:04d}" if number > 1 else "")
+            try:
+                self._documents.write(f"{stem}.md", page.encode())
+            except AlreadyWritten:  # by another check of this audit, which may have been killed before its report
+                number += 1
+                continue
+            self._write_json(f"{stem}.json", report.to_json())
+            return
 
     def _report_names(self) -> list[tuple[str, str]]:
         """Audits and names of reports, in their order."""

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis_ttl.domain.delivery import Failure, Route, Sent, Told
-from redis_ttl.domain.errors import DamagedDocument, StoreProblem
+from redis_ttl.domain.document_path import path_part
+from redis_ttl.domain.errors import AlreadyWritten, DamagedDocument, StoreProblem
 from redis_ttl.domain.schema import check_schema, read_document
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class MessageDocuments:
 
     def __init__(self, documents: MessageStore, cluster: str) -> None:
         self._documents = documents
-        self._cluster = cluster
+        self._cluster = path_part(cluster)
         self.path = f"{cluster}/messages"
 
     def told(self, thread: str, numbers: Sequence[int]) -> list[Told]:
@@ -166,15 +167,11 @@ class MessageDocuments:
         return read_document(self._documents.read(path), read, where=path)
 
     def _create(self, path: str, data: Any) -> bool:
-        """Write a document unless it is there; whether it wasn't."""
-        if self._documents.exists(path):
-            return False
+        """Write a document; False when somebody else has. The store decides which of two is the first, no look before."""
         try:
             self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
-        except StoreProblem:
-            if self._documents.exists(path):
-                return False
-            raise
+        except AlreadyWritten:
+            return False
         return True
 
 

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis_ttl.domain.approval import ApprovalRequest, Decision
+from redis_ttl.domain.document_path import path_part
 from redis_ttl.domain.errors import BadInput, DamagedDocument, StoreProblem
 from redis_ttl.domain.journal import JournalGaps, JournalName, checksum_of, find_gaps
 from redis_ttl.domain.plan import Plan
@@ -43,9 +44,9 @@ class PlanDocuments:
 
     def __init__(self, documents: Documents, cluster: str, plan_id: str, signer: SigningKeys | None = None) -> None:
         self._documents = documents
-        self._cluster = cluster
+        self._cluster = path_part(cluster)
         self._signer = signer
-        self.plan_id = plan_id
+        self.plan_id = path_part(plan_id)
         self.path = f"{cluster}/plans/{plan_id}.json"
         # By attempt and part: the number of each object, and the checksum that it has or was to have.
         self._numbers: dict[tuple[str, str], dict[int, str]] = {}

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.errors import AlreadyWritten
 from redis_ttl.domain.schema import check_schema, read_document, read_lines
 from redis_ttl.domain.watch import (
     SAMPLE_SCHEMA,
@@ -309,10 +311,10 @@ class _WatchFolder:
             names = self._samples(day)
             if not names:
                 continue
-            if not self._store.exists(f"{self._path}/{day}.jsonl"):
-                path = f"{self._path}/{day}/{names[-1]}"
-                points = read_document(self._store.read(path), _memory, where=path).today
-                lines = "".join(json.dumps(point.to_json()) + "\n" for point in points)
+            path = f"{self._path}/{day}/{names[-1]}"
+            points = read_document(self._store.read(path), _memory, where=path).today
+            lines = "".join(json.dumps(point.to_json()) + "\n" for point in points)
+            with suppress(AlreadyWritten):  # by a look that was killed while it removed the samples
                 self._store.write(f"{self._path}/{day}.jsonl", lines.encode())
             for name in names:
                 self._store.remove(f"{self._path}/{day}/{name}")

@@ -9,6 +9,7 @@ from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
 from redis_ttl.adapters.redis_probe import split_refused
 from redis_ttl.adapters.redis_profile import parse_info, read_profile
 from redis_ttl.adapters.redis_reader import ShardReader
+from redis_ttl.adapters.redis_replies import count
 from redis_ttl.domain.key_facts import questions_for
 from redis_ttl.domain.server import Command, ServerProfile
 
@@ -47,16 +48,16 @@ class RedisNode:
 
     def split_refused(self, rule: SplitRule) -> str | None:
         """Why this server's cursors can't be trusted for that rule; None when the self-check finds nothing."""
-        return split_refused(self._link, rule, int(self._link.call("DBSIZE")))
+        return split_refused(self._link, rule, count(self._link.call("DBSIZE"), "DBSIZE", self._link.where))
 
-    def random_keys(self, count: int) -> list[bytes]:
-        """At most ``count`` different keys, drawn at random, which counts as an access to none of them.
+    def random_keys(self, most: int) -> list[bytes]:
+        """At most ``most`` different keys, drawn at random, which counts as an access to none of them.
 
-        None where this user may not draw, or may not ask afterwards whether a key is still there.
+        Nothing where this user may not draw, or may not ask afterwards whether a key is still there.
         """
         if not self._known_profile().allows(Command.EXISTS):
             return []
-        replies = self._link.call_many([("RANDOMKEY",)] * count)
+        replies = self._link.call_many([("RANDOMKEY",)] * most)
         return list({reply for reply in replies if isinstance(reply, bytes)})
 
     def existing(self, keys: Sequence[bytes]) -> list[bytes]:

@@ -16,6 +16,7 @@
     │   ├── TlsMismatch          one side speaks TLS and the other doesn't, or the certificate doesn't hold
     │   ├── MissingPermission    its ACL forbids a command or keys that we can't do without
     │   ├── CommandUnavailable   it has no such command (a proxy, a restricted service)
+    │   ├── UnexpectedReply      it answers something that Redis never would (a proxy, a look-alike)
     │   ├── NoSuchDatabase       no database of that number
     │   └── WrongRole            a replica where a primary was asked for, or the reverse
     ├── ServerChanged            another process answers than the one whose cursors we hold
@@ -155,6 +156,10 @@ class MissingPermission(ServerProblem):
 
 class CommandUnavailable(ServerProblem):
     """The server has no such command."""
+
+
+class UnexpectedReply(ServerProblem):
+    """The server answers something that Redis never would: it may be a proxy or a look-alike."""
 
 
 class NoSuchDatabase(ServerProblem):

@@ -59,7 +59,7 @@ _Z: Final = 1.96
 @dataclass(frozen=True, slots=True)
 class WatchTools:
     """What one look needs from the outside. ``audited`` gives the last audit's id and its keys by pattern, ``jobs`` what ran at a
-    time. ``writes`` names the commands that make keys.
+    time.
     """
 
     redis: WatchedRedis
@@ -68,7 +68,6 @@ class WatchTools:
     interval_s: float
     audited: Callable[[], tuple[str, Mapping[str, int]] | None]
     jobs: RunningJobs
-    writes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,7 @@ def _probe(policy: Policy, tools: WatchTools, before: Sample, now: Sample) -> Bu
         sampled=sum(each.keys for each in (sampled or {}).values()),
         patterns=_grown(sampled or {}, now.keys, known),
         clients=tuple((clients or ())[:_CLIENTS_SHOWN]),
-        calls=_calls(before, now, tools.writes),
+        calls=_calls(before, now, tools.redis),
         jobs=tuple(tools.jobs(before.moment, now.moment)),
         audit_id=audit_id,
         missing=tuple(missing),
@@ -234,16 +233,17 @@ def _wilson(hits: int, total: int) -> tuple[float, float, float]:
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _calls(before: Sample, now: Sample, writes: frozenset[str]) -> tuple[tuple[str, int], ...]:
+def _calls(before: Sample, now: Sample, redis: WatchedRedis) -> tuple[tuple[str, int], ...]:
     """How often each command that writes was called between the samples, most often first."""
     earlier = {node.run_id: node.calls for node in before.nodes}
     moved: dict[str, int] = {}
     for node in now.nodes:
         known = earlier.get(node.run_id, {})
         for name, count in node.calls.items():
-            if name.split("|")[0] in writes:
-                moved[name] = moved.get(name, 0) + count - known.get(name, 0)
-    counted = [(name, count) for name, count in moved.items() if count > 0]
+            moved[name] = moved.get(name, 0) + count - known.get(name, 0)
+    called = {name: count for name, count in moved.items() if count > 0}
+    writes = redis.writing_commands(now, called)
+    counted = [(name, count) for name, count in called.items() if name in writes]
     return tuple(sorted(counted, key=lambda each: (-each[1], each[0]))[:_CALLS_SHOWN])
 
 

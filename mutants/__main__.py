@@ -29,8 +29,8 @@ def main() -> int:
     """0 when every change is noticed, or harmless by a reason that is written down."""
     wanted = set(os.environ.get("MODULE", "").split())
     modules = [each for each in read_modules() if not wanted or each.name in wanted]
-    changes = [each for each in read_hand_made() if not wanted or {"hand_made", each.name} & wanted]
-    unknown = wanted - {each.name for each in (*modules, *changes)} - {"hand_made"}
+    changes = [each for each in read_hand_made() if not wanted or {"hand_made", each.module} & wanted]
+    unknown = wanted - {each.name for each in modules} - {each.module for each in changes} - {"hand_made"}
     if unknown:
         _say(f"not in mutants/modules.toml: {', '.join(sorted(unknown))}")
         return 2

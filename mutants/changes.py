@@ -142,17 +142,21 @@ def _silent_places(tree: ast.Module) -> list[tuple[Place, Place]]:
             signatures += _signature(node)
         elif isinstance(node, ast.ClassDef):
             found += node.decorator_list
-        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            found.append(node)
-        elif isinstance(node, ast.keyword) and node.arg in {"strict", "init", "repr", "compare"}:
-            found.append(node)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "assert_never":
+        elif _is_silent(node):
             found.append(node)
     return signatures + [
         ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0))
         for node in found
         if isinstance(node, ast.expr | ast.stmt | ast.keyword)
     ]
+
+
+def _is_silent(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    if isinstance(node, ast.keyword):
+        return node.arg in {"strict", "init", "repr", "compare"}
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "assert_never"
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[Place, Place]]:

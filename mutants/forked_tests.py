@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
@@ -132,30 +134,15 @@ class _Noting:
         self._coverage = coverage.Coverage(data_file=None, include=[self._module], config_file=False)
         self._coverage.start()
 
-    def _note(self, nodeid: str) -> Generator[None, Any, Any]:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: Any) -> Generator[None, Any, Any]:
+        """Note one test."""
         began_s = time.monotonic()
-        self._coverage.switch_context(nodeid)
+        self._coverage.switch_context(item.nodeid)
         outcome = yield
         self._coverage.switch_context("")
-        self._seconds[nodeid] = time.monotonic() - began_s
+        self._seconds[item.nodeid] = time.monotonic() - began_s
         return outcome
-
-    def pytest_configure(self) -> None:
-        """Wrap each test; the hook's own decorator needs pytest, which the command itself doesn't."""
-        import pytest
-
-        note = self._note
-
-        class Wrapping:
-            @pytest.hookimpl(wrapper=True)
-            def pytest_runtest_protocol(self, item: Any) -> Generator[None, Any, Any]:
-                return (yield from note(item.nodeid))
-
-        self.wrapping = Wrapping()
-
-    def pytest_sessionstart(self, session: Any) -> None:
-        """Have the wrapping called."""
-        session.config.pluginmanager.register(self.wrapping)
 
     def pytest_sessionfinish(self) -> None:
         """Keep what was noted."""
@@ -193,8 +180,6 @@ def _tests_here(copy: Path, arguments: Sequence[str], plugins: Sequence[Any], *,
     sys.dont_write_bytecode = not writes_bytecode
     # The working tree may be on the path by an editable install: the copy comes first.
     sys.path[:] = [str(copy / "plugins"), str(copy), *(each for each in sys.path if each)]
-    import pytest
-
     for plugin in plugins:
         plugin.begin()
     return int(pytest.main(list(arguments), plugins=list(plugins)))

@@ -37,9 +37,7 @@ class SwapChoice(Operator):  # type: ignore[misc]  # cosmic-ray has no types
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         """The names and the words."""
-        if node.type == "name" and node.value in _SWAPPED and _is_called(node):
-            yield node.start_pos, node.end_pos
-        elif _is_in(node):
+        if (node.type == "name" and node.value in _SWAPPED and _is_called(node)) or _is_in(node):
             yield node.start_pos, node.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:  # noqa: ARG002  # cosmic-ray's signature

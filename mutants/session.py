@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -22,7 +23,7 @@ from mutants.changes import Change, all_changes, changed_source, describe, state
 from mutants.forked_tests import Baseline, Child, run_baseline, start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from cosmic_ray.work_item import MutationSpec, WorkItem
 
@@ -119,21 +120,21 @@ def try_module(
             if baseline.failed is not None:
                 return ModuleResult(module.name, 0, 0, (), len(pending), 0.0, failed=baseline.failed)
             say(f"{module.name}: {len(pending)} of {len(items)} changes to try with {len(baseline.seconds)} tests")
-            for item, outcome, text in _outcomes(module, source, pending, baseline, copies, until_s):
-                result = WorkResult(
-                    worker_outcome=WorkerOutcome.SKIPPED if outcome is None else WorkerOutcome.NORMAL,
-                    test_outcome=None
-                    if outcome is None
-                    else TestOutcome.SURVIVED
-                    if outcome == "survived"
-                    else TestOutcome.KILLED,
-                    output=text,
-                )
+            trial = _Trial(module, source, baseline, copies, until_s, statement_lines(source))
+            for item, outcome, text in trial.outcomes(pending):
+                result = _result(outcome, text)
                 db.set_result(item.job_id, result)
                 results[item.job_id] = result
         if all(item.job_id in results for item in items):
             noted.write_text(tests_hash)
         return _sum_up(module, source, items, results, time.monotonic() - began_s)
+
+
+def _result(outcome: str | None, text: str) -> WorkResult:
+    if outcome is None:
+        return WorkResult(worker_outcome=WorkerOutcome.SKIPPED)
+    kept = TestOutcome.SURVIVED if outcome == "survived" else TestOutcome.KILLED
+    return WorkResult(worker_outcome=WorkerOutcome.NORMAL, test_outcome=kept, output=text)
 
 
 def _baseline(module: Module, copies: Copies) -> Baseline:
@@ -143,48 +144,55 @@ def _baseline(module: Module, copies: Copies) -> Baseline:
     return baseline
 
 
-def _outcomes(
-    module: Module,
-    source: str,
-    pending: Iterable[WorkItem],
-    baseline: Baseline,
-    copies: Copies,
-    until_s: float,
-) -> Iterable[tuple[WorkItem, str | None, str]]:
-    """What came of each change as it comes: None where there is nothing to change."""
-    lines = statement_lines(source)
-    waiting = list(reversed(list(pending)))
-    running: dict[Path, tuple[Child, WorkItem]] = {}
-    try:
-        while waiting or running:
-            for folder in copies.folders:
-                if folder in running or not waiting or time.monotonic() > until_s:
-                    continue
-                item = waiting.pop()
-                spec = item.mutations[0]
-                changed = changed_source(source, spec)
-                tests = _tests_of(spec, lines, baseline)
-                if changed is None:
-                    yield item, None, ""
-                elif not tests:
-                    yield item, "survived", "no test runs this line"
-                else:
-                    _put(folder / module.path, changed)
-                    timeout_s = _LEAST_TIMEOUT_S + _TIMES_SLOWER * sum(baseline.seconds[test] for test in tests)
-                    running[folder] = start(folder, tests, timeout_s=timeout_s), item
-            if not running and time.monotonic() > until_s:
-                return
-            time.sleep(_LOOK_S)
-            for folder, (child, item) in list(running.items()):
-                outcome = child.poll()
-                if outcome is not None:
-                    del running[folder]
-                    yield item, outcome, "timeout" if outcome == "timeout" else child.output()[-1_000:]
-    finally:
-        for child, _ in running.values():
-            child.end()
-        for folder in copies.folders:
-            _put(folder / module.path, source)
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """The changes of one module being tried, as many at a time as there are copies of the tree."""
+
+    module: Module
+    source: str
+    baseline: Baseline
+    copies: Copies
+    until_s: float
+    lines: dict[int, tuple[int, ...] | None]
+
+    def outcomes(self, pending: Iterable[WorkItem]) -> Iterator[tuple[WorkItem, str | None, str]]:
+        """What came of each change as it comes, and the end of what was printed: None where there is nothing to change."""
+        waiting = deque(pending)
+        running: dict[Path, tuple[Child, WorkItem]] = {}
+        try:
+            while running or (waiting and time.monotonic() < self.until_s):
+                for folder in self.copies.folders:
+                    if folder not in running and waiting and time.monotonic() < self.until_s:
+                        item = waiting.popleft()
+                        begun = self._begin(item, folder)
+                        if isinstance(begun, Child):
+                            running[folder] = begun, item
+                        else:
+                            yield item, *begun
+                time.sleep(_LOOK_S)
+                for folder, (child, item) in list(running.items()):
+                    outcome = child.poll()
+                    if outcome is not None:
+                        del running[folder]
+                        yield item, outcome, "timeout" if outcome == "timeout" else child.output()[-1_000:]
+        finally:
+            for child, _ in running.values():
+                child.end()
+            for folder in self.copies.folders:
+                _put(folder / self.module.path, self.source)
+
+    def _begin(self, item: WorkItem, folder: Path) -> Child | tuple[str | None, str]:
+        """A test run with that change, or what comes of it without one."""
+        spec = item.mutations[0]
+        changed = changed_source(self.source, spec)
+        if changed is None:
+            return None, ""
+        tests = _tests_of(spec, self.lines, self.baseline)
+        if not tests:
+            return "survived", "no test runs this line"
+        _put(folder / self.module.path, changed)
+        timeout_s = _LEAST_TIMEOUT_S + _TIMES_SLOWER * sum(self.baseline.seconds[test] for test in tests)
+        return start(folder, tests, timeout_s=timeout_s)
 
 
 def _tests_of(spec: MutationSpec, lines: dict[int, tuple[int, ...] | None], baseline: Baseline) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from redis_ttl.adapters.store import Store
 from redis_ttl.domain.audit import AuditOptions, AuditPlan, Split
@@ -76,7 +76,7 @@ class ListTally:
     wanted: list[bytes] = field(default_factory=list)
     looks: int = 0
 
-    def __enter__(self) -> ListTally:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

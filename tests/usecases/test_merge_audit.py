@@ -13,7 +13,7 @@ from redis_ttl.domain.pattern_statistics import PatternStatistics
 from redis_ttl.domain.shards import SplitRule
 from redis_ttl.usecases.merge_audit import merge_audit
 from redis_ttl.usecases.scan_shard import scan_shard
-from tests.usecases.stand_in_scan import NODE, ScriptedRedis, Scanning, SomeKeys, profile_of, shard_of
+from tests.usecases.stand_in_scan import NODE, Scanning, ScriptedRedis, SomeKeys, profile_of, shard_of
 
 OTHER = "10.0.0.2:6379"
 

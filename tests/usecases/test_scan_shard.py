@@ -9,7 +9,7 @@ import pytest
 from redis_ttl.domain.errors import ServerChanged
 from redis_ttl.usecases import scan_shard as scanning
 from redis_ttl.usecases.scan_shard import ShardResult, scan_shard
-from tests.usecases.stand_in_scan import NODE, ScriptedRedis, Scanning, SomeKeys, shard_of
+from tests.usecases.stand_in_scan import NODE, Scanning, ScriptedRedis, SomeKeys, shard_of
 
 THREE = [
     SomeKeys([b"a", b"no1"], 8, vanished=1),
@@ -18,7 +18,7 @@ THREE = [
 ]
 
 
-def new_scan(folder: Path, *, every: int = 1_000_000, **more: object) -> Scanning:
+def new_scan(folder: Path, **more: object) -> Scanning:
     """A scan of three batches in one shard."""
     redis = ScriptedRedis({0: list(THREE)})
     return Scanning(folder, (shard_of(),), redis, samples={f"{NODE} 0": [b"no1", b"no2"]}, **more)  # type: ignore[arg-type]

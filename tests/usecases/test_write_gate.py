@@ -242,7 +242,7 @@ def test_a_pause_beyond_the_patience_ends(scene: Scene) -> None:
     began_s = scene.at_s
     scene.reading = replace(GOOD, used_bytes=90)
     scene.at_s += 1
-    with pytest.raises(Ended, match="memory.*for 30 s") as ended:
+    with pytest.raises(Ended, match=r"memory.*for 30 s") as ended:
         gate.check()
     assert ended.value.outcome is Outcome.ABORTED
     assert 30 <= scene.at_s - began_s < 34
@@ -336,7 +336,7 @@ def test_lost_time_is_not_made_up_for() -> None:
 
 def test_a_moment_that_was_lost_is_made_up_for() -> None:
     """Small delays, as every round trip has, don't lower the rate."""
-    sent = paced("1000/s", 10.0, stalls=dict.fromkeys(range(0, 2_000), 0.001))
+    sent = paced("1000/s", 10.0, stalls=dict.fromkeys(range(2_000), 0.001))
     assert sum(keys for _, keys in sent) == pytest.approx(10_000, rel=0.01)
 
 

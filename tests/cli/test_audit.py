@@ -176,8 +176,9 @@ def test_a_stopped_audit_stops_at_once_and_leaves_nothing(
     words = command("audit", valkey.url, "--load", "2000", "--shards", "2")
     own = {**os.environ, "TMPDIR": str(tmp_path)}
     # A launcher that ignores a signal (nohup does SIGHUP) hands that down, and whoever is told to ignore one is right to.
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(words, **pipes, env=own, start_new_session=True, preexec_fn=_mind_signals) as audit:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes |= {"env": own, "start_new_session": True, "preexec_fn": _mind_signals}
+    with subprocess.Popen(words, **pipes) as audit:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not _scanning(valkey):
             time.sleep(0.1)

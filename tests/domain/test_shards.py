@@ -102,7 +102,10 @@ def test_cluster_nodes_are_split_by_what_their_version_does() -> None:
         return choose_rule(flavour=flavour, version=version, cluster_enabled=cluster, dbsize=KEYS, wanted=8)
 
     assert rule(Flavour.REDIS, (7, 2, 6)) is SplitRule.BITS
+    assert rule(Flavour.REDIS, (7, 3, 9)) is SplitRule.BITS
+    assert rule(Flavour.REDIS, (7, 4)) is SplitRule.SLOTS
     assert rule(Flavour.REDIS, (7, 4, 0)) is SplitRule.SLOTS
+    assert rule(Flavour.VALKEY, (8,)) is SplitRule.SLOTS
     assert rule(Flavour.VALKEY, (7, 2, 4)) is SplitRule.BITS
     assert rule(Flavour.VALKEY, (8, 0, 1)) is SplitRule.SLOTS
     assert rule(Flavour.REDIS, (8, 6, 3), cluster=False) is SplitRule.BITS
@@ -130,6 +133,7 @@ def test_shards_are_no_smaller_than_makes_sense() -> None:
     assert len(cut(SplitRule.SLOTS, 64, dbsize=70_000)) == 7
     assert len(cut(SplitRule.BITS, 64, dbsize=80_000)) == 8
     assert len(cut(SplitRule.SLOTS, 64, dbsize=9_999)) == 1
+    assert len(cut(SplitRule.SLOTS, 64, dbsize=69_999)) == 6
     assert len(cut(SplitRule.BITS, 0)) == 1
     assert len(cut(SplitRule.BITS, 1000)) == 64
     assert len(cut(SplitRule.SLOTS, 1000)) == 64
@@ -161,6 +165,17 @@ def test_a_page_that_ends_beyond_its_slots_overshoots() -> None:
     assert first.overshoots(1 << 14 | 4_096)
     assert not first.overshoots(1 << 14 | 4_095)
     assert not cut(SplitRule.SEQUENTIAL, 1)[0].overshoots(7)
+
+
+def test_a_node_owns_all_slots_unless_told_otherwise() -> None:
+    """Without a list of slots the shards share all of them, and the last slot of a shard is one of its own."""
+    shards = split(node="10.0.0.1:6379", run_id="abc", db=0, rule=SplitRule.SLOTS, dbsize=KEYS, wanted=3)
+    assert shards == cut(SplitRule.SLOTS, 3)
+    assert [(shard.first, shard.last) for shard in shards] == [(0, 5_460), (5_461, 10_921), (10_922, 16_383)]
+    assert shards[0].is_past(5_461)
+    assert not shards[0].is_past(5_460)
+    assert not Shard(0, 2, "n", "r", 0, SplitRule.SLOTS, 0, 4_096).is_past(4_096)
+    assert Shard(0, 2, "n", "r", 0, SplitRule.SLOTS, 0, 4_096).is_past(4_097)
 
 
 def test_a_shard_of_slots_knows_its_keys() -> None:
@@ -233,5 +248,6 @@ def test_the_slot_of_a_key_is_that_of_its_hash_tag() -> None:
     # A brace that isn't closed after it is none, and of several tags the first counts.
     assert key_slot(b"{a") == 10_276
     assert key_slot(b"}a{") == 11_710
+    assert key_slot(b"a}b") != key_slot(b"a")
     assert key_slot(b"{a}{b}") == key_slot(b"x{a}y") == key_slot(b"a") == 15_495
     assert key_slot(b"foo{{bar}}zap") == key_slot(b"{bar")

@@ -75,6 +75,7 @@ class ListTally:
     facts: list[str] = field(default_factory=list)
     wanted: list[bytes] = field(default_factory=list)
     looks: int = 0
+    is_finished: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +85,7 @@ class ListTally:
 
     def add(self, frame: Any) -> None:
         """Count them, and want facts of the first."""
+        self.is_finished = False
         self.increments[-1] += list(frame)
         self.wanted += frame[:1]
 
@@ -107,10 +109,13 @@ class ListTally:
         return self.looks > self.counted_after
 
     def finish_batches(self) -> None:
-        """Nothing is ever under way."""
+        """The last batch wants facts of one more key."""
+        self.is_finished = True
+        self.wanted.append(b"late")
 
     def drain(self) -> KnownCounts:
         """The first increment."""
+        assert self.is_finished, "batches are still being counted"
         keys = self.increments.pop(0)
         no_ttl = [key for key in keys if key.startswith(b"no")]
         return KnownCounts(len(keys), len(no_ttl), b" ".join(keys), b" ".join(no_ttl))
@@ -140,8 +145,8 @@ class ScriptedReader:
         self.asked += keys
 
     def answers(self) -> list[Any]:
-        """Nothing arrives before it must."""
-        return []
+        """Those to what was asked."""
+        return self.all_answers()
 
     def all_answers(self) -> list[Any]:
         """All that was asked since."""
@@ -176,6 +181,7 @@ class ScriptedRedis:
     cursors: list[int | None] = field(default_factory=list)
     connected: list[tuple[str, int]] = field(default_factory=list)
     address: str = NODE
+    readers: list[ScriptedReader] = field(default_factory=list)
 
     def nodes(self, options: AuditOptions) -> list[str]:
         """The one."""
@@ -230,7 +236,8 @@ class ScriptedRedis:
         every = [key for batches in self.batches.values() for batch in batches for key in batch.frame]
         whole = [SomeKeys(sorted({*every, *(() if self.hidden else self.keys)}), 0, done=True)]
         found = whole if shard.rule is SplitRule.SEQUENTIAL else self.batches[shard.number]
-        yield ScriptedReader(found, frozenset(wanted), self.cursors)
+        self.readers.append(ScriptedReader(found, frozenset(wanted), self.cursors))
+        yield self.readers[-1]
 
 
 def profile_of(

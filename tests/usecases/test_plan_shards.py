@@ -75,8 +75,13 @@ def test_all_shards_together_fit_one_mapped_task(tmp_path: Path) -> None:
     assert len({(shard.node, shard.db) for shard in made.shards}) == 256
     assert len(made.shards) <= 1_000
     assert len(made.shards) == 256 * 2, "a power of two of at most 1,000 / 256 each"
-    many = [profile_of(f"n{node}:6379", databases=tuple((db, 0, 0) for db in range(16))) for node in range(70)]
-    assert len(plan(tmp_path / "many", *many, databases=tuple(range(16))).shards) == 1_120, "one is the least"
+    large = tuple((db, 10 * MILLION, 0) for db in range(16))
+    many = [profile_of(f"n{node}:6379", databases=large) for node in range(70)]
+    assert len(plan(tmp_path / "many", *many).shards) == 1_120, "one is the least"
+    nodes = [profile_of(f"n{node}:6379", databases=large[:1], cluster_enabled=True) for node in range(77)]
+    assert len(plan(tmp_path / "nodes", *nodes, shards=64).shards) == 77 * 12, "the whole part of 1,000 / 77 each"
+    half = [profile_of(f"n{node}:6379", databases=large[:10]) for node in range(50)]
+    assert len(plan(tmp_path / "half", *half, shards=64).shards) == 1_000
 
 
 def test_few_databases_have_their_wish_in_full(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_shard_is_one_checkpoint_where_nothing_is_due(tmp_path: Path) -> None:
         (0, 4, scan.plan.shards[0].ratio_done(4)),
         (0, 5, 1.0),
     ]
-    assert scan.tally.facts == ["facts of a", "facts of b", "facts of no2"]
+    assert scan.tally.facts == ["facts of a", "facts of b", "facts of no2", "facts of late"]
 
 
 def test_a_checkpoint_is_due_after_so_many_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,3 +173,56 @@ def test_shards_of_one_server_share_its_load(tmp_path: Path, parallel: int, shar
     assert (load_share, samples) == (share, [b"a"])
     assert pinned.run_id == "a", "the shard that is read belongs to the process that answers"
     assert scan.redis.connected == [(NODE, 0)]
+
+
+def test_facts_are_asked_for_and_counted_page_by_page(tmp_path: Path) -> None:
+    """What a batch wants to know is asked with the pages that follow, and its answers are counted as they come."""
+    scan = new_scan(tmp_path)
+    tools = scan.tools
+    known: list[tuple[list[bytes], list[str]]] = []
+
+    def note(_number: int, *, keys: int, ratio: float) -> None:
+        del keys, ratio
+        known.append((list(scan.redis.readers[-1].asked), list(scan.tally.facts)))
+
+    object.__setattr__(tools, "progress", note)
+    scan_shard(scan.folder, scan.plan, 0, scan.plan.shards[0], tools)
+    assert known[0] == ([b"a"], ["facts of a"])
+    assert known[1] == ([b"a", b"b"], ["facts of a", "facts of b"])
+
+
+def test_an_increment_that_is_not_counted_is_saved_before_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard that ends while an increment before is still being counted saves both."""
+    monkeypatch.setattr(scanning, "CHECKPOINT_KEYS", 4)
+    scan = new_scan(tmp_path)
+    scan.tally.counted_after = 1_000_000
+    scan_shard(scan.folder, scan.plan, 0, scan.plan.shards[0], scan.tools)
+    assert [(each.cursor, each.keys, each.done) for each in scan.folder.checkpoints(0)] == [(4, 4, False), (0, 1, True)]
+
+
+def test_the_bound_of_keys_is_met_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One key below the bound isn't due, neither in the first increment nor in the next."""
+    monkeypatch.setattr(scanning, "CHECKPOINT_KEYS", 3)
+    scan = new_scan(tmp_path)
+    two = [SomeKeys([b"a", b"b"], cursor) for cursor in (8, 4, 2, 1)]
+    scan.redis.batches[0] = [*two, SomeKeys([b"c"], 0, done=True)]
+    scan_shard(scan.folder, scan.plan, 0, scan.plan.shards[0], scan.tools)
+    assert [(each.cursor, each.keys) for each in scan.folder.checkpoints(0)] == [(4, 4), (1, 4), (0, 1)]
+    assert (scanning.CHECKPOINT_KEYS, scanning.CHECKPOINT_S) == (3, 10.0)
+    monkeypatch.undo()
+    assert scanning.CHECKPOINT_KEYS == 1_000_000
+
+
+def test_a_scan_goes_on_from_its_last_checkpoint_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of several checkpoints says where to go on, and whether the shard is done."""
+    monkeypatch.setattr(scanning, "CHECKPOINT_KEYS", 2)
+    scan = new_scan(tmp_path)
+    scan_shard(scan.folder, scan.plan, 0, scan.plan.shards[0], scan.tools)
+    scan_shard(scan.folder, scan.plan, 0, scan.plan.shards[0], scan.tools)
+    assert scan.redis.cursors == [None], "done by its last checkpoint"
+    (tmp_path / f"{scan.folder.path}/shards/0/0-00002.json").unlink()
+    result = scan_shard(scan.folder, scan.plan, 0, scan.plan.shards[0], scan.tools)
+    assert scan.redis.cursors == [None, 4]
+    assert (result.resumed_at, result.keys) == (4, 5)

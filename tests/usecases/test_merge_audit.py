@@ -212,3 +212,41 @@ def test_slots_that_moved_are_a_warning(tmp_path: Path) -> None:
     scan_all(scan)
     scan.redis.topologies = ["after"]
     assert "slots moved" in merge_audit(scan.folder, Pile(), scan.tools).warnings[0]
+
+
+def test_as_many_unseen_keys_as_are_tolerated_are_no_loss_after_a_second_scan(tmp_path: Path) -> None:
+    """What a second scan leaves unseen may be as much as the first one may."""
+    missing = [b"lock:%d" % number for number in range(4)]
+    scan = two_shards(tmp_path, *missing)
+    scan_all(scan)
+    scan.redis.keys, scan.redis.hidden = set(missing), True
+    tools = scan.tools
+    new_tally = tools.new_tally
+
+    def one_goes(db: int) -> object:
+        scan.redis.keys.discard(missing[0])
+        return new_tally(db)
+
+    object.__setattr__(tools, "new_tally", one_goes)
+    assert merge_audit(scan.folder, Pile(), tools).completeness.unseen == 3
+
+
+def test_the_last_checkpoint_says_whether_a_shard_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard of several checkpoints that came to its end isn't scanned again."""
+    monkeypatch.setattr("redis_ttl.usecases.scan_shard.CHECKPOINT_KEYS", 1)
+    scan = two_shards(tmp_path)
+    scan.redis.batches[0] = [SomeKeys([b"a"], 4), SomeKeys([b"b"], 0, done=True)]
+    scan_all(scan)
+    scan.redis.read.clear()
+    assert merge_audit(scan.folder, Pile(), scan.tools).completeness.scanned_again == ()
+    assert scan.redis.read == []
+
+
+def test_a_restart_after_the_scan_does_no_harm(tmp_path: Path) -> None:
+    """Shards that one process answered fit together, whichever process answers when they are merged."""
+    scan = two_shards(tmp_path)
+    scan_all(scan)
+    scan.redis.run_ids = ["b"]
+    scan.redis.read.clear()
+    assert merge_audit(scan.folder, Pile(), scan.tools).completeness.scanned_again == ()
+    assert scan.redis.read == []

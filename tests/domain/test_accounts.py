@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 
+import pytest
+
+from redis_ttl.domain.errors import NewerDocument
 from redis_ttl.domain.remediation import Interruption, Outcome, PartBegun, PartResult, RuleAccount, add_accounts
 from redis_ttl.domain.rollback import RestoreAccount, RestoreResult, add_restored
 from redis_ttl.domain.verification import Verification, VerifiedRule
@@ -125,3 +128,10 @@ def test_a_verification_sums_its_rules() -> None:
     }
     assert RULE.journalled == RULE.kept + RULE.changed + RULE.wiped + RULE.unfinished + RULE.expired + RULE.gone
     assert verification.notes == ()
+
+
+def test_a_begin_of_a_newer_version_is_refused() -> None:
+    """What a later version has written is refused by name, never read by halves."""
+    data = PartBegun("plan-1", "shard-3", "attempt", 1, "2026-11-24T01:00:00+00:00").to_json()
+    with pytest.raises(NewerDocument):
+        PartBegun.from_json({**data, "schema": "redis_ttl.begun/2"})

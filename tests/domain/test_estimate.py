@@ -148,3 +148,8 @@ def test_edges_of_a_sample() -> None:
     assert sample_of([1.0, 4.0]) + sample_of([2.0]) == Sample(3, 7.0, 21.0, 4.0)
     assert add_estimates([]) == Estimate(0.0, 0.0)
     assert add_estimates([Estimate(10.0, None), Estimate(5.0, 0.0)]) == Estimate(15.0, 10.0)
+
+
+def test_a_rounding_error_is_no_variance() -> None:
+    """Equal values whose squares add up to a little less than their mean says have no width, and are no error."""
+    assert estimate_total(Sample(3, 0.3, 0.03 - 1e-12, 0.1), 10) == Estimate(pytest.approx(1.0), 0.0)

@@ -16,6 +16,7 @@ install = { $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) 2>/dev/nul
 # Files whose time says what is installed, so that a second run installs nothing.
 DEMO_INSTALLED := $(VENV)/.installed-demo
 DEV_INSTALLED := $(VENV)/.installed-dev
+MUTANTS_INSTALLED := $(VENV)/.installed-mutants
 
 .PHONY: help
 help: ## Show this list
@@ -72,6 +73,10 @@ build/azurite/.installed: tests/azurite/package.json tests/azurite/package-lock.
 month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write build/watch_month.md
 	@WATCH_DAYS=31 $(BIN)/python -m pytest tests/usecases/test_watch_month.py -s
 
+.PHONY: mutants
+mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, FRESH=yes)
+	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' FRESH='$(FRESH)' $(BIN)/python -m mutants
+
 .PHONY: lock
 lock: $(BIN)/python ## Write constraints.txt anew from constraints.in (ARGS=--upgrade for the newest versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \
@@ -100,3 +105,7 @@ $(DEV_INSTALLED): requirements-dev.txt $(DEMO_INSTALLED)
 	@began=$$(date +%s); \
 	$(call install,-r requirements-dev.txt -c constraints.txt) \
 	&& echo "  Installed in $$(($$(date +%s) - began)) s" && touch $@
+
+$(MUTANTS_INSTALLED): requirements-mutants.txt $(DEV_INSTALLED)
+	@echo "Installing what changes the meaning of places"
+	@$(call install,-r requirements-mutants.txt -c constraints.txt) && touch $@

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.object_store import RUN, ObjectStorage, is_installed
 from tests.servers import (
@@ -31,7 +32,24 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
+# The same examples each time: a run that fails on somebody else's machine must fail on mine. `HYPOTHESIS_PROFILE=random` looks for new
+# ones, and prints the seed of what it finds. No deadline, because a busy machine is no fault of the code. Shrinking is left to whoever
+# looks into a failure (`HYPOTHESIS_PROFILE=shrink`): with a server behind each example it takes longer than a test may.
+_WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+_PROFILE = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", _PROFILE, derandomize=True, database=None, phases=_WITHOUT_SHRINKING)
+settings.register_profile("random", _PROFILE, phases=_WITHOUT_SHRINKING)
+settings.register_profile("shrink", _PROFILE)
+settings.register_profile("mutants", _PROFILE, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "steady")
+settings.load_profile(PROFILE)
+
 _KINDS = {kind.name: kind for kind in (VALKEY, REDIS_7, REDIS_62)}
+
+
+def pytest_report_header() -> str:
+    """Which examples hypothesis takes, so that a failure in CI can be had again."""
+    return f"hypothesis examples: {PROFILE} (HYPOTHESIS_PROFILE=steady|random|shrink)"
 
 
 def require(kind: ServerKind) -> ServerKind:

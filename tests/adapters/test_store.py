@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 import time
 from pathlib import Path
@@ -188,3 +189,49 @@ def test_no_path_leads_outside_or_to_another_document(path: str, tmp_path: Path)
         "deep/root/a/b/one.json",
         "x",
     ]
+
+
+def test_a_document_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a document is synced to disk before it appears under its name, and the folder after: a power failure leaves a whole
+    document or none.
+    """
+    data = b"x" * 5_000
+    seen: list[tuple[str, int]] = []
+    fsync, link = os.fsync, os.link
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        status = os.fstat(descriptor)
+        seen.append(("folder" if stat.S_ISDIR(status.st_mode) else "file", status.st_size))
+
+    def linked(source: str | Path, target: str | Path) -> None:
+        link(source, target)
+        seen.append(("named", 0))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    Store(tmp_path).write("journals/one", data)
+    kinds = [kind for kind, _ in seen]
+    named = kinds.index("named")
+    assert ("file", len(data)) in seen[:named]
+    assert "folder" in kinds[named:]
+
+
+@pytest.mark.parametrize("answer", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
+def test_without_hard_links_a_document_is_never_replaced_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: int
+) -> None:
+    """On a file system that has no hard links (FAT, some network shares) a first document is written, and a second one of its name
+    refused.
+    """
+
+    def refused(*_: object) -> None:
+        raise OSError(answer, os.strerror(answer))
+
+    monkeypatch.setattr(os, "link", refused)
+    store = Store(tmp_path)
+    store.write("one", b"first")
+    with pytest.raises(StoreProblem, match="there already"):
+        store.write("one", b"second")
+    assert store.read("one") == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["one"], "no draft is left behind"

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     ],
 )
 def test_a_local_folder_is_right_where_tasks_stay_on_one_machine(executors: str) -> None:
-    """The default executor decides, because no task of ours asks for another one."""
+    """The default executor decides, because no task of ours asks for another one; what follows it in the list doesn't."""
     refuse_unshared("file:///var/redis_ttl", executors)
+    with pytest.raises(InvalidOption, match="CeleryExecutor"):
+        refuse_unshared("file:///var/redis_ttl", f"CeleryExecutor,{executors.partition(';')[0]}")
 
 
 @pytest.mark.parametrize(

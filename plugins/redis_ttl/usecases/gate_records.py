@@ -92,7 +92,9 @@ def why_withdrawn(made: Decision, seen: RunNow, trace: GateTrace | None) -> str 
     if trace is not None and None not in (made.instance, trace.instance):
         cleared = made.instance != trace.instance
         return (
-            f"{gate} was approved by {by}, then cleared, and marked success before it showed the plan again" if cleared else None
+            f"{gate} was approved by {by}, then cleared, and marked success before it showed the plan again"
+            if cleared
+            else None
         )
     if trace is None:
         if seen.returned is None and made.clears is None:

@@ -135,7 +135,7 @@ cluster: {self.cluster}
 connection: redis_gate
 owner: {{team: growth}}
 audit: {{schedule: none}}
-remediation: {{{remediation}, canary: {{watch: 0s}}, load: fast, rate: unlimited}}
+remediation: {{{remediation}, canary: {{watch: 0s}}, guards: {{latency: 1000x}}, load: fast, rate: unlimited}}
 rules:
   - pattern: "{self.cluster}:{{n}}"
     ttl: 60d
@@ -317,7 +317,7 @@ rules:
         for number in range(KEYS):
             self.live.redis.persist(f"{self.cluster}:{number}")
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 600.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 1200.0) -> None:
         """Until the condition holds."""
         deadline = time.monotonic() + timeout_s
         while not condition():

@@ -15,7 +15,7 @@ _UP_TO_MAX: Final = "0*(?:[1-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-
 #: What :func:`parse_databases` reads, all of it, in up to :data:`MAX_DATABASES_TEXT` characters. Nothing is an answer, too.
 DATABASES_PATTERN: Final = optional(rf"(all)|{_UP_TO_MAX}(?:[ \t\r\n]*,[ \t\r\n]*{_UP_TO_MAX})*")
 _DATABASES: Final = re.compile(DATABASES_PATTERN)
-_EXPECTED: Final = f"all, a number from 0 to {MAX_DATABASE}, or several as in 0,3"
+_EXPECTED: Final = f"all, a number, or several as in 0,3; at most {MAX_DATABASE}"
 
 
 def parse_databases(text: str | None, *, default: int, where: str) -> Literal["all"] | tuple[int, ...]:

@@ -40,6 +40,8 @@ def parse_policy(text: str, file: str) -> Policy:
         document = {key: _plain(node) for key, node in root.values.items()}
         entry = _read_shape(root, document, mistakes)
         for relation in relation_mistakes(document):
+            if mistakes.are_too_many:
+                break
             other = relation.other and f" ({_path(relation.other)}, line {_mark(root, relation.other).line})"
             found = f"{relation.found}{other or ''}"
             mistakes.add(relation.location, _mark(root, relation.location), found, relation.expected, relation.advice)

@@ -17,7 +17,7 @@ import polars as pl
 
 from redis_ttl.adapters.journal_columns import journal_bytes
 from redis_ttl.adapters.key_expiries import KeyExpiries
-from redis_ttl.adapters.redis_cluster import check_primary, cluster_nodes, locate
+from redis_ttl.adapters.redis_cluster import Ways, check_primary, cluster_nodes
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink, encode
 from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
@@ -83,12 +83,12 @@ class KeyRestorer:
     """
 
     def __init__(self, endpoint: Endpoint, load: Load, rate: Rate) -> None:
-        self._endpoint = endpoint
+        self._ways = Ways(endpoint)
         self._load = load
         self._rate = rate
         self._stack = ExitStack()
         self._databases: dict[tuple[str, int], _Database] = {}
-        self._entry = locate(endpoint, "primary").on(0)
+        self._entry = self._ways.entry().on(0)
         self._profiles: dict[str, ServerProfile] = {}
         self._node_of_slot: list[str] | None = None
 
@@ -101,7 +101,7 @@ class KeyRestorer:
                     for first, last in node.slots:
                         self._node_of_slot[first : last + 1] = [node.address] * (last - first + 1)
         for address in sorted(set(self._node_of_slot or [self._entry.address])):
-            with RedisLink(self._endpoint.at(address).on(0)) as link:
+            with RedisLink(self._ways.to(address)) as link:
                 profile = _profile(link)
             check_primary(profile)
             self._profiles[address] = profile
@@ -172,7 +172,7 @@ class KeyRestorer:
     def _database(self, address: str, db: int) -> _Database:
         known = self._databases.get((address, db))
         if known is None:
-            link = self._stack.enter_context(RedisLink(self._endpoint.at(address).on(db)))
+            link = self._stack.enter_context(RedisLink(self._ways.to(address, db)))
             expiries, in_cluster = KeyExpiries(link, self._load), self._node_of_slot is not None
             known = _Database(link, expiries, _pace(self._rate), in_cluster=in_cluster)
             self._databases[address, db] = known

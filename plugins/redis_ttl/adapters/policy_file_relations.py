@@ -77,7 +77,7 @@ def _hidden_entries(document: dict[str, object]) -> Iterator[RelationMistake]:
             try:
                 for other, wider in earlier:
                     if wider.covers(pattern, effort):
-                        yield _hidden(kind, location, pattern, other, wider, effort)
+                        yield _hidden(kind, (location, pattern), (other, wider), effort)
                         break
             except TooMuchEffort:
                 yield RelationMistake(
@@ -92,8 +92,9 @@ def _hidden_entries(document: dict[str, object]) -> Iterator[RelationMistake]:
 
 
 def _hidden(
-    kind: str, location: Location, pattern: KeyPattern, other: Location, wider: KeyPattern, effort: Effort
+    kind: str, entry: tuple[Location, KeyPattern], before: tuple[Location, KeyPattern], effort: Effort
 ) -> RelationMistake:
+    (location, pattern), (other, wider) = entry, before
     if kind == "rule" and other[0] == "exempt":
         return RelationMistake(
             location,

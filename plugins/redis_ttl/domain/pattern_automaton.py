@@ -88,9 +88,9 @@ class PatternAutomaton:
     def of(cls, expression: str) -> PatternAutomaton:
         """The automaton of an expression, without anchors. Raises ``ValueError`` for syntax that it doesn't know."""
         automaton = cls()
-        whole = automaton._build(_Reader(expression).whole())  # noqa: SLF001  # its own
-        automaton._start = (whole.first, whole.is_optional)  # noqa: SLF001  # its own
-        automaton._last = whole.last  # noqa: SLF001  # its own
+        whole = automaton._build(_Reader(expression).whole())  # its own
+        automaton._start = (whole.first, whole.is_optional)  # its own
+        automaton._last = whole.last  # its own
         return automaton
 
     def matches(self, text: str, effort: Effort = _IDLE) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 
-class TooMuchEffort(Exception):  # noqa: N818  # no mistake by itself: whoever set the limit says what it means
+class TooMuchEffort(Exception):  # no mistake by itself: whoever set the limit says what it means
     """Comparing or matching took as much as was allowed."""
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus, unquote
 MASK: Final = "***"
 #: Shorter ones are replaced as whole words only, or any text would be full of asterisks.
 _WORD_LENGTH: Final = 6
-_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s\"'<>]*@)?([^\s\"'<>/?#@]*)([^\s\"'<>]*)")
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s\"'<>]*@)?([^\s\"'<>/?#@]*)([^\s\"'<>]*)")
 _OPTION: Final = re.compile(
     r"((?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|authorization|bearer|auth)[\"']?\s*[=:]\s*[\"']?(?:(?:bearer|basic)\s+)?)"
     r"[^\s\"'&,;)}]+",
@@ -60,8 +60,14 @@ def without_secrets(text: str, secrets: Iterable[str | None] = ()) -> str:
     for known in secrets:
         if known:
             text = _masked(text, "".join(known))
-    text = _ADDRESS.sub(lambda found: f"{found[1]}{found[2]}{'/...' if found[3].strip('/') else found[3]}", text)
+    text = _ADDRESS.sub(_shown_address, text)
     return _SLACK.sub(MASK, _OPTION.sub(rf"\1{MASK}", text))
+
+
+def _shown_address(found: re.Match[str]) -> str:
+    """Scheme and host: what is before an @ is a password, and a path may be a token."""
+    scheme, user, host, path = found.groups()
+    return f"{scheme}{'...@' if user else ''}{host}{'/...' if path.strip('/') else path}"
 
 
 def _masked(text: str, known: str) -> str:

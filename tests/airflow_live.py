@@ -263,7 +263,7 @@ def airflow_environment(home: Path, dags: Path, extra: Mapping[str, str]) -> dic
     }
 
 
-def run_airflow(arguments: list[str], environment: Mapping[str, str], timeout_s: float = 120.0) -> str:
+def run_airflow(arguments: list[str], environment: Mapping[str, str], timeout_s: float = 600.0) -> str:
     """The output of one ``airflow`` command; raises with it when the command fails."""
     done = subprocess.run(
         [sys.executable, "-m", "airflow", *arguments],

@@ -44,12 +44,14 @@ class FollowedExpiries:
         self._stack = ExitStack()
         self._nodes: dict[tuple[str, int], _Node] = {}
         self._owners: list[str] | None = None
+        self._ids: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         with RedisLink(self._entry.on(0)) as link:
             if self._entry.whole_cluster and is_cluster(link):
                 self._owners = [self._entry.address] * SLOTS
                 for node in cluster_nodes(link):
+                    self._ids[node.address] = node.id
                     for first, last in node.slots:
                         self._owners[first : last + 1] = [node.address] * (last - first + 1)
         return self
@@ -115,7 +117,7 @@ class FollowedExpiries:
     def _node(self, address: str, db: int) -> _Node:
         known = self._nodes.get((address, db))
         if known is None:
-            link = self._stack.enter_context(RedisLink(self._entry.at(address).on(db)))
+            link = self._stack.enter_context(RedisLink(self._entry.at(address, self._ids.get(address)).on(db)))
             known = self._nodes[address, db] = _Node(link, self._load)
         return known
 

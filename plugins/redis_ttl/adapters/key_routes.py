@@ -64,6 +64,7 @@ class KeyRoutes:
         self._entry = locate(endpoint, "primary").on(0)
         self._links: dict[tuple[str, int], RedisLink] = {}
         self._members: set[str] = set()
+        self._ids: dict[str, str] = {}
         self._node_of_slot: list[str] | None = None
         self.in_cluster = False
         self.profiles: dict[str, ServerProfile] = {}
@@ -99,7 +100,7 @@ class KeyRoutes:
         if known is None:
             if address not in self.profiles:
                 self._profile(address)
-            known = self._links[address, db] = RedisLink(self._endpoint.at(address).on(db))
+            known = self._links[address, db] = RedisLink(self._way(address, db))
         return known
 
     def drop(self, address: str) -> None:
@@ -175,7 +176,7 @@ class KeyRoutes:
         known = [each for each in self.addresses if each not in avoid]
         for address in dict.fromkeys([*known, self._entry.address, *avoid]):
             try:
-                with RedisLink(self._endpoint.at(address).on(0)) as link:
+                with RedisLink(self._way(address)) as link:
                     self._take_map(link)
                 return
             except (RedisTtlError, ErrorReply):
@@ -208,9 +209,16 @@ class KeyRoutes:
                 node_of_slot[first : last + 1] = [node.address] * (last - first + 1)
         self._node_of_slot = [each or link.endpoint.address for each in node_of_slot]
         self._members |= ids
+        self._ids = {node.address: node.id for node in nodes}
+
+    def _way(self, address: str, db: int = 0) -> Endpoint:
+        """The way to that node, at whose end the node must answer that has this address by the newest map; one that has no slots
+        yet, to which another sends us, is known by its cluster alone.
+        """
+        return self._endpoint.at(address, self._ids.get(address)).on(db)
 
     def _profile(self, address: str) -> None:
-        with RedisLink(self._endpoint.at(address).on(0)) as link:
+        with RedisLink(self._way(address)) as link:
             profile = profile_of(link)
             check_primary(profile)
             if self._node_of_slot is not None:

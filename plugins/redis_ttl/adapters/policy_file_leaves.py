@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Final, Literal, NoReturn
@@ -41,6 +42,9 @@ MAX_FACTOR: Final = 1000.0
 MAX_WORDS: Final = 500
 MAX_NAME: Final = 100
 """Airflow's limit for a tag, which a team's name becomes."""
+_COMPARED: Final = 700
+_COMPARED_CHARACTERS: Final = 40
+"""Names that a misspelt one is compared with, and how long they may be: comparing long ones takes for ever."""
 
 
 def describe(value: object) -> str:
@@ -54,7 +58,10 @@ def describe(value: object) -> str:
 
 def did_you_mean(word: str, names: Iterable[str]) -> str | None:
     """A question with the name that the word most looks like, if it looks like one."""
-    by_folded = {name.casefold(): name for name in names}
+    if len(word) > _COMPARED_CHARACTERS:
+        return None
+    few = itertools.islice(names, _COMPARED)
+    by_folded = {name.casefold(): name for name in few if len(name) <= _COMPARED_CHARACTERS}
     close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     return f"Did you mean `{by_folded[close[0]]}`?" if close else None
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from redis_ttl.adapters.cluster_following import FollowedExpiries
 from redis_ttl.adapters.redis_cluster import (
     ClusterNode,
+    Ways,
     check_primary,
     cluster_nodes,
     fingerprint,
     is_cluster,
-    locate,
     own_slots,
     replica_address,
 )
@@ -38,11 +38,12 @@ class RedisDeployment:
 
     def __init__(self, endpoint: Endpoint, load: Load) -> None:
         self._endpoint = endpoint
+        self._ways = Ways(endpoint)
         self._load = load
 
     def nodes(self, options: AuditOptions) -> list[str]:
         """The addresses to scan: every primary, or a replica of each where the options ask for replicas."""
-        entry = locate(self._endpoint, options.source)
+        entry = self._ways.entry(options.source)
         with RedisLink(entry) as link:
             profile = read_profile(link)
             if profile.cluster_enabled and entry.whole_cluster:
@@ -67,7 +68,7 @@ class RedisDeployment:
         """What each primary of a cluster says of its own slots, by its address; empty outside a cluster."""
         claims = {}
         for node in self._cluster():
-            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+            with RedisLink(self._ways.to(node.address)) as link:
                 claims[node.address] = SlotClaims(*map(frozenset, own_slots(link)))
         return claims
 
@@ -78,10 +79,9 @@ class RedisDeployment:
     @contextmanager
     def connect(self, address: str, db: int) -> Iterator[RedisNode]:
         """A connection to that database of that node."""
-        endpoint = self._endpoint.at(address).on(db)
-        with RedisLink(endpoint, replica_reads=True) as link:
+        with RedisLink(self._ways.to(address, db), replica_reads=True) as link:
             yield RedisNode(link, self._load)
 
     def _cluster(self) -> list[ClusterNode]:
-        with RedisLink(locate(self._endpoint, "primary").on(0)) as link:
+        with RedisLink(self._ways.entry().on(0)) as link:
             return cluster_nodes(link) if is_cluster(link) else []

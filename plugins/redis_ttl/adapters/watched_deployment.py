@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from redis_ttl.adapters.redis_cluster import check_primary, cluster_nodes, locate
+from redis_ttl.adapters.redis_cluster import Ways, check_primary, cluster_nodes
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import fraction, parse_info, profile_from_info, whole_number
@@ -35,12 +35,12 @@ class WatchedDeployment:
     """
 
     def __init__(self, endpoint: Endpoint, source: Source = "primary") -> None:
-        self._endpoint = endpoint
+        self._ways = Ways(endpoint)
         self._source: Source = source
 
     def sample(self, at: str, *, limit_bytes: int | None) -> Sample:
         """One INFO of each primary, or of the replica that is looked at instead."""
-        entry = locate(self._endpoint, self._source).on(0)
+        entry = self._ways.entry(self._source).on(0)
         with RedisLink(entry) as link:
             info = _info(link)
             profile = profile_from_info(info, address=entry.address, access={})
@@ -51,7 +51,7 @@ class WatchedDeployment:
             addresses = [node.address for node in cluster_nodes(link)]
         nodes = []
         for address in addresses:
-            with RedisLink(self._endpoint.at(address).on(0)) as link:
+            with RedisLink(self._ways.to(address)) as link:
                 nodes.append(_node(address, _info(link)))
         return Sample(at, tuple(nodes), limit_bytes)
 
@@ -61,7 +61,7 @@ class WatchedDeployment:
         """
         drawn: list[tuple[bytes, int | None]] = []
         for node in sample.nodes:
-            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+            with RedisLink(self._ways.to(node.address)) as link:
                 counts = profile_from_info(_info(link), address=node.address, access={}).databases
                 for database in counts:
                     wanted = round(keys * database.keys / max(1, sample.keys))
@@ -82,7 +82,7 @@ class WatchedDeployment:
         """
         groups: dict[tuple[str, str, str], dict[str, int]] = {}
         for node in sample.nodes:
-            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+            with RedisLink(self._ways.to(node.address)) as link:
                 reply = link.call_many([("CLIENT", "LIST")])[0]
                 if isinstance(reply, ErrorReply):
                     return None
@@ -104,7 +104,7 @@ class WatchedDeployment:
         """Of these commands those that make or enlarge keys, or may."""
         if not names or not sample.nodes:
             return ()
-        with RedisLink(self._endpoint.at(sample.nodes[0].address).on(0)) as link:
+        with RedisLink(self._ways.to(sample.nodes[0].address)) as link:
             return writing_commands(link, names)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from redis_ttl.adapters.decisions_columns import CanaryColumns, DecisionColumns
 from redis_ttl.adapters.key_questions import TOLERANCE_MS, ExpiryQuestions, UseQuestions, server_now_ms
 from redis_ttl.adapters.key_writer import KeyWriter, refuse_missing_commands
-from redis_ttl.adapters.redis_cluster import cluster_nodes, locate
+from redis_ttl.adapters.redis_cluster import Ways, cluster_nodes
 from redis_ttl.adapters.redis_health import read_health
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
@@ -40,7 +40,7 @@ class WritableDeployment:
     """The deployment that an endpoint leads to. ``load`` is the limit for reading one server."""
 
     def __init__(self, endpoint: Endpoint, load: Load) -> None:
-        self._endpoint = endpoint
+        self._ways = Ways(endpoint)
         self._load = load
 
     def primary_of(self, node: NodeIdentity) -> str:
@@ -91,7 +91,7 @@ class WritableDeployment:
     def connect(self, address: str, db: int) -> Iterator[WritableDatabase]:
         """Connections to that database of that primary: one each to read, to ask and to write."""
         with ExitStack() as links:
-            yield WritableDatabase(self._endpoint.at(address).on(db), self._load, links)
+            yield WritableDatabase(self._ways.to(address, db), self._load, links)
 
     @staticmethod
     def new_canary(ratio: float, keys: int) -> CanaryColumns:
@@ -99,7 +99,7 @@ class WritableDeployment:
         return CanaryColumns(ratio, keys)
 
     def _entries(self, planned: str) -> list[str]:
-        entry = locate(self._endpoint, "primary").on(0)
+        entry = self._ways.entry().on(0)
         with RedisLink(entry) as link:
             info = parse_info(link.call("INFO"))
             if info.get("cluster_enabled") == "1" and entry.whole_cluster:
@@ -107,7 +107,7 @@ class WritableDeployment:
         return [entry.address, planned]
 
     def _profile(self, address: str) -> ServerProfile:
-        with RedisLink(self._endpoint.at(address).on(0)) as link:
+        with RedisLink(self._ways.to(address)) as link:
             return profile_from_info(parse_info(link.call("INFO")), address=address, access={})
 
 

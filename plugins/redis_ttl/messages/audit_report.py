@@ -19,6 +19,7 @@ from redis_ttl.messages.figures import (
     ttl_spread,
 )
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import markdown_text
 from redis_ttl.messages.server_text import server_lines
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN, memory_limit_bytes: int 
         "## Patterns\n\n" + _pattern_table(audit, rows),
         "## TTL of all keys\n\n" + _histogram(audit),
         "## What the patterns hold\n\n" + _details_table(audit.patterns[:rows]),
-        "## How it was counted\n\n" + "\n".join(f"- {line}" for line in counting_lines(audit)),
+        "## How it was counted\n\n" + "\n".join(f"- {markdown_text(line)}" for line in counting_lines(audit)),
     ]
     if audit.warnings:
-        parts.insert(2, "## Notes\n\n" + "\n".join(f"- {printable(warning)}" for warning in audit.warnings))
+        parts.insert(2, "## Notes\n\n" + "\n".join(f"- {markdown_text(warning)}" for warning in audit.warnings))
     return "\n\n".join(parts) + "\n"
 
 

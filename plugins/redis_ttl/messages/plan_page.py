@@ -16,6 +16,7 @@ from redis_ttl.domain.other_plans import OtherState
 from redis_ttl.domain.rate import parse_rate
 from redis_ttl.messages.figures import code_span, count, duration, printable, ratio, size
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import markdown_text
 
 if TYPE_CHECKING:
     from redis_ttl.domain.plan import Forecast, Plan, PlannedRule
@@ -179,7 +180,7 @@ def ground_lines(plan: Plan) -> list[str]:
     )
     return [
         f"Audit {plan.audit_id}, finished {_minute(plan.audit_finished_at)}, and the policy with hash {plan.policy_hash[:12]}.",
-        f"Made {_minute(plan.created_at)} in run {printable(plan.run)}; good for this run only{at_most}.",
+        f"Made {_minute(plan.created_at)} in run {markdown_text(plan.run)}; good for this run only{at_most}.",
         (
             f"Writes at {parse_rate(plan.rate)} a server, and reads at load {plan.load}, in {count(len(plan.shards))} "
             f"shard{'' if len(plan.shards) == 1 else 's'}; each key's old expiry goes to the journal first."
@@ -224,19 +225,19 @@ def _code(pattern: str) -> str:
     return code_span(printable(pattern, _PATTERN_WIDTH))
 
 
-#: What Markdown or HTML would act upon outside of a code span.
-_MARKUP: Final = re.compile(r"([\\*_\[\]<>#~])")
-
-
 def _named(text: str) -> str:
     """A sentence with patterns in backticks: what stands between them acts no more than the patterns do."""
     plain = printable(text)
     pieces = plain.split("`")
     if len(pieces) % 2 == 0:  # a backtick of the pattern's own: then all of it is text
-        return _MARKUP.sub(r"\\\1", plain.replace("`", "'"))
-    return "".join(
-        code_span(piece) if number % 2 else _MARKUP.sub(r"\\\1", piece) for number, piece in enumerate(pieces)
-    )
+        return markdown_text(plain.replace("`", "'"))
+    return "".join(code_span(piece) if number % 2 else _spaced(piece) for number, piece in enumerate(pieces))
+
+
+def _spaced(text: str) -> str:
+    """Words between two patterns, with the spaces around them."""
+    kept = text.strip(" ")
+    return text.replace(kept, markdown_text(kept)) if kept else text
 
 
 def _share(forecast: Forecast, bytes_used: int | None) -> str:

@@ -9,6 +9,7 @@ from redis_ttl.domain.approval import Verdict
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.messages.figures import code_span, count, duration, printable, ratio, size
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ def remediation_page(
         "## Way back\n\n" + _way_back(plan, parts, decisions),
     ]
     if verification and verification.notes:
-        pages.append("## Notes\n\n" + "\n".join(f"- {printable(note)}" for note in verification.notes))
+        pages.append("## Notes\n\n" + "\n".join(f"- {markdown_text(note)}" for note in verification.notes))
     return "\n\n".join(page for page in pages if page) + "\n"
 
 
@@ -70,7 +71,7 @@ def _headline(plan: Plan, parts: Sequence[PartResult], verification: Verificatio
     done = verification.complete if verification else _complete(plan, parts)
     text = f"**{count(written)} of {count(plan.change_keys)} planned keys were given an expiry.**"
     if not done:
-        why = f" ({printable(ended.reason or 'no reason given')})" if ended else ""
+        why = f" ({markdown_text(ended.reason or 'no reason given')})" if ended else ""
         how = "stopped" if ended and ended.outcome is Outcome.STOPPED else "ended"
         text += f" The run {how} before every shard was written{why}."
     if verification is None:
@@ -116,7 +117,7 @@ def _bare(verification: Verification) -> str:
     rows = [_row(rule, _BARE) for rule in verification.rules if rule.refusal is None]
     text = markdown_table(_BARE_HEADER, rows, right=range(1, len(_BARE_HEADER)))
     left_out = [
-        f"- {code_span(printable(rule.pattern))}: {count(rule.no_ttl_keys)} keys, left out ({printable(rule.refusal)})"
+        f"- {code_span(printable(rule.pattern))}: {count(rule.no_ttl_keys)} keys, left out ({markdown_text(rule.refusal)})"
         for rule in verification.rules
         if rule.refusal is not None
     ]
@@ -129,7 +130,7 @@ def _row(rule: VerifiedRule, figures: Sequence[str]) -> list[str]:
 
 def _interruptions(parts: Sequence[PartResult]) -> str:
     lines = [
-        f"- {_time(each.at)} {part.part}: {printable(each.reason)}, "
+        f"- {_time(each.at)} {part.part}: {markdown_text(each.reason)}, "
         + ("which ended it" if each.ended else f"for {duration(each.lasted_s)}")
         for part in parts
         for each in part.interruptions
@@ -139,9 +140,9 @@ def _interruptions(parts: Sequence[PartResult]) -> str:
 
 def _approval(decisions: Sequence[Decision]) -> str:
     lines = [
-        f"- {each.verdict.value} by {printable(each.by or 'nobody')}, {_time(each.at)}, by {each.channel.value}"
-        + (f": {printable(each.comment)}" if each.comment else "")
-        + (f" ({printable(each.why)})" if each.why else "")
+        f"- {each.verdict.value} by {markdown_text(each.by or 'nobody')}, {_time(each.at)}, by {each.channel.value}"
+        + (f": {markdown_text(each.comment)}" if each.comment else "")
+        + (f" ({markdown_text(each.why)})" if each.why else "")
         for each in decisions
     ]
     return "\n".join(lines) if lines else "No decision is in the store."

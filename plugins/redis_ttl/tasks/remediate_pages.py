@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.duration import format_duration
+from redis_ttl.messages.markdown_text import markdown_text
 from redis_ttl.tasks.control import variable_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ it runs out.** Nothing is written before somebody has approved exactly the plan 
 
 | | |
 |---|---|
-| owner | {policy.owner.team} |
+| owner | {markdown_text(policy.owner.team)} |
 | writes over | connection `{policy.write_connection or policy.connection}` |
 | approvals | {remediation.approvals}, by {approvers} |
 | an approval is good for | {format_duration(remediation.approval_valid_s)} |

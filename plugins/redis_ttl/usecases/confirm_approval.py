@@ -39,7 +39,7 @@ from redis_ttl.usecases.gate_records import (
 from redis_ttl.usecases.plan_documents import PlanDocuments, plan_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from redis_ttl.domain.approval import Approval
@@ -225,9 +225,7 @@ def decision_at(
             asked_id, plan.plan_id, plan.digest, gate, verdict, channel, by, at, note, why, instance, seen.clears
         )
 
-    mark = _latest_mark(trace)
-    if mark is not None and state == "success" and any((each.by, each.at) == (mark.owner, mark.at) for each in made):
-        mark = None  # it is on record, and whatever ended the gate again left no name
+    mark = _unrecorded_mark(trace, made, state)
     if request is None:
         return decided(Verdict.INVALID, f"{gate} was marked {state} before it showed the plan to anybody", mark)
     if mark is not None and instant_ms(mark.at) < instant_ms(request.requested_at):
@@ -247,6 +245,14 @@ def decision_at(
 
 class _Decided(Protocol):
     def __call__(self, verdict: Verdict, why: str | None, mark: Mark | None = None) -> Decision: ...
+
+
+def _unrecorded_mark(trace: GateTrace | None, made: Sequence[Decision], state: str) -> Mark | None:
+    """The gate's latest mark, unless it is on record as an approval: then whatever ended the gate again left no name."""
+    mark = _latest_mark(trace)
+    if mark is not None and state == "success" and any((each.by, each.at) == (mark.owner, mark.at) for each in made):
+        return None
+    return mark
 
 
 def _refused(

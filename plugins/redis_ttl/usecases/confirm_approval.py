@@ -39,7 +39,7 @@ from redis_ttl.usecases.gate_records import (
 from redis_ttl.usecases.plan_documents import PlanDocuments, plan_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from redis_ttl.domain.approval import Approval
@@ -225,11 +225,9 @@ def decision_at(
             asked_id, plan.plan_id, plan.digest, gate, verdict, channel, by, at, note, why, instance, seen.clears
         )
 
-    mark = _unrecorded_mark(trace, made, state)
+    mark = _latest_mark(request, made, trace)
     if request is None:
         return decided(Verdict.INVALID, f"{gate} was marked {state} before it showed the plan to anybody", mark)
-    if mark is not None and instant_ms(mark.at) < instant_ms(request.requested_at):
-        mark = None  # it belongs to what was asked before
     if asks_no_more(request, trace):
         return decided(Verdict.INVALID, f"{gate} was cleared, and marked {state} before it showed the plan again", mark)
     if state != "success":
@@ -245,14 +243,6 @@ def decision_at(
 
 class _Decided(Protocol):
     def __call__(self, verdict: Verdict, why: str | None, mark: Mark | None = None) -> Decision: ...
-
-
-def _unrecorded_mark(trace: GateTrace | None, made: Sequence[Decision], state: str) -> Mark | None:
-    """The gate's latest mark, unless it is on record as an approval: then whatever ended the gate again left no name."""
-    mark = _latest_mark(trace)
-    if mark is not None and state == "success" and any((each.by, each.at) == (mark.owner, mark.at) for each in made):
-        return None
-    return mark
 
 
 def _refused(
@@ -310,8 +300,17 @@ def _late(trace: GateTrace | None) -> str:
     return "" if answered is None else f" ({answered} answered its form, which no longer changed anything)"
 
 
-def _latest_mark(trace: GateTrace | None) -> Mark | None:
-    return trace.marks[-1] if trace is not None and trace.marks else None
+def _latest_mark(request: ApprovalRequest | None, made: list[Decision], trace: GateTrace | None) -> Mark | None:
+    """The last mark, when it is about what was asked last and isn't on record yet.
+
+    A gate whose approving mark is on record, and that was ended again by nobody known, wasn't ended by that mark.
+    """
+    mark = trace.marks[-1] if trace is not None and trace.marks else None
+    if mark is None or request is None:
+        return mark
+    belongs_to_earlier = instant_ms(mark.at) < instant_ms(request.requested_at)
+    is_on_record = any((each.by, each.at, "success") == (mark.owner, mark.at, mark.new_state) for each in made)
+    return None if belongs_to_earlier or is_on_record else mark
 
 
 def _approvers_elsewhere(documents: PlanDocuments, gate: str) -> set[str | None]:

@@ -16,6 +16,7 @@ install = { $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) 2>/dev/nul
 # Files whose time says what is installed, so that a second run installs nothing.
 DEMO_INSTALLED := $(VENV)/.installed-demo
 DEV_INSTALLED := $(VENV)/.installed-dev
+MUTANTS_INSTALLED := $(VENV)/.installed-mutants
 
 .PHONY: help
 help: ## Show this list
@@ -53,16 +54,28 @@ bench: $(DEV_INSTALLED) ## Measure the audit beside redis-cli and redis-py, and 
 	@PYTHONPATH=plugins:. $(BIN)/python -m bench
 
 .PHONY: proof
-proof: $(DEV_INSTALLED) ## Remediate and roll back the whole incident in Airflow, and ask the server key by key (KEYS=669383 for a tenth)
-	@PYTHONPATH=plugins:. $(BIN)/python -m proof $(if $(KEYS),--keys '$(KEYS)')
+proof: $(DEV_INSTALLED) ## Remediate and roll back the whole incident in Airflow, and ask the server key by key (KEYS=669383 for a tenth, STORE=s3 for documents on S3)
+	@PYTHONPATH=plugins:. $(BIN)/python -m proof $(if $(KEYS),--keys '$(KEYS)') $(if $(STORE),--store '$(STORE)')
 
 .PHONY: approvals
-approvals: $(DEV_INSTALLED) ## Try everything that can be done to a waiting plan, and write build/approval_table.md
-	@APPROVAL_CASES=all $(BIN)/python -m pytest tests/tasks/test_live_approval.py tests/tasks/test_live_anonymous.py -s
+approvals: $(DEV_INSTALLED) ## Try everything that can be done to a waiting plan, and write build/approval_table.md (STORE=s3 for documents on S3)
+	@APPROVAL_CASES=all STORE='$(STORE)' $(BIN)/python -m pytest tests/tasks/test_live_approval.py tests/tasks/test_live_anonymous.py -s
+
+.PHONY: azurite
+azurite: build/azurite/.installed ## Install the emulator of Azure's Blob Storage that tests use (needs npm)
+
+build/azurite/.installed: tests/azurite/package.json tests/azurite/package-lock.json
+	@mkdir -p build/azurite && cp tests/azurite/package.json tests/azurite/package-lock.json build/azurite
+	@cd build/azurite && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 .PHONY: month
 month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write build/watch_month.md
 	@WATCH_DAYS=31 $(BIN)/python -m pytest tests/usecases/test_watch_month.py -s
+
+.PHONY: mutants
+mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, FRESH=yes)
+	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' FRESH='$(FRESH)' $(BIN)/python -m mutants
 
 .PHONY: lock
 lock: $(BIN)/python ## Write constraints.txt anew from constraints.in (ARGS=--upgrade for the newest versions)
@@ -92,3 +105,7 @@ $(DEV_INSTALLED): requirements-dev.txt $(DEMO_INSTALLED)
 	@began=$$(date +%s); \
 	$(call install,-r requirements-dev.txt -c constraints.txt) \
 	&& echo "  Installed in $$(($$(date +%s) - began)) s" && touch $@
+
+$(MUTANTS_INSTALLED): requirements-mutants.txt $(DEV_INSTALLED)
+	@echo "Installing what changes the meaning of places"
+	@$(call install,-r requirements-mutants.txt -c constraints.txt) && touch $@

@@ -13,7 +13,7 @@ from typing import Final
 from bench.rows import Row
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
 from redis_ttl.adapters.store import Store
-from redis_ttl.adapters.watched_deployment import WRITES, WatchedDeployment
+from redis_ttl.adapters.watched_deployment import WatchedDeployment
 from redis_ttl.domain.policy import Owner, Policy
 from redis_ttl.usecases.watch_cluster import WatchTools, watch_cluster
 from tests.servers import VALKEY, run_server
@@ -32,7 +32,7 @@ def rows_of_watch(say: Say, looks: int = _LOOKS) -> list[Row]:
     with run_server(VALKEY) as server, TemporaryDirectory(prefix="redis-ttl-bench-") as folder:
         clock = _Clock()
         redis = WatchedDeployment(endpoint_from_url(server.url))
-        tools = WatchTools(redis, Store(Path(folder)), clock, 300.0, lambda: None, lambda _since, _until: (), WRITES)
+        tools = WatchTools(redis, Store(Path(folder)), clock, 300.0, lambda: None, lambda _since, _until: ())
         took_s = []
         for _ in range(looks):
             before_s = _cpu_s()

@@ -69,18 +69,22 @@ def environment(home: Home, *, port: int, redis_url: str) -> dict[str, str]:
                 "password": passwords(home)[VIEWER],
             }
         ),
+        # What is decided is signed, so that whoever can write to the store can't approve.
+        "AIRFLOW_CONN_REDIS_TTL_SIGNING": json.dumps({"conn_type": "generic", "password": kept["signing"]}),
         "REDIS_TTL_STORE": f"file://{home.store}",  # as it is: a space stays a space
     }
 
 
 def _kept_secrets(home: Home) -> dict[str, str]:
     path = home.root / _SECRETS
-    kept = read_json(path)
-    if not isinstance(kept, dict):
-        kept = {
-            "api": secrets.token_hex(32),
-            "jwt": secrets.token_hex(32),
-            "fernet": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        }
+    found = read_json(path)
+    known = found if isinstance(found, dict) else {}
+    kept = {
+        "api": secrets.token_hex(32),
+        "jwt": secrets.token_hex(32),
+        "fernet": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "signing": secrets.token_urlsafe(32),
+    } | known
+    if kept != known:
         write_private(path, json.dumps(kept))
     return {str(name): str(value) for name, value in kept.items()}

@@ -144,7 +144,10 @@ class Demo:
         self._display.line()
         page = f"{self._airflow.url}{remediation.approval_path}"
         if not approve:
-            self._display.line(f"The plan waits for Approve or Reject, or for a mark on its task {GATE}: {page}")
+            self._display.line(
+                f"The plan waits for Approve or Reject, or for a mark on its task {GATE}, by {APPROVER}: {USER}, who asked for it, "
+                f"can't approve it. {page}"
+            )
             return
         remediation.approve(self._as(APPROVER))
         self._display.line(f"  {APPROVER} approved it, as the buttons of {page} do")

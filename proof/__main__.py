@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import polars as pl
+from upath import UPath
 
 from proof.application import application, keys_touched
 from proof.snapshot import Snapshot, differences, take_snapshot
@@ -26,9 +27,12 @@ from redis_ttl.adapters.folding_columns import key_texts
 from redis_ttl.adapters.incident_writer import write_keyspace
 from redis_ttl.adapters.policy_file import load_policy
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.adapters.store import Store
 from redis_ttl.domain.incident import FULL_KEYS, scaled
 from redis_ttl.domain.incident_families import FAMILIES
+from redis_ttl.usecases.plan_documents import PlanDocuments
 from tests.airflow_live import LiveAirflow
+from tests.object_store import ObjectStorage, run_s3
 from tests.servers import REDIS_7, VALKEY, Server, run_server
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -72,30 +76,34 @@ def main() -> int:
     )  # what was started is stopped then
     parser = argparse.ArgumentParser(prog="make proof", description=__doc__)
     parser.add_argument("--keys", type=int, default=FULL_KEYS)
-    keys = parser.parse_args().keys
+    parser.add_argument("--store", choices=["folder", "s3"], default="folder")
+    asked = parser.parse_args()
     proof = Proof()
     with (
         TemporaryDirectory(prefix="redis-ttl-proof-") as folder,
         run_server(REDIS_7 if REDIS_7.find() else VALKEY) as server,
+        run_s3() if asked.store == "s3" else nullcontext() as storage,
     ):
-        _prove(Path(folder), server, keys, proof)
-    place = _ROOT / "build" / "proof.md"
+        _prove(Path(folder), server, asked.keys, storage, proof)
+    place = _ROOT / "build" / ("proof.md" if storage is None else "proof_s3.md")
     place.parent.mkdir(exist_ok=True)
     place.write_text(proof.table())
     print(f"{'Everything holds.' if proof.holds else 'NOT everything holds.'} The table: {place}")
     return 0 if proof.holds else 1
 
 
-def _prove(folder: Path, server: Server, keys: int, proof: Proof) -> None:
+def _prove(folder: Path, server: Server, keys: int, storage: ObjectStorage | None, proof: Proof) -> None:
     endpoint = endpoint_from_url(server.url)
     write_keyspace(endpoint, scaled(FAMILIES, keys), seed=1, on_progress=lambda _: None)
     before = take_snapshot(endpoint)
     proof.say("before", f"{before.keys:,} keys, {before.no_ttl_keys:,} of them without TTL")
+    proof.say("documents in", "a folder" if storage is None else f"{storage.protocol}://, in another process")
     touched = folder / "touched"
-    with _airflow(folder, server) as airflow, application(server.url, touched):
+    store = Store(folder / "store" if storage is None else UPath(storage.root, **storage.options))
+    with _airflow(folder, server, storage) as airflow, application(server.url, touched):
         _, took_s = _run(airflow, _AUDIT, load="fast")
         proof.say("audit in Airflow", f"success in {took_s:.0f} s")
-        plan_id, approved_ms, verified = _remediate(airflow, proof)
+        plan_id, approved_ms, verified = _remediate(airflow, store, proof)
         after = take_snapshot(endpoint)
         _check_remediated(before, after, touched, approved_ms, proof)
         proof.say("keys missed, as the verification has it", f"{verified['missed']:,}", holds=verified["missed"] == 0)
@@ -105,18 +113,18 @@ def _prove(folder: Path, server: Server, keys: int, proof: Proof) -> None:
     _check_restored(before, take_snapshot(endpoint), touched, proof)
 
 
-def _airflow(folder: Path, server: Server) -> LiveAirflow:
+def _airflow(folder: Path, server: Server, storage: ObjectStorage | None) -> LiveAirflow:
     home = folder / "airflow"
     airflow = LiveAirflow(home)
     airflow.env = {
         f"AIRFLOW_CONN_REDIS_{_CLUSTER.upper().replace('-', '_')}": server.url,
-        "REDIS_TTL_STORE": f"file://{folder / 'store'}",
         "REDIS_TTL_POLICIES": str(_POLICY.parent),
+        **({"REDIS_TTL_STORE": f"file://{folder / 'store'}"} if storage is None else storage.airflow_environment()),
     }
     return airflow
 
 
-def _remediate(airflow: LiveAirflow, proof: Proof) -> tuple[str, int, dict[str, Any]]:
+def _remediate(airflow: LiveAirflow, store: Store, proof: Proof) -> tuple[str, int, dict[str, Any]]:
     """The plan's id, the moment of its approval (ms since 1970), and what the verification found."""
     airflow.unpause(_REMEDIATE)
     run_id = airflow.trigger(_REMEDIATE, rate="unlimited", load="fast", canary_watch="10s")
@@ -147,20 +155,17 @@ def _remediate(airflow: LiveAirflow, proof: Proof) -> tuple[str, int, dict[str, 
     _require_success(airflow, _REMEDIATE, run_id)
     took_s = time.monotonic() - began_s
     verified = airflow.xcom(_REMEDIATE, run_id, "report")
-    approval = next(
-        (airflow.home.parent / "store" / _CLUSTER / "approvals" / verified["plan_id"]).glob("decision-*.json")
-    )
-    decision = json.loads(approval.read_text())
+    decision = PlanDocuments(store, _CLUSTER, verified["plan_id"]).decisions()[0]
     proof.say(
         "approved over the REST API",
-        f"{decision['verdict']} by {decision['by']}",
-        holds=(decision["verdict"], decision["by"]) == ("approved", _APPROVER),
+        f"{decision.verdict} by {decision.by}",
+        holds=(decision.verdict, decision.by) == ("approved", _APPROVER),
     )
     proof.say(
         "remediation",
         f"{verified['kept']:,} of {verified['planned']:,} planned keys have our expiry, {took_s:.0f} s after the approval",
     )
-    return verified["plan_id"], _ms(decision["at"]), verified
+    return verified["plan_id"], _ms(decision.at), verified
 
 
 def _check_remediated(before: Snapshot, after: Snapshot, touched: Path, approved_ms: int, proof: Proof) -> None:

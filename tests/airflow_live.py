@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).parent.parent
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0
 _ENDED = {"success", "failed"}
 #: Who there is, with their roles; ``op`` may mark tasks, ``user`` may answer forms only, ``viewer`` may look.
 _USERS = {"admin": "admin", "viewer": "viewer", "bob": "op", "erin": "op", "carol": "viewer", "dave": "user"}
@@ -263,7 +263,7 @@ def airflow_environment(home: Path, dags: Path, extra: Mapping[str, str]) -> dic
     }
 
 
-def run_airflow(arguments: list[str], environment: Mapping[str, str], timeout_s: float = 120.0) -> str:
+def run_airflow(arguments: list[str], environment: Mapping[str, str], timeout_s: float = 600.0) -> str:
     """The output of one ``airflow`` command; raises with it when the command fails."""
     done = subprocess.run(
         [sys.executable, "-m", "airflow", *arguments],

@@ -7,10 +7,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
+from tests.object_store import RUN, ObjectStorage, is_installed
 from tests.servers import (
     REDIS_7,
     REDIS_62,
@@ -25,11 +28,28 @@ from tests.servers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Page
 
+# The same examples each time: a run that fails on somebody else's machine must fail on mine. `HYPOTHESIS_PROFILE=random` looks for new
+# ones, and prints the seed of what it finds. No deadline, because a busy machine is no fault of the code. Shrinking is left to whoever
+# looks into a failure (`HYPOTHESIS_PROFILE=shrink`): with a server behind each example it takes longer than a test may.
+_WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+_PROFILE = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", _PROFILE, derandomize=True, database=None, phases=_WITHOUT_SHRINKING)
+settings.register_profile("random", _PROFILE, phases=_WITHOUT_SHRINKING)
+settings.register_profile("shrink", _PROFILE)
+settings.register_profile("mutants", _PROFILE, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "steady")
+settings.load_profile(PROFILE)
+
 _KINDS = {kind.name: kind for kind in (VALKEY, REDIS_7, REDIS_62)}
+
+
+def pytest_report_header() -> str:
+    """Which examples hypothesis takes, so that a failure in CI can be had again."""
+    return f"hypothesis examples: {PROFILE} (HYPOTHESIS_PROFILE=steady|random|shrink)"
 
 
 def require(kind: ServerKind) -> ServerKind:
@@ -111,6 +131,31 @@ def any_cluster(request: pytest.FixtureRequest) -> Cluster:
     """Each kind of three-primary cluster in turn, empty."""
     cluster: Cluster = request.getfixturevalue(request.param)
     return cluster
+
+
+@pytest.fixture(scope="session")
+def object_storages() -> Iterator[Callable[[str], ObjectStorage]]:
+    """Starts the service behind a scheme (``s3``, ``gs``, ``abfs``) when it is first asked for; its bucket is shared by all tests."""
+    with ExitStack() as stack:
+        running: dict[str, ObjectStorage] = {}
+
+        def storage(protocol: str) -> ObjectStorage:
+            if not is_installed(protocol):
+                message = f"no emulator of {protocol}:// (make venv; make azurite for Azure's, which needs npm)"
+                if os.environ.get("CI") == "true":
+                    pytest.fail(message)
+                pytest.skip(message)
+            if protocol not in running:
+                running[protocol] = stack.enter_context(RUN[protocol]())
+            return running[protocol]
+
+        yield storage
+
+
+@pytest.fixture
+def s3_store(object_storages: Callable[[str], ObjectStorage]) -> ObjectStorage:
+    """An S3 in another process; ``root`` is the URL of a store of this test's own, ``options`` are fsspec's, ``env`` is for processes."""
+    return object_storages("s3").apart()
 
 
 @pytest.fixture(scope="session")

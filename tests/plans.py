@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.key_pattern import KeyPattern
+from redis_ttl.domain.other_plans import OtherPlan, OtherRule, OtherState
 from redis_ttl.domain.plan import Forecast, NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
 from redis_ttl.domain.policy import Cold, Mode, Owner, Policy, RemediationSettings, Rule, SignOff
 from redis_ttl.domain.shards import Shard, SplitRule
@@ -54,10 +56,11 @@ PLAN = Plan(
             warnings=(
                 (
                     "values that are updated in place (hash 5%): such a write keeps the TTL that is set now, so these keys are "
-                    "deleted 60d after the approval (from 2026-04-21 if it is given today), however often they are written until "
-                    "then"
+                    "deleted, at the earliest 60d after the approval (from 2026-04-21 if it is given today), however often they "
+                    "are written until then"
                 ),
             ),
+            cautions=(Caution(CautionKind.IN_PLACE, ttl_s=60 * DAY_S, kinds=("hash 5%",)),),
             hot_ratio=0.002,
             databases=(PlannedDatabase(0, 147_111, 0),),
         ),
@@ -98,9 +101,11 @@ PLAN = Plan(
         ttl_bytes=6 * MIB,
         table_bytes=64 * MIB,
         after_bytes=1_870 * MIB,
-        expiries_per_s=0.8,
+        expiries_per_s=9.2,
         first_expiry_s=60 * DAY_S,
-        last_expiry_s=99 * DAY_S,
+        last_expiry_s=100 * DAY_S + 900,
+        late_s=DAY_S + 900,
+        others_per_s=8.4,
         peak_ratio=0.934343,
         allowed_ratio=0.95,
     ),
@@ -115,5 +120,13 @@ PLAN = Plan(
     ),
     exempt=(Skipped("`config:{name}`: read at start-up | never rewritten", 3),),
     ungoverned_keys=6_170_577,
+    cautions=(Caution(CautionKind.EVICTABLE, name="volatile-lfu"),),
     limit_keys=575_227,
+    others=(
+        OtherPlan(
+            "20260130T190500Z-0d0e0f",
+            OtherState.WRITTEN,
+            (OtherRule("session:{token}", 1_451_520, 1_775_000_000_000, 1_775_172_800_000, 8.4),),
+        ),
+    ),
 )

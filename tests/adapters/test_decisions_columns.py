@@ -5,14 +5,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
 from redis_ttl.adapters.decisions_columns import CanaryColumns, Decided, DecisionColumns, instants_ms
 from redis_ttl.adapters.journal_columns import journal_bytes, journal_rows
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.expiry import Spread
+from redis_ttl.domain.expiry import ANCHOR_STEP_MS, Spread
 from redis_ttl.domain.policy import Cold, Mode, Policy
 from redis_ttl.domain.remediation import RuleAccount
 from tests.servers import Server
@@ -112,8 +112,79 @@ def test_what_is_ours_already_is_left(plan_of) -> None:  # noqa: ANN001
     assert decided.accounts == {0: RuleAccount(met=1, already_ours=1)}
     assert decided.change_keys == 0
     assert decide(decisions, {b"a:1": ours + 1}).accounts == {0: RuleAccount(met=1, had_ttl=1)}
+    assert decide(decisions, {b"a:1": ours - 1}).accounts == {0: RuleAccount(met=1, had_ttl=1)}
     tolerant = plan_of(policy_of(rule("a:{n}")), tolerance_ms=20)
-    assert decide(tolerant, {b"a:1": ours + 20}).accounts == {0: RuleAccount(met=1, already_ours=1)}
+    for off_ms in (-20, 20):
+        assert decide(tolerant, {b"a:1": ours + off_ms}).accounts == {0: RuleAccount(met=1, already_ours=1)}
+        assert decide(tolerant, {b"a:1": ours + off_ms + off_ms // 20}).accounts == {0: RuleAccount(met=1, had_ttl=1)}
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_every_instant_that_the_plan_may_have_set_is_ours(plan_of, mode: Mode) -> None:  # noqa: ANN001
+    """An instant of an earlier step, or of version 0.1, is ours; one between two steps, or of a later day, isn't."""
+    decisions = plan_of(policy_of(rule("a:{n}", ttl_s=60 * DAY_S, mode=mode)))
+    first = decide(decisions, {b"a:1": None}).changes["set_ms"][0] - ANCHOR_STEP_MS
+    later_ms = NOW_MS + 10 * ANCHOR_STEP_MS
+    for step in range(12):
+        found = decide(decisions, {b"a:1": first + step * ANCHOR_STEP_MS}, later_ms).accounts
+        assert found == {0: RuleAccount(met=1, already_ours=1)}, step
+    for other in (first - ANCHOR_STEP_MS, first + ANCHOR_STEP_MS // 2, first + 13 * ANCHOR_STEP_MS):
+        assert decide(decisions, {b"a:1": other}, later_ms).accounts[0].already_ours == 0
+
+
+@given(late_ms=st.integers(0, 3 * DAY_MS), number=st.integers(0, 10**9))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+def test_no_key_gets_less_than_its_rules_ttl(plan_of, late_ms: int, number: int) -> None:  # noqa: ANN001
+    """However long ago the approval was, a key that is decided about now lives for its rule's TTL from now, and its jitter."""
+    ttl_s = 2 * DAY_S
+    decisions = plan_of(policy_of(rule("a:{x}", ttl_s=ttl_s)))
+    now_ms = NOW_MS + late_ms
+    left_ms = decide(decisions, {b"a:%d" % number: None}, now_ms).changes["set_ms"][0] - now_ms
+    assert ttl_s * 1000 + 30_000 <= left_ms <= int(ttl_s * 1000 * 1.1) + ANCHOR_STEP_MS + 30_000
+
+
+def test_a_second_look_finds_what_changed_since(plan_of) -> None:  # noqa: ANN001
+    """Of keys that were to change, those that need no change any more are counted, and those whose row isn't true are told."""
+    policy = policy_of(rule("a:{x}", mode=Mode.CAP), rule("b:{x}", cold=Cold(idle_s=60)))
+    decisions = plan_of(policy)
+    long_ms = NOW_MS + 300 * DAY_MS
+    names = [b"a:same", b"a:moved", b"a:short", b"a:ours", b"a:gone", b"a:bare", b"b:c", b"b:h", b"b:?"]
+    was = [long_ms, long_ms, long_ms, long_ms, long_ms, long_ms, None, None, None]
+    changes = decide(decisions, dict(zip(names[:6], was[:6], strict=True)) | {b"b:xc": None}).changes
+    changes = pl.concat([changes.filter(pl.col("rule") == 0), _changes_of(decisions, [b"b:c", b"b:c2h", b"b:?"])])
+    ours = changes.filter(pl.col("key") == b"a:ours")["set_ms"][0]
+    now = {
+        b"a:same": long_ms,
+        b"a:moved": long_ms + 1,
+        b"a:short": NOW_MS + DAY_MS,
+        b"a:ours": ours,
+        b"a:gone": -2,
+        b"a:bare": None,
+        b"b:c": None,
+    }
+    expires = [now.get(key) for key in changes["key"].to_list()]
+    table = pl.DataFrame(
+        {
+            "expires_ms": [None if each == -2 else each for each in expires],
+            "gone": [each == -2 for each in expires],
+        },
+        schema={"expires_ms": pl.Int64, "gone": pl.Boolean},
+    )
+    again = decisions.decide_again(changes, table, now_ms=NOW_MS, questions=Answers(), raced=False)
+    assert set(again.changes["key"].to_list()) == {b"a:same", b"a:moved", b"a:bare", b"b:c"}
+    unwritten = again.unwritten.filter(pl.col("rule") == 0)
+    assert dict(unwritten.select("key", "was_ms").iter_rows()) == {b"a:moved": long_ms + 1, b"a:bare": None}
+    assert again.accounts == {0: RuleAccount(had_ttl=1, already_ours=1, vanished=1), 1: RuleAccount(hot=1, vanished=1)}
+    raced = decisions.decide_again(changes, table, now_ms=NOW_MS, questions=Answers(), raced=True)
+    assert raced.accounts[0] == RuleAccount(raced=1, already_ours=1, vanished=1)
+    later = decisions.decide_again(changes, table, now_ms=NOW_MS + 2 * ANCHOR_STEP_MS, questions=Answers(), raced=False)
+    assert later.unwritten.height == later.changes.height == 4
+
+
+def _changes_of(decisions: DecisionColumns, names: list[bytes]) -> pl.DataFrame:
+    """These keys as changes, as if all of them had been cold."""
+    one = decide(decisions, {b"b:xc": None}).changes
+    return pl.concat([one.with_columns(key=pl.lit(name, pl.Binary)) for name in names])
 
 
 def test_cold_rules_spare_hot_keys(plan_of) -> None:  # noqa: ANN001

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
@@ -7,18 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from redis_ttl.adapters.incident_names import NameSeries
-from redis_ttl.adapters.incident_writer import write_keyspace
+from redis_ttl.adapters.incident_writer import require_loopback, write_keyspace
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.domain.errors import InvalidOption, ServerProblem
+from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.domain.errors import InvalidOption, RedisTtlError, ServerProblem, Unreachable, WrongRole
 from redis_ttl.domain.folding import fold_shapes
 from redis_ttl.domain.incident import Family, PatternCount, estimated_bytes, expected_patterns, scaled
 from redis_ttl.domain.incident_families import FAMILIES
 from redis_ttl.domain.key_name import key_text
+from tests.servers import VALKEY, Server, free_port, run_sentinel, run_server
 
 if TYPE_CHECKING:
     import redis
 
-    from tests.servers import Cluster, Server
+    from tests.servers import Cluster
 
 _KEYS = 20_000
 # Names that only counting can fold, or that fold by shape to almost always the same.
@@ -153,11 +156,92 @@ def test_the_names_of_a_family_never_repeat(family: Family) -> None:
     assert len(set(taken)) == count
 
 
-def test_a_node_of_a_cluster_is_refused(any_cluster: Cluster) -> None:
-    """A node that takes only its own slots' keys is refused before the first key is written."""
-    with pytest.raises(InvalidOption, match="Redis Cluster"):
-        write_keyspace(
-            endpoint_from_url(any_cluster.url), scaled(FAMILIES, 1_000), seed=1, on_progress=lambda _keys: None
-        )
-    with any_cluster.primaries[0].client() as client:
-        assert client.dbsize() == 0
+def test_a_cluster_gets_each_key_on_its_node(any_cluster: Cluster) -> None:
+    """Through any node of a cluster the whole keyspace is written, and each node holds its part."""
+    any_cluster.flush()
+    shares = scaled(FAMILIES, 5_000)
+    written = write_keyspace(
+        endpoint_from_url(any_cluster.primaries[1].url), shares, seed=1, on_progress=lambda _: None
+    )
+    held = []
+    for server in any_cluster.primaries:
+        with server.client() as client:
+            held.append(client.dbsize())
+    any_cluster.flush()
+    assert written == sum(held) == 5_000
+    assert min(held) > 1_000
+
+
+def test_a_cluster_with_a_key_anywhere_is_left_alone(any_cluster: Cluster) -> None:
+    """One key on one node is enough to refuse a load, before anything is written on another."""
+    any_cluster.flush()
+    with any_cluster.client() as client:
+        client.set("mine", "precious")
+    with pytest.raises(InvalidOption, match="isn't empty"):
+        write_keyspace(endpoint_from_url(any_cluster.url), scaled(FAMILIES, 1_000), seed=1, on_progress=lambda _: None)
+    assert sum(server.client().dbsize() for server in any_cluster.primaries) == 1
+    any_cluster.flush()
+
+
+def _refused(url: str, kind: type[RedisTtlError]) -> str:
+    with pytest.raises(kind) as caught:
+        write_keyspace(endpoint_from_url(url), scaled(FAMILIES, 1_000), seed=1, on_progress=lambda _: None)
+    return str(caught.value)
+
+
+def test_a_silent_sentinel_leads_nowhere() -> None:
+    """When no sentinel answers, nothing is written anywhere; least of all to a server that nobody named."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, and never says a word
+        port = mute.getsockname()[1]
+        places = f"127.0.0.1:{free_port()},127.0.0.1:{port}"
+        assert "no sentinel answers" in _refused(f"redis+sentinel://{places}/shop?read_timeout=0.5", Unreachable)
+    with pytest.raises(RedisTtlError), RedisLink(endpoint_from_url("redis+sentinel://127.0.0.1/shop")):
+        pass
+
+
+def test_the_sentinels_primary_is_filled_and_no_other(valkey: Server) -> None:
+    """The keys go to the server that the sentinel names."""
+    with run_server(VALKEY) as named, run_sentinel(VALKEY, named, name="shop") as sentinel:
+        url = f"redis+sentinel://127.0.0.1:{sentinel.port}/shop"
+        write_keyspace(endpoint_from_url(url), scaled(FAMILIES, 1_000), seed=1, on_progress=lambda _: None)
+        with named.client() as client, valkey.client() as other:
+            assert (client.dbsize(), other.dbsize()) == (1_000, 0)
+
+
+def test_a_sentinel_that_names_a_server_elsewhere_is_not_followed() -> None:
+    """A sentinel on this machine may name a server on another one: then that counts."""
+    with Server(VALKEY, ["sentinel monitor shop 192.0.2.7 6379 1"], sentinel=True) as sentinel:
+        assert "192.0.2.7" in _refused(f"redis+sentinel://127.0.0.1:{sentinel.port}/shop", InvalidOption)
+
+
+def test_a_replica_is_not_filled(valkey: Server) -> None:
+    """A replica is refused with the name of its primary, and neither gets a key."""
+    with run_server(VALKEY, replica_of=valkey) as replica:
+        assert f"{valkey.port}" in _refused(replica.url, WrongRole)
+        with valkey.client() as client:
+            assert client.dbsize() == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("redis://127.0.0.1", True),
+        ("redis://127.3.2.1", True),
+        ("redis://[::1]", True),
+        ("redis://[::ffff:127.0.0.1]", True),
+        ("redis://localhost", True),
+        ("unix:///run/redis.sock", True),
+        ("redis://192.0.2.7", False),
+        ("redis://0.0.0.0", False),
+        ("redis://[::]", False),
+        ("redis://[2001:db8::1]", False),
+        ("redis://redis-prod.invalid", False),
+    ],
+)
+def test_what_is_on_this_machine(url: str, is_here: bool) -> None:  # noqa: FBT001
+    """Loopback addresses of both families, names of such and sockets are here; everything else isn't."""
+    if is_here:
+        require_loopback(endpoint_from_url(url))
+    else:
+        with pytest.raises(InvalidOption, match="--anywhere"):
+            require_loopback(endpoint_from_url(url))

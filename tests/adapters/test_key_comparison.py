@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +18,6 @@ from redis_ttl.domain.drift import ComparisonScope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import pytest
 
 BEGAN_MS = 1_000_000
 
@@ -122,3 +121,32 @@ def test_names_are_looked_for_where_most_new_keys_are(monkeypatch: pytest.Monkey
         assert (comparison.next_document(), comparison.next_document(), comparison.next_document()) == (1, 0, None)
         comparison.add_names([b"key:3", b"key:5"], 0)
         assert comparison.next_document() is None
+
+
+@pytest.mark.parametrize("bits", [0, 3])
+def test_what_is_accepted_under_another_seed_is_cut_by_that_one(bits: int) -> None:
+    """The next baseline of everything that is there has the places of its own seed, each part within its bounds and sorted."""
+    seed = 12_345
+    names = pl.Series([f"key:{number}".encode() for number in range(200)], dtype=pl.Binary)
+    buffer = io.BytesIO()
+    pl.DataFrame(
+        {"key_hash": key_places(names, 0), "key_hash_next": key_places(names, 0, seed), "db": pl.Series([1] * 200)}
+    ).with_columns(
+        pl.col("db").cast(pl.Int32),
+        pattern=pl.lit("key:{n}").cast(pl.Categorical),
+        governance=pl.lit("none").cast(pl.Categorical),
+        governed_by=pl.lit(None, pl.String).cast(pl.Categorical),
+    ).write_parquet(buffer)
+    scope = ComparisonScope(BEGAN_MS, (0, 1), (0, 1), accepts_all=True, next_seed=seed)
+    with KeyComparison(scope, key_comparison.KEYS_AT_ONCE << bits) as comparison:
+        comparison.add_today(0, buffer.getvalue())
+        comparison.add_baseline(baseline([(1, 3), (1, 999)]))
+        comparison.compare()
+        parts = [(each, pl.read_parquet(io.BytesIO(data))) for each, data in comparison.ranges()]
+    assert len(parts) == 1 << bits
+    for bounds, rows in parts:
+        assert rows["place"].is_sorted()
+        assert all(bounds.first <= place <= bounds.last for place in rows["place"])
+        assert rows.height == bounds.keys
+    places = pl.concat([rows for _, rows in parts])["place"].sort().to_list()
+    assert places == key_places(names, 1, seed).sort().to_list()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from redis_ttl.adapters.policy_file import (
     read_cluster_name,
 )
 from redis_ttl.adapters.policy_file_parser import parse_policy
-from redis_ttl.adapters.policy_file_relations import MAX_ENTRIES
+from redis_ttl.adapters.policy_file_relations import MAX_EFFORT, MAX_ENTRIES
 from redis_ttl.adapters.policy_file_text import LINE_BREAK, decode
 from redis_ttl.domain.errors import BadInput, InvalidPolicy
 from redis_ttl.domain.key_pattern import KeyPattern
+from redis_ttl.domain.pattern_steps import Effort
 from redis_ttl.domain.policy import (
     AuditSettings,
     CanarySettings,
@@ -46,6 +48,7 @@ from redis_ttl.domain.policy import (
     SignOff,
     WatchSettings,
 )
+from redis_ttl.domain.policy_mistake import PolicyMistake
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "include" / "policies"
@@ -324,6 +327,51 @@ def test_more_rules_than_can_be_compared_are_refused() -> None:
     rules = "".join(f'  - {{pattern: "a:{{x}}:{number}", ttl: 1d}}\n' for number in range(MAX_ENTRIES + 1))
     with pytest.raises(InvalidPolicy, match="found 501 entries; expected at most 500"):
         parse_policy(MINIMAL.format(cluster="shop") + "rules:\n" + rules, "f")
+
+
+@pytest.mark.parametrize("shape", ["n", "hex", "token", "java", "date", "bytes", "email", "jwt"])
+def test_no_patterns_keep_the_parser_busy(shape: str) -> None:
+    """Patterns of many placeholders that take each other's text are compared, or refused in a sentence; either within the limit."""
+    dense = "a:" + "0".join([f"{{{shape}}}"] * 32)
+    texts = [*(f"{dense}x{number}" for number in range(40)), "a:" + "0" * 1000, f"{'a:' + '{n}0' * 10}"]
+    rules = "".join(f'  - {{pattern: "{text}", ttl: 1d}}\n' for text in texts)
+    mistakes: tuple[PolicyMistake, ...] = ()
+    try:
+        parse_policy(MINIMAL.format(cluster="shop") + "rules:\n" + rules, "f")
+    except InvalidPolicy as error:
+        mistakes = error.mistakes
+    assert all("to be compared" in each.found or "hidden" in each.found for each in mistakes), mistakes
+
+
+def test_patterns_that_take_too_long_to_tell_apart_are_a_mistake() -> None:
+    """A policy whose patterns can't be compared within the limit is refused at the rule where that was seen."""
+    shapes = itertools.product(["{n}", "{hex}", "{token}", "{uuid}", "{jwt}"], repeat=4)
+    patterns = ["a:" + "0".join([*row, *["{date}"] * 28]) for row in itertools.islice(shapes, MAX_ENTRIES)]
+    rules = "".join(f'  - {{pattern: "{pattern}", ttl: 1d}}\n' for pattern in patterns)
+    with pytest.raises(InvalidPolicy, match=r"too much like the entries above.*within 2,000,000 steps"):
+        parse_policy(MINIMAL.format(cluster="shop") + "rules:\n" + rules, "f")
+
+
+def test_five_hundred_ordinary_rules_take_a_fraction_of_the_limit() -> None:
+    """The largest policy with patterns as people write them is far from the limit of comparing."""
+    words = ("user", "order", "cart", "coupon", "session", "profile", "item", "store", "lock", "rate")
+    patterns = [KeyPattern(f"app:{{id}}:{words[number % 10]}{number}:{{n}}:{{uuid}}") for number in range(MAX_ENTRIES)]
+    effort = Effort(MAX_EFFORT // 4)
+    assert not any(one.covers(two, effort) for number, two in enumerate(patterns) for one in patterns[:number])
+
+
+def test_many_names_that_nobody_has_are_told_at_once() -> None:
+    """A file of the largest size full of teams, addresses and approvers that don't fit ends with its first fifty mistakes."""
+    emails = ", ".join(f"a{number}@b.co" for number in range(20_000))
+    owners = "".join(f"  - {{team: {'team' * 20}{number}, email: [a@b.co]}}\n" for number in range(2_000))
+    rules = "".join(f"  - {{pattern: 'a{n}:{{x}}', ttl: 1d, owner: {'taem' * 20}{n}}}\n" for n in range(2_000))
+    text = MINIMAL.format(cluster="shop") + f"owners:\n{owners}  - {{team: t, email: [{emails}]}}\nrules:\n{rules}"
+    with pytest.raises(InvalidPolicy) as caught:
+        parse_policy(text, "f")
+    assert len(caught.value.mistakes) == 51
+    huge = f"remediation: {{approvers: [a], approvals: {'9' * 5000}}}\n"
+    with pytest.raises(InvalidPolicy, match="approvals"):
+        parse_policy(MINIMAL.format(cluster="shop") + huge, "f")
 
 
 def test_a_rule_that_is_only_partly_hidden_is_right() -> None:

@@ -1,18 +1,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from redis_ttl.adapters.incident_writer import write_keyspace
+from redis_ttl.adapters.key_restorer import KeyRestorer
 from redis_ttl.adapters.redis_cluster import cluster_nodes, fingerprint, locate
 from redis_ttl.adapters.redis_deployment import RedisDeployment
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_reader import ShardReader
+from redis_ttl.adapters.watched_deployment import WatchedDeployment
+from redis_ttl.adapters.writable_deployment import WritableDeployment
 from redis_ttl.domain.audit import AuditOptions
-from redis_ttl.domain.errors import AuthenticationFailed, InvalidOption, Unreachable, WrongRole
+from redis_ttl.domain.errors import (
+    AuthenticationFailed,
+    InvalidOption,
+    MissingPermission,
+    OtherServer,
+    Unreachable,
+    WrongRole,
+)
+from redis_ttl.domain.incident import scaled
+from redis_ttl.domain.incident_families import FAMILIES
 from redis_ttl.domain.load import Load
+from redis_ttl.domain.plan import NodeIdentity
+from redis_ttl.domain.rate import parse_rate
 from redis_ttl.domain.shards import SLOTS, SplitRule
 from tests.adapters.keyspaces import FAST, PagesWithInterruptions, link_to, set_keys, shards_of
 from tests.conftest import require
@@ -245,6 +261,111 @@ def test_no_sentinel_answers() -> None:
     with pytest.raises(Unreachable) as caught:
         deployment(f"redis+sentinel://{places}/shop").nodes(PRIMARY)
     assert all(str(port) in str(caught.value) for port in ports)
+
+
+@pytest.fixture(scope="module")
+def hosts_of_one_port() -> Iterator[list[Server]]:
+    """A cluster whose nodes have the same port, each on an address of its own, as on machines of their own."""
+    kind, port, bus = require(VALKEY), free_port(), free_port()
+    with ExitStack() as stack:
+        nodes = []
+        for number in (1, 2, 3):
+            host = f"127.0.0.{number}"
+            lines = ["cluster-enabled yes", f"cluster-port {bus}", f"cluster-announce-ip {host}"]
+            nodes.append(stack.enter_context(Server(kind, lines, host=host, port=port)))
+        for number, node in enumerate(nodes):
+            with node.client() as client:
+                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1)
+                if number:
+                    client.execute_command("CLUSTER", "MEET", nodes[0].host, port, bus)
+
+        def is_ok() -> bool:
+            for node in nodes:
+                with node.client() as client:
+                    if b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
+                        return False
+            return True
+
+        wait_for(is_ok, "the cluster to be ok")
+        yield nodes
+
+
+def _prefer(nodes: list[Server], endpoint_type: str) -> None:
+    for node in nodes:
+        with node.client() as client:
+            client.config_set("cluster-preferred-endpoint-type", endpoint_type)
+
+
+def test_a_node_without_a_host_name_is_where_its_address_says(hosts_of_one_port: list[Server]) -> None:
+    """A cluster that prefers host names and has none (``?``) still says its nodes' addresses, and these are used."""
+    _prefer(hosts_of_one_port, "hostname")
+    found = deployment(hosts_of_one_port[0].url)
+    assert found.nodes(PRIMARY) == [address(node) for node in hosts_of_one_port]
+
+
+def test_no_node_is_taken_for_another(hosts_of_one_port: list[Server]) -> None:
+    """A cluster that announces no addresses isn't scanned, watched, written or restored at the entry's address three times."""
+    _prefer(hosts_of_one_port, "unknown-endpoint")
+    url, first = hosts_of_one_port[0].url, address(hosts_of_one_port[0])
+    endpoint = endpoint_from_url(url)
+    node = NodeIdentity(first, "", "")
+    try:
+        with pytest.raises(OtherServer, match="cluster-preferred-endpoint-type"):
+            deployment(url).nodes(PRIMARY)
+        with pytest.raises(OtherServer), deployment(url).connect(first, 0):
+            pass
+        with pytest.raises(OtherServer):
+            WatchedDeployment(endpoint).sample("2026-01-01T00:00:00+00:00", limit_bytes=None)
+        with pytest.raises(OtherServer):
+            WritableDeployment(endpoint, FAST).primary_of(node)
+        with pytest.raises(OtherServer), WritableDeployment(endpoint, FAST).connect(first, 0):
+            pass
+        with pytest.raises(OtherServer), KeyRestorer(endpoint, FAST, parse_rate("1000/s")):
+            pass
+        with pytest.raises(OtherServer):
+            write_keyspace(endpoint, scaled(FAMILIES, 1_000), seed=1, on_progress=lambda _: None)
+    finally:
+        _prefer(hosts_of_one_port, "ip")
+
+
+def test_a_node_that_is_not_the_one_meant_is_left_at_once(hosts_of_one_port: list[Server]) -> None:
+    """Who answers at a node's address says its id, and another id ends the connection with both of them."""
+    entry = endpoint_from_url(hosts_of_one_port[0].url)
+    with hosts_of_one_port[1].client() as client:
+        other = client.execute_command("CLUSTER", "MYID").decode()
+    with pytest.raises(OtherServer, match=f"this is node [0-9a-f]{{40}}.*expected node {other}"):
+        RedisLink(entry.at(entry.address, other))
+    with RedisLink(entry.at(address(hosts_of_one_port[1]), other)) as link:
+        assert link.call("PING") == b"PONG"
+
+
+def test_an_address_that_the_cluster_does_not_have_is_not_tried(
+    hosts_of_one_port: list[Server], valkey: Server
+) -> None:
+    """A plan's address that no node of the cluster has any more isn't connected to, whoever answers there."""
+    with (
+        pytest.raises(OtherServer, match="no node of the cluster"),
+        deployment(hosts_of_one_port[0].url).connect(address(valkey), 0),
+    ):
+        pass
+
+
+def test_the_other_nodes_are_found_while_the_entry_is_down(hosts_of_one_port: list[Server]) -> None:
+    """With the URL's node down, a node that is known by its address is asked who it is itself."""
+    target = hosts_of_one_port[2]
+    found = deployment(f"redis://127.0.0.1:{free_port()}")
+    with found.connect(address(target), 0) as node:
+        assert node.address == address(target)
+
+
+def test_a_user_must_be_allowed_to_ask_who_a_node_is(valkey_cluster: Cluster) -> None:
+    """Without CLUSTER MYID nodes can't be told apart, which is said with the missing right."""
+    server = valkey_cluster.primaries[0]
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "bob", "on", "nopass", "~*", "+@all", "-cluster|myid")
+    with pytest.raises(MissingPermission, match=r"\+cluster\|myid"):
+        deployment(f"redis://bob@127.0.0.1:{server.port}").nodes(PRIMARY)
 
 
 def test_a_node_answers_for_its_database(any_server: Server) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import copy
+import pickle
+import re
 from typing import Any
 
 import pytest
 
 from redis_ttl.adapters.redis_endpoint import Endpoint, Tls, endpoint_from_fields, endpoint_from_url
 from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.secret import Secret
 
 SENTINELS = (("s1", 26379), ("s2", 5000))
 
@@ -13,7 +17,6 @@ SENTINELS = (("s1", 26379), ("s2", 5000))
 @pytest.mark.parametrize(
     ("url", "endpoint"),
     [
-        ("redis://", Endpoint()),
         ("redis://cache.example:7000/3", Endpoint(host="cache.example", port=7000, db=3)),
         ("redis://:se%40cret@h", Endpoint(host="h", password="se@cret")),
         ("redis://ann:secret@h:1/2", Endpoint(host="h", port=1, db=2, username="ann", password="secret")),
@@ -86,27 +89,124 @@ def test_fields_may_be_of_any_type_that_airflow_makes_of_them() -> None:
     [
         ({"prot": 1}, ["prot", "Did you mean port?"]),
         ({"port": 0}, ["port", "0", "1 to 65535"]),
-        ({"port": "http"}, ["port", "'http'", "whole number"]),
+        ({"port": "http"}, ["port", "isn't shown", "whole number"]),
         ({"db": -1}, ["db", "-1"]),
-        ({"db": "users"}, ["db", "'users'"]),
-        ({"ssl": "maybe"}, ["ssl", "'maybe'", "true or false"]),
-        ({"ssl": True, "ssl_cert_reqs": "some"}, ["ssl_cert_reqs", "'some'", "required, optional, none"]),
+        ({"db": "users"}, ["db", "isn't shown"]),
+        ({"ssl": "maybe"}, ["ssl", "isn't shown", "true or false"]),
+        ({"ssl": True, "ssl_cert_reqs": "some"}, ["ssl_cert_reqs", "required, optional, none"]),
         ({"ssl_ca_certs": "/ca"}, ["ssl_ca_certs", "TLS is off"]),
         ({"sentinel": "s1"}, ["sentinel_master"]),
         ({"sentinel_master": "main"}, ["sentinel as host:port"]),
         ({"sentinel": "s1:99999", "sentinel_master": "main"}, ["port", "99999"]),
         ({"sentinel": 7, "sentinel_master": "main"}, ["sentinel", "7", "host:port"]),
         ({"read_timeout": 0}, ["read_timeout", "0", "seconds"]),
-        ({"connect_timeout": "soon"}, ["connect_timeout", "'soon'"]),
+        ({"connect_timeout": "soon"}, ["connect_timeout", "isn't shown"]),
     ],
 )
 def test_a_wrong_field_is_named(fields: dict[str, Any], words: list[str]) -> None:
     """A field that can't be used is refused by its name, with what was found and what may stand there."""
     with pytest.raises(InvalidOption) as caught:
-        endpoint_from_fields(fields, where="connection redis_shop")
+        endpoint_from_fields({"host": "h", **fields}, where="connection redis_shop")
     assert caught.value.where == "connection redis_shop"
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis:///0",
+        "redis://:6379",
+        "redis://:secret@:6379/0",
+        "unix://",
+        "unix://?db=1",
+        "unix:run.sock",
+        "redis+sentinel:///main",
+        "redis+sentinel://:26379/main",
+        "redis+sentinel://s1,,s2/main",
+        "rediss://?ssl=yes",
+        "redis+sentinel://s1,/main",
+    ],
+)
+def test_no_server_is_taken_for_granted(url: str) -> None:
+    """A URL that names no host, socket or sentinel leads nowhere, and not to localhost."""
+    with pytest.raises(InvalidOption):
+        endpoint_from_url(url)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"port": 6379}, {"host": ""}, {"password": "secret", "db": 1}, {"sentinel": ":26379"}]
+)
+def test_no_connection_without_a_server(fields: dict[str, Any]) -> None:
+    """Neither does a connection of Airflow's, nor an endpoint that code makes."""
+    with pytest.raises(InvalidOption):
+        endpoint_from_fields({**fields, **({"sentinel_master": "m"} if "sentinel" in fields else {})})
+    with pytest.raises(InvalidOption, match="no server is named"):
+        Endpoint()
+
+
+SECRETS = [
+    "S3cretPassw0rd",
+    "77777777777",
+    "a:S3cretPassw0rd",
+    "S3cr Passw0rd",
+    "S3cret&Passw0rd",
+    "优惠S3cret",
+    "99999",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "redis://:{}",
+        "redis://user:{}",
+        "redis://:{}@",
+        "redis://user:{}@",
+        "redis://h:6379/{}",
+        "redis://h:{}/0",
+        "redis://h?db={}",
+        "redis://h:6379?password={}&db=x",
+        "redis://h?{}",
+        "redis://h?password={}&read_timeout=soon",
+        "redis+sentinel://:{}@/main",
+        "redis+sentinel://s1:{}/main",
+        "redis+sentinel://:{}@s1",
+        "unix://:{}@",
+        "redis://h?ssl={}",
+        "redis://h?cluster={}",
+        "rediss://h?ssl_cert_reqs={}",
+        "redis://:{}@h:x",
+        "redis://:{}@h#f",
+        "redis://:{}@x@h:6379/a",
+        "redis://:{}/@h",
+        "redis://:{}?@h",
+        "redis+sentinel://s1/{}?sentinel_password={}&db=x",
+    ],
+)
+def test_no_wrong_url_shows_a_password(form: str, secret: str) -> None:
+    """Whatever is wrong with a URL, and wherever its password landed, the error repeats nothing of it."""
+    try:
+        endpoint = endpoint_from_url(form.replace("{}", secret))
+    except InvalidOption as error:
+        shown = f"{error} {error!r} {pickle.loads(pickle.dumps(error))!r}"
+        pieces = [piece for piece in re.split(r"[^\w]", secret) if len(piece) > 1]
+        assert not any(piece in shown for piece in pieces), shown
+    else:
+        assert not endpoint.password or endpoint.password not in repr(endpoint)
+
+
+def test_a_secret_is_itself_wherever_it_is_copied() -> None:
+    """Pickled, copied or wrapped again, a password stays what it is, and shows nothing."""
+    endpoint = endpoint_from_url("redis+sentinel://:se%40cret@s1/main?sentinel_password=hidden")
+    for copied in (pickle.loads(pickle.dumps(endpoint)), copy.deepcopy(endpoint), endpoint.on(3), endpoint.at("h:1")):
+        assert (copied.password, copied.sentinel_password) == ("se@cret", "hidden")
+        assert not {"se@cret", "hidden"} & set(f"{copied} {copied!r} {copied.password} {copied.password!r}".split("'"))
+        assert isinstance(copied.password, Secret)
+        assert copied.password.reveal() == "se@cret"
+        assert copied.password.encode() == b"se@cret"
 
 
 @pytest.mark.parametrize(

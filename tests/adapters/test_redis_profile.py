@@ -20,7 +20,7 @@ from redis_ttl.domain.server import (
 )
 from tests.adapters.keyspaces import link_to, send, set_keys, user_link
 from tests.adapters.scripted_server import scripted_server
-from tests.servers import Cluster, Server, run_server
+from tests.servers import REDIS_7, REDIS_62, VALKEY, Cluster, Server, ServerKind, run_server
 
 LEAST_COMMANDS = ["+scan", "+pttl", "+dbsize", "+info"]
 
@@ -59,6 +59,32 @@ def test_a_profile_holds_the_server_s_own_figures(any_server: Server) -> None:
     assert profile.memory_ratio == profile.used_memory_bytes / 100_000_000
     assert profile.evicts_by_frequency
     assert not profile.cluster_enabled
+
+
+@pytest.mark.parametrize(("kind", "by_default"), [(VALKEY, True), (REDIS_7, False), (REDIS_62, False)])
+def test_a_profile_says_how_expired_values_are_freed(kind: ServerKind, *, by_default: bool) -> None:
+    """In the background or while nobody is answered, as the server is set: by default Valkey does the one, Redis the other."""
+    with run_server(kind) as server:
+        assert profile_of(server).frees_expired_lazily is by_default
+        for told, known in (("yes", True), ("no", False)):
+            with server.client() as client:
+                client.config_set("lazyfree-lazy-expire", told)
+            assert profile_of(server).frees_expired_lazily is known
+
+
+def test_how_values_are_freed_is_unknown_where_it_may_not_be_asked(redis7: Server) -> None:
+    """A user without CONFIG GET has a profile all the same."""
+    with user_link(redis7, LEAST_COMMANDS, ["*"]) as link:
+        assert read_profile(link).frees_expired_lazily is None
+    with user_link(redis7, [*LEAST_COMMANDS, "+config|get"], ["*"]) as link:
+        assert read_profile(link).frees_expired_lazily is not None
+
+
+@pytest.mark.parametrize("figure", ["9" * 5_000, "٣", "-1", "1.5", "", "x", "²"])
+def test_a_figure_that_is_none_is_unknown(figure: str) -> None:
+    """Whatever a server puts into INFO, a profile comes out."""
+    profile = profile_from_info({"used_memory": figure, "maxmemory": figure}, address="a:1", access={})
+    assert (profile.used_memory_bytes, profile.memory_limit_bytes) == (None, None)
 
 
 def test_no_limit_is_no_limit(valkey: Server) -> None:

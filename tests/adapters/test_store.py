@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -85,3 +89,149 @@ def test_a_folder_that_empties_takes_new_documents(tmp_path: Path) -> None:
         worker.join(30)
     assert mistakes == []
     assert list(tmp_path.iterdir()) == []
+
+
+def _refuse_links(*_: object) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_every_folder_on_the_way_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool) -> None:  # noqa: FBT001
+    """The file, its folder, and each folder above it that was made are synced before the write returns; those that others have made,
+    too, the first time.
+    """
+    if not has_links:
+        monkeypatch.setattr(os, "link", _refuse_links)
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    root = tmp_path / "made" / "root"
+    Store(root).write("c/journals/p/x.parquet", b"1")
+    folders = [tmp_path, tmp_path / "made", root, root / "c", root / "c" / "journals", root / "c" / "journals" / "p"]
+    assert {str(each) for each in folders} <= set(synced)
+    assert synced[-1] != synced[0]
+    assert any("x.parquet" in each for each in synced), "the document itself"
+    synced.clear()
+    (root / "d" / "plans").mkdir(parents=True)  # by another process, a moment ago
+    Store(root).write("d/plans/y.json", b"1")
+    assert {str(root), str(root / "d"), str(root / "d" / "plans")} <= set(synced)
+
+
+def test_without_hard_links_nothing_is_replaced_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document that appears between a look and the write stays, and the writer is refused."""
+    monkeypatch.setattr(os, "link", _refuse_links)
+    monkeypatch.setattr(Path, "exists", lambda _self, **_: False)
+    store = Store(tmp_path)
+    (tmp_path / "one").write_bytes(b"theirs")
+    with pytest.raises(StoreProblem, match="there already"):
+        store.write("one", b"ours")
+    assert (tmp_path / "one").read_bytes() == b"theirs"
+    assert [each.name for each in tmp_path.iterdir()] == ["one"]
+
+
+def test_a_link_whose_answer_is_lost_was_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS may say that a name is there because it has just made it for us."""
+    link = os.link
+
+    def link_twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", link_twice)
+    store = Store(tmp_path)
+    store.write("one", b"ours")
+    with pytest.raises(StoreProblem, match="there already"):
+        store.write("one", b"ours")
+    assert store.read("one") == b"ours"
+
+
+def test_drafts_of_the_dead_are_not_listed_and_go(tmp_path: Path) -> None:
+    """What a killed writer left is no document; the first write into the folder a day later removes it, and no fresh draft."""
+    old, fresh = tmp_path / "p" / ".x.json.0a1b2c3d", tmp_path / "p" / ".y.json.0a1b2c3e"
+    (tmp_path / "p").mkdir()
+    for draft in (old, fresh):
+        draft.write_bytes(b"half")
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(old, (two_days_ago, two_days_ago))
+    assert Store(tmp_path).names("p") == []
+    Store(tmp_path).write("p/z.json", b"whole")
+    assert Store(tmp_path).names("p") == ["z.json"]
+    assert [each.exists() for each in (old, fresh)] == [False, True]
+
+
+_OUTSIDE = [
+    "../x", "a/../../x", "..", ".", "a/./b", "/etc/x", "a//b", "a/", "/", "a/b\\..\\c", "a\x00b", "a/.hidden", "a b", "a\nb",
+    "file:///etc/x", "s3://other/x", "a/x?versionId=1", "a/x#1", "a/*", "a/[b]", "~/x/../..", "x" * 300, "caf\u00e9", "a/..",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [*_OUTSIDE, ""])
+def test_no_path_leads_outside_or_to_another_document(path: str, tmp_path: Path) -> None:
+    """Whatever is done with it, the path is refused and named, and nothing was made, read or removed."""
+    root = tmp_path / "deep" / "root"
+    outside = tmp_path / "x"
+    outside.write_bytes(b"theirs")
+    store = Store(root)
+    store.write("a/b/one.json", b"ours")
+    for act in (store.read, store.exists, store.remove, lambda path: store.write(path, b"evil")):
+        with pytest.raises(StoreProblem, match="no path of a document"):
+            act(path)
+    if path:
+        with pytest.raises(StoreProblem, match="no path of a document"):
+            store.names(path)
+    assert outside.read_bytes() == b"theirs"
+    assert sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file()) == [
+        "deep/root/a/b/one.json",
+        "x",
+    ]
+
+
+def test_a_document_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a document is synced to disk before it appears under its name, and the folder after: a power failure leaves a whole
+    document or none.
+    """
+    data = b"x" * 5_000
+    seen: list[tuple[str, int]] = []
+    fsync, link = os.fsync, os.link
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        status = os.fstat(descriptor)
+        seen.append(("folder" if stat.S_ISDIR(status.st_mode) else "file", status.st_size))
+
+    def linked(source: str | Path, target: str | Path) -> None:
+        link(source, target)
+        seen.append(("named", 0))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    Store(tmp_path).write("journals/one", data)
+    kinds = [kind for kind, _ in seen]
+    named = kinds.index("named")
+    assert ("file", len(data)) in seen[:named]
+    assert "folder" in kinds[named:]
+
+
+@pytest.mark.parametrize("answer", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
+def test_without_hard_links_a_document_is_never_replaced_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: int
+) -> None:
+    """On a file system that has no hard links (FAT, some network shares) a first document is written, and a second one of its name
+    refused.
+    """
+
+    def refused(*_: object) -> None:
+        raise OSError(answer, os.strerror(answer))
+
+    monkeypatch.setattr(os, "link", refused)
+    store = Store(tmp_path)
+    store.write("one", b"first")
+    with pytest.raises(StoreProblem, match="there already"):
+        store.write("one", b"second")
+    assert store.read("one") == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["one"], "no draft is left behind"

@@ -142,3 +142,27 @@ def test_the_table_stays_small_when_every_name_is_different(monkeypatch: pytest.
         counted = tally.drain()
     assert counted.keys == len(names)
     assert largest < 2_000
+
+
+def test_a_sampled_key_follows_its_pattern_when_that_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the server says of a key, asked before its pattern was folded into a wider one, counts for the wider one: no row of the
+    report has sizes and no keys.
+    """
+    monkeypatch.setattr(tallying, "PATTERNS_HELD", 50)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    names = [f"nick:{a}{b}x".encode() for a in letters for b in letters]
+    merger = PatternMerger()
+    with Tally(0, None, 1.0) as tally:
+        for start in range(0, len(names), 100):
+            tally.add(frame([(name, None) for name in names[start : start + 100]]))
+        tally.finish_batches()
+        asked = tally.take_sample()
+        tally.add_facts([KeyFacts(name, "string", 100, None, None) for name in asked])
+        table = tally.drain()
+    merger.add(table.patterns)
+    rows = merger.result()[0]
+    assert sum(row.keys for row in rows) == sum(row.sizes.count for row in rows) == len(names)
+    import io
+
+    rows_of_shard = pl.read_parquet(io.BytesIO(table.patterns))
+    assert rows_of_shard.filter((pl.col("keys") == 0) & (pl.col("size_n") > 0)).is_empty()

@@ -33,8 +33,8 @@ for start in range(0, 3_000_000, 100_000):
     ledger.add_journal(journal_bytes(pl.DataFrame({"key": part, "db": 0, "rule": 0, "was_ms": None, "set_ms": 1000})), finished=True)
 for start in range(0, 3_000_000, 100_000):
     part = keys(start)
-    batch = ledger.judge(0, pl.DataFrame({"key": part, "ttl_ms": pl.Series([5], dtype=pl.Int64).new_from_index(0, 100_000)}))
-    at = pl.Series([1000], dtype=pl.Int64).new_from_index(0, len(batch.ours))
+    batch = ledger.judge(0, pl.DataFrame({"key": part, "ttl_ms": pl.Series([5], dtype=pl.Int64).new_from_index(0, 100_000)}), now_ms=0)
+    at = pl.Series([1000], dtype=pl.Int64).new_from_index(0, len(batch.asked))
     batch.expire(pl.DataFrame({"low_ms": at, "high_ms": at, "gone": at != at}))
 figures = ledger.result(10)
 assert figures[0]["kept"] == figures[0]["met"] == 3_000_000, figures

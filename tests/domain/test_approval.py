@@ -22,7 +22,7 @@ from redis_ttl.domain.approval import (
     is_nameable,
     judge,
 )
-from redis_ttl.domain.errors import NotApproved
+from redis_ttl.domain.errors import NewerDocument, NotApproved
 from redis_ttl.domain.plan import Forecast, Plan
 
 PLAN = Plan(
@@ -71,7 +71,13 @@ def verdict_of(requests: list[ApprovalRequest], decisions: list[Decision], **cha
         "now_ms": NOW_MS,
         "valid_s": DAY_S,
     }
-    return judge(PLAN, requests, decisions, **asked | changed)
+    plan = changed.pop("plan", PLAN)
+    # What was asked and decided is about the plan that is judged.
+    about = {"plan_id": plan.plan_id, "digest": plan.digest}
+    if plan is not PLAN:
+        requests = [dataclasses.replace(each, **about) for each in requests]
+        decisions = [dataclasses.replace(each, **about) for each in decisions]
+    return judge(plan, requests, decisions, **asked | changed)
 
 
 def test_a_named_approver_s_word_on_this_plan_is_an_approval() -> None:
@@ -86,6 +92,14 @@ def test_a_named_approver_s_word_on_this_plan_is_an_approval() -> None:
 
 FIRST, AGAIN = request(), request(GATES[1])
 LATER = request(number="2", at="2026-02-20T10:02:30+00:00")
+
+ASKED_BY_BOB = dataclasses.replace(PLAN, requested_by="bob")
+
+
+def doubtful(asked: ApprovalRequest, doubt: str, **changed: Any) -> Decision:
+    """An approval as it is read that isn't signed as it must be."""
+    return Decision.from_json(decision(asked, **changed).to_json(), doubt)
+
 
 REFUSED: dict[str, tuple[list[ApprovalRequest], list[Decision], dict[str, Any], str]] = {
     "nothing at all": ([], [], {}, "never shown"),
@@ -141,6 +155,37 @@ REFUSED: dict[str, tuple[list[ApprovalRequest], list[Decision], dict[str, Any], 
     "in the future": ([FIRST], [decision(FIRST, at="2026-02-20T10:04:01+00:00")], {}, "future"),
     "expired": ([FIRST], [decision(FIRST)], {"now_ms": instant_ms(ANSWERED) + DAY_S * 1000 + 1}, "expired"),
     "another policy": ([FIRST], [decision(FIRST)], {"policy_hash": "c" * 64}, "policy was changed"),
+    "by whoever asked for it": (
+        [FIRST],
+        [decision(FIRST)],
+        {"plan": ASKED_BY_BOB},
+        "approved by bob, requested by bob",
+    ),
+    "one of two asked for it": (
+        [FIRST, AGAIN],
+        [decision(FIRST, "erin"), decision(AGAIN)],
+        {"plan": ASKED_BY_BOB, "gates": GATES},
+        "who asked for it can't approve it at approve_plan_again",
+    ),
+    "twice the same person, in another case": (
+        [FIRST, AGAIN],
+        [decision(FIRST), decision(AGAIN, "Bob")],
+        {"gates": GATES, "approvers": ()},
+        "same person",
+    ),
+    "unsigned": ([FIRST], [doubtful(FIRST, "it isn't signed")], {}, "counts for nothing: it isn't signed"),
+    "unsigned, beside a rejection": (
+        [FIRST],
+        [doubtful(FIRST, "it isn't signed"), decision(FIRST, "erin", verdict=Verdict.REJECTED)],
+        {},
+        "rejected at approve_plan by erin",
+    ),
+    "an earlier request that was changed": (
+        [request(doubt="it was changed"), LATER],
+        [decision(LATER, at="2026-02-20T10:02:40+00:00")],
+        {},
+        "what approve_plan asked isn't believed: it was changed",
+    ),
     "no gates": ([FIRST], [decision(FIRST)], {"gates": ()}, "nothing says"),
     "one of two": ([FIRST], [decision(FIRST)], {"gates": GATES}, "approve_plan_again has never shown"),
     "twice the same person": ([FIRST, AGAIN], [decision(FIRST), decision(AGAIN)], {"gates": GATES}, "same person"),
@@ -171,6 +216,59 @@ def test_two_different_people_approve_from_the_later_on() -> None:
     approval = verdict_of([FIRST, AGAIN], [decision(AGAIN, "erin", later), decision(FIRST)], gates=GATES)
     assert approval.by == ("bob", "erin")
     assert approval.approved_at_ms == instant_ms(later)
+
+
+def test_the_earliest_of_several_approvals_counts() -> None:
+    """A second approval of the same request moves nothing: every expiry counts from the first."""
+    later = "2026-02-20T10:02:30+00:00"
+    decided = [decision(FIRST, "erin", later), decision(FIRST)]
+    for order in (decided, decided[::-1]):
+        approval = verdict_of([FIRST], order)
+        assert (approval.by, approval.approved_at_ms) == (("bob",), instant_ms(ANSWERED))
+
+
+def test_a_doubtful_approval_moves_nothing() -> None:
+    """Beside a good one it is as if it weren't there, however early it says it was made."""
+    forged = doubtful(FIRST, "it isn't signed", at="2026-02-20T10:01:10+00:00", by="erin")
+    approval = verdict_of([FIRST], [forged, decision(FIRST)])
+    assert (approval.by, approval.approved_at_ms) == (("bob",), instant_ms(ANSWERED))
+
+
+def test_a_refusal_counts_whatever_its_signature() -> None:
+    """A rejection that isn't believed is one all the same, and so is whatever else is no approval."""
+    for verdict in (Verdict.REJECTED, Verdict.TIMED_OUT, Verdict.INVALID):
+        read = Decision.from_json(decision(FIRST, verdict=verdict).to_json(), "it isn't signed")
+        assert (read.verdict, read.doubt) == (verdict, None)
+
+
+@pytest.mark.parametrize("requested_by", [None, "", "Anonymous", "airflow"])
+def test_a_plan_of_nobody_known_is_nobody_s_own(requested_by: str | None) -> None:
+    """Where Airflow doesn't say who triggered the run, whoever may approve may approve."""
+    plan = dataclasses.replace(PLAN, requested_by=requested_by)
+    assert verdict_of([FIRST], [decision(FIRST)], plan=plan).by == ("bob",)
+
+
+@pytest.mark.parametrize("name", ["bob", "Bob", " BOB "])
+def test_the_one_who_asks_doesn_t_approve(name: str) -> None:
+    """In whatever case the name is written; unless the policy says self_approval: yes."""
+    plan = dataclasses.replace(PLAN, requested_by=name)
+    with pytest.raises(NotApproved, match="requested by"):
+        verdict_of([FIRST], [decision(FIRST)], plan=plan)
+    assert verdict_of([FIRST], [decision(FIRST)], plan=plan, self_approval=True).by == ("bob",)
+    assert verdict_of([FIRST], [decision(FIRST, "erin")], plan=plan).by == ("erin",)
+
+
+def test_documents_of_version_1_are_read() -> None:
+    """They lack the later fields; a newer version and a field that no version has are refused by name."""
+    asked, decided = request().to_json(), decision(FIRST).to_json()
+    for later in ("instance", "clears"):
+        asked.pop(later, None)
+        del decided[later]
+    assert ApprovalRequest.from_json(asked | {"schema": "redis_ttl.approval_request/1"}) == FIRST
+    assert Decision.from_json(decided | {"schema": "redis_ttl.decision/1"}) == decision(FIRST)
+    for changed in ({"schema": "redis_ttl.decision/3"}, {"schema": "redis_ttl.plan/1"}, {"doubt": "x"}, {"more": 1}):
+        with pytest.raises(NewerDocument):
+            Decision.from_json(decided | changed)
 
 
 def test_asking_again_forgives() -> None:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
 from redis_ttl.domain.expiry import UNNOTICED_EXPIRIES_PER_S, Spread, jitter_seed
-from redis_ttl.domain.expiry_windows import PLANNED_EXPIRIES_PER_S, Expiring, fit_windows, worst_rate_per_s
+from redis_ttl.domain.expiry_windows import (
+    LEAST_ROOM_PER_S,
+    PLANNED_EXPIRIES_PER_S,
+    Expiring,
+    Standing,
+    fit_windows,
+    worst_rate_per_s,
+)
 
 DAY_S = 86_400
 
@@ -80,3 +87,50 @@ def test_no_single_second_is_a_storm(digest: str) -> None:
         for key in range(rule.keys):
             seconds[spread.instant_ms(xxh3_64_intdigest(b"%d:%d" % (number, key), seed=seed))] += 1
     assert max(seconds.values()) <= UNNOTICED_EXPIRIES_PER_S
+
+
+some_standing = st.lists(
+    st.tuples(st.integers(0, 400 * DAY_S), st.integers(0, 40 * DAY_S), st.floats(0, 600)).map(
+        lambda each: Standing(each[0], each[0] + each[1], each[2])
+    ),
+    max_size=3,
+)
+
+
+@given(st.lists(a_rule, max_size=8), some_standing, st.integers(0, 3 * DAY_S), st.data())
+def test_what_stands_and_ours_together_stay_unnoticed(
+    rules: list[Expiring], standing: list[Standing], late_s: int, data: st.DataObject
+) -> None:
+    """Whenever within its time of writing each rule begins to expire, it adds up with other plans' keys to no more than is planned."""
+    windows = fit_windows(rules, standing=standing, late_s=late_s)
+    late = [data.draw(st.integers(0, late_s)) for _ in rules]
+    begins = [rule.ttl_s + later for rule, later in zip(rules, late, strict=True)]
+    edges = [*begins, *(each.first_s for each in standing)]
+    for edge in edges:
+        own = sum(
+            rule.keys / window
+            for rule, window, begin in zip(rules, windows, begins, strict=True)
+            if begin <= edge < begin + window
+        )
+        stands = sum(each.per_s for each in standing if each.first_s <= edge <= each.last_s)
+        assert own <= max(LEAST_ROOM_PER_S, PLANNED_EXPIRIES_PER_S - stands) * (1 + 1e-9)
+        if own:
+            assert own + stands <= worst_rate_per_s(rules, windows, standing=standing, late_s=late_s) * (1 + 1e-9)
+
+
+def test_other_plans_widen_a_window_only_where_they_meet_it() -> None:
+    """Keys that expire before a rule's first, or after its latest last, leave its window as it was."""
+    rule = Expiring(2_250_000, DAY_S, 0)
+    window = fit_windows([rule])[0]
+    assert window == 1_000
+    elsewhere = [Standing(0, DAY_S - 1, 2_000.0), Standing(DAY_S + window + 60, 3 * DAY_S, 2_000.0)]
+    assert fit_windows([rule], standing=elsewhere, late_s=60) == [1_000]
+    assert fit_windows([rule], standing=[Standing(0, DAY_S, 1_125.0)], late_s=60) == [2_000]
+    assert fit_windows([rule], standing=[Standing(DAY_S + 1_059, 3 * DAY_S, 1_125.0)], late_s=60) == [2_000]
+
+
+def test_two_plans_of_which_neither_is_noticed_may_be_together() -> None:
+    """A worst second counts what stands, and only where keys of ours expire."""
+    rules = [Expiring(2_000_000, DAY_S, 1_000)]
+    assert worst_rate_per_s(rules, [1_000], standing=[Standing(DAY_S, DAY_S, 2_000.0)]) == 4_000.0
+    assert worst_rate_per_s(rules, [1_000], standing=[Standing(0, DAY_S - 1, 2_000.0)]) == 2_000.0

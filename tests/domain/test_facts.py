@@ -618,3 +618,41 @@ def test_what_is_no_approval_is_no_rejection() -> None:
     for _, facts in end_of_run(PLAN, [], [invalid], None, POLICY):
         assert isinstance(facts, RunAborted)
         assert (facts.cause, facts.reason, facts.by) == (AbortCause.INVALID, "may not approve", None)
+
+
+def test_owners_hear_of_their_keys_types() -> None:
+    """Each sampled type with its share of all keys of the rule, counters apart from other strings; unknown is nothing."""
+    mixed = (
+        replace(row("a", COUPONS, 300, 300), types={"string": 6, "hash": 4}, counter_keys=3),
+        replace(row("b", COUPONS, 100, 100), types={"set": 2}),
+    )
+    facts = asked_of(*mixed)
+    assert [(each.kind.value, round(each.share, 3)) for each in facts.rules[0].kinds] == [
+        ("hash", 0.3), ("set", 0.25), ("string", 0.225), ("counter", 0.225),
+    ]  # fmt: skip
+    half = (mixed[1], row("c", COUPONS, 100, 100))
+    assert {each.kind.value: each.share for each in asked_of(*half).rules[0].kinds} == {"set": 0.5, "other": 0.5}
+    assert asked_of(row("c", COUPONS, 100, 100)).rules[0].kinds == ()
+
+
+def asked_of(*rows: PatternStatistics) -> ActionRequired:
+    """What the owner hears of an audit with these rows."""
+    return action_required(audit_of(*rows), POLICY)[0][1]
+
+
+def test_the_request_has_what_the_plan_warns_of() -> None:
+    """Each owner the warnings of its own rules, and those of the plan; of a plan of an older version in its own words."""
+    (_, first), (_, second) = approval_requested(PLAN, REQUEST, POLICY)
+    assert first.rules[0].cautions == PLAN.rules[0].cautions
+    assert first.cautions == second.cautions == PLAN.cautions
+    assert [caution.text for caution in second.rules[0].cautions] == list(PLAN.rules[1].warnings)
+    assert first.rules[0].window_s == PLAN.rules[0].window_s + PLAN.forecast.late_s
+
+
+def test_memory_limit_is_each_server_s_own() -> None:
+    """Of two servers without maxmemory each may use what the policy says."""
+    unlimited = tuple(replace(AUDIT.plan.servers[0], memory_limit_bytes=None) for _ in range(2))
+    audit = replace(audit_of(*ROWS), plan=replace(AUDIT.plan, servers=unlimited))
+    policy = replace(POLICY, memory=replace(POLICY.memory, limit_bytes=10**9))
+    assert action_required(audit, policy)[0][1].memory.limit_bytes == 2 * 10**9
+    assert action_required(audit, POLICY)[0][1].memory.limit_bytes is None

@@ -143,6 +143,7 @@ def test_examples_are_examples(pattern: KeyPattern) -> None:
         ("user:{a}{b}", "side by side"),
         ("user:*", "an asterisk"),
         ("a" * 1025, "too long"),
+        ("a" + ":{x}" * 33, "too many placeholders"),
     ],
 )
 def test_what_is_no_pattern_is_refused(text: str, what: str) -> None:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from redis_ttl.domain.key_pattern import KeyPattern
-from redis_ttl.domain.policy import Exemption, Mode, Owner, Policy, QuietHours, Rule, SignOff
+from redis_ttl.domain.policy import Exemption, Mode, Owner, Policy, QuietHours, RemediationSettings, Rule, SignOff
 
 RULE = Rule(KeyPattern("user:{id}:cart"), 86_400)
 WIDER_RULE = Rule(KeyPattern("user:{id}:{what}"), 604_800)
@@ -52,6 +52,28 @@ def test_the_hash_is_of_what_the_policy_says() -> None:
     assert len(hashes) == 6
     again = dataclasses.replace(POLICY, rules=(Rule(KeyPattern("user:{id}:cart"), 86_400), WIDER_RULE))
     assert again.hash == POLICY.hash
+
+
+#: Policies with the hashes that version 0.1 (548cecd) computed.
+OF_VERSION_0_1 = {
+    "b50b6efd2e8d1c448e9f6b456ea8d10f9eeed0644baf5c8598f90e5876297f0b": POLICY,
+    "68b6f82c1ccf3c567e1fedf62b85febd70879e741dc8120b18a2ad7cedd6d3ff": Policy(
+        "shop",
+        "redis_shop",
+        Owner("shop-team"),
+        remediation=RemediationSettings(approvals=2, approvers=("bob", "erin"), tolerance_ratio=0.25),
+        rules=(dataclasses.replace(RULE, mode=Mode.CAP, sign_off=SignOff("Lin Wei", dt.date(2026, 2, 20))),),
+    ),
+}
+
+
+@pytest.mark.parametrize("known", OF_VERSION_0_1)
+def test_a_policy_that_uses_nothing_new_keeps_its_hash(known: str) -> None:
+    """What version 0.1 planned and approved by it stays good; a setting that is used changes the hash."""
+    policy = OF_VERSION_0_1[known]
+    assert policy.hash == known
+    remediation = dataclasses.replace(policy.remediation, self_approval=True)
+    assert dataclasses.replace(policy, remediation=remediation).hash != known
 
 
 def test_the_hash_is_the_same_in_every_process() -> None:

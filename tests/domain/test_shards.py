@@ -102,7 +102,10 @@ def test_cluster_nodes_are_split_by_what_their_version_does() -> None:
         return choose_rule(flavour=flavour, version=version, cluster_enabled=cluster, dbsize=KEYS, wanted=8)
 
     assert rule(Flavour.REDIS, (7, 2, 6)) is SplitRule.BITS
+    assert rule(Flavour.REDIS, (7, 3, 9)) is SplitRule.BITS
+    assert rule(Flavour.REDIS, (7, 4)) is SplitRule.SLOTS
     assert rule(Flavour.REDIS, (7, 4, 0)) is SplitRule.SLOTS
+    assert rule(Flavour.VALKEY, (8,)) is SplitRule.SLOTS
     assert rule(Flavour.VALKEY, (7, 2, 4)) is SplitRule.BITS
     assert rule(Flavour.VALKEY, (8, 0, 1)) is SplitRule.SLOTS
     assert rule(Flavour.REDIS, (8, 6, 3), cluster=False) is SplitRule.BITS
@@ -120,13 +123,86 @@ def test_a_small_database_is_not_split() -> None:
         is SplitRule.SEQUENTIAL
     )
 
+    choose = {"flavour": Flavour.REDIS, "version": (7, 0), "cluster_enabled": False}
+    assert choose_rule(**choose, dbsize=20_000, wanted=2) is SplitRule.BITS  # type: ignore[arg-type]
+
 
 def test_shards_are_no_smaller_than_makes_sense() -> None:
     """Asked for more shards than there are keys for, fewer are made, and a power of two of them under rule bits."""
     assert len(cut(SplitRule.BITS, 64, dbsize=70_000)) == 4
     assert len(cut(SplitRule.SLOTS, 64, dbsize=70_000)) == 7
+    assert len(cut(SplitRule.BITS, 64, dbsize=80_000)) == 8
+    assert len(cut(SplitRule.SLOTS, 64, dbsize=9_999)) == 1
+    assert len(cut(SplitRule.SLOTS, 64, dbsize=69_999)) == 6
+    assert len(cut(SplitRule.BITS, 0)) == 1
     assert len(cut(SplitRule.BITS, 1000)) == 64
+    assert len(cut(SplitRule.SLOTS, 1000)) == 64
     assert len(cut(SplitRule.SEQUENTIAL, 8)) == 1
+
+
+def test_shards_by_hand() -> None:
+    """Shards of bits begin at the reversed number; those of slots at their first slot; one cursor at the start."""
+    assert [shard.start_cursor for shard in cut(SplitRule.BITS, 8)] == [0, 4, 2, 6, 1, 5, 3, 7]
+    assert [(shard.first, shard.last) for shard in cut(SplitRule.BITS, 4)] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    slots = cut(SplitRule.SLOTS, 4)
+    assert [(shard.first, shard.last, shard.start_cursor) for shard in slots] == [
+        (0, 4_095, 0),
+        (4_096, 8_191, 4_096),
+        (8_192, 12_287, 8_192),
+        (12_288, 16_383, 12_288),
+    ]
+    (whole,) = cut(SplitRule.SEQUENTIAL, 4)
+    assert (whole.number, whole.of, whole.first, whole.last, whole.start_cursor) == (0, 1, 0, 0, 0)
+    assert not whole.is_past(7)
+    assert whole.is_past(0)
+
+
+def test_a_page_that_ends_beyond_its_slots_overshoots() -> None:
+    """Under rule slots whatever is past a shard may hold keys of the next one; a sequential scan has no next one."""
+    first = cut(SplitRule.SLOTS, 4)[0]
+    assert not first.overshoots(4_095)
+    assert first.overshoots(4_096)
+    assert first.overshoots(1 << 14 | 4_096)
+    assert not first.overshoots(1 << 14 | 4_095)
+    assert not cut(SplitRule.SEQUENTIAL, 1)[0].overshoots(7)
+
+
+def test_a_node_owns_all_slots_unless_told_otherwise() -> None:
+    """Without a list of slots the shards share all of them, and the last slot of a shard is one of its own."""
+    shards = split(node="10.0.0.1:6379", run_id="abc", db=0, rule=SplitRule.SLOTS, dbsize=KEYS, wanted=3)
+    assert shards == cut(SplitRule.SLOTS, 3)
+    assert [(shard.first, shard.last) for shard in shards] == [(0, 5_460), (5_461, 10_921), (10_922, 16_383)]
+    assert shards[0].is_past(5_461)
+    assert not shards[0].is_past(5_460)
+    assert not Shard(0, 2, "n", "r", 0, SplitRule.SLOTS, 0, 4_096).is_past(4_096)
+    assert Shard(0, 2, "n", "r", 0, SplitRule.SLOTS, 0, 4_096).is_past(4_097)
+
+
+def test_a_shard_of_slots_knows_its_keys() -> None:
+    """Under rule slots a key belongs to the shard of its slot, both ends included; under others that can't be told."""
+    shards = split(
+        node="n", run_id="r", db=0, rule=SplitRule.SLOTS, dbsize=KEYS, wanted=4, owned_slots=((8_363, 8_363),)
+    )
+    assert shards[0].holds(b"foo{}{bar}")
+    one = Shard(1, 3, "n", "r", 0, SplitRule.SLOTS, 8_363, 8_363)
+    assert one.holds(b"foo{}{bar}")
+    assert not one.holds(b"bar")
+    assert not Shard(1, 3, "n", "r", 0, SplitRule.SLOTS, 8_364, 9_000).holds(b"foo{}{bar}")
+    assert not Shard(1, 3, "n", "r", 0, SplitRule.SLOTS, 8_000, 8_362).holds(b"foo{}{bar}")
+    assert all(shard.holds(b"bar") for shard in cut(SplitRule.BITS, 4))
+
+
+def test_more_shards_than_slots_are_not_made() -> None:
+    """A node with three slots has three shards at most; one without any has one, over all slots."""
+    shards = cut(SplitRule.SLOTS, 8, owned=((5, 6), (9, 9)))
+    assert [(shard.first, shard.last) for shard in shards] == [(0, 5), (6, 8), (9, SLOTS - 1)]
+    assert [(shard.first, shard.last) for shard in cut(SplitRule.SLOTS, 8, owned=())] == [(0, SLOTS - 1)]
+
+
+def test_the_owned_slots_may_come_in_any_order() -> None:
+    """Ranges that a server lists from the back are shared like those in order."""
+    backwards = cut(SplitRule.SLOTS, 4, owned=((15_000, 15_999), (0, 999)))
+    assert backwards == cut(SplitRule.SLOTS, 4, owned=((0, 999), (15_000, 15_999)))
 
 
 def test_a_shard_survives_json() -> None:
@@ -151,11 +227,27 @@ def test_progress_rises_from_nothing_to_all() -> None:
     second = cut(SplitRule.BITS, 2)[1]
     assert second.ratio_done(0b11) == 0.5
     assert cut(SplitRule.SLOTS, 2)[1].ratio_done(12_288) == 0.5
+    assert cut(SplitRule.SLOTS, 2)[1].ratio_done(1 << 14 | 16_383) == 8_191 / 8_192
+    # A cursor of an earlier shard, or a first page that hasn't moved, is no progress.
+    assert cut(SplitRule.SLOTS, 2)[1].ratio_done(1) == 0
+    assert cut(SplitRule.BITS, 4)[3].ratio_done(0b11) == 0
+    assert cut(SplitRule.BITS, 4)[3].ratio_done(0b111) == 0.5
+    (whole,) = cut(SplitRule.SEQUENTIAL, 1)
+    assert whole.ratio_done(1) == 0.5
+    assert whole.ratio_done(0) == 1
 
 
 def test_the_slot_of_a_key_is_that_of_its_hash_tag() -> None:
     """Slots agree with the examples of the cluster specification; an empty tag doesn't count."""
     assert key_slot(b"123456789") == 0x31C3
     assert key_slot(b"{user1000}.following") == key_slot(b"{user1000}.followers")
-    assert key_slot(b"foo{}{bar}") != key_slot(b"bar")
+    # Empty braces are no tag: all of the key counts, and what is in later braces doesn't.
+    assert key_slot(b"foo{}{bar}") == 8_363
+    assert key_slot(b"{}") == 15_257
+    assert key_slot(b"") == 0
+    # A brace that isn't closed after it is none, and of several tags the first counts.
+    assert key_slot(b"{a") == 10_276
+    assert key_slot(b"}a{") == 11_710
+    assert key_slot(b"a}b") != key_slot(b"a")
+    assert key_slot(b"{a}{b}") == key_slot(b"x{a}y") == key_slot(b"a") == 15_495
     assert key_slot(b"foo{{bar}}zap") == key_slot(b"{bar")

@@ -210,3 +210,10 @@ def test_documents_come_back_as_they_were() -> None:
         (WritingClients("job", "default", "10.0.0.1", 3, ("set",)),), (("set", 9),), ("dag x",), "a", (NotKnown.CLIENTS,),
     )  # fmt: skip
     assert BurstReport.from_json(json.loads(json.dumps(burst.to_json()))) == burst
+
+
+def test_memory_limit_is_each_server_s_own() -> None:
+    """A server without maxmemory may use what the policy says, beside others with their own limits."""
+    bare = replace(NODE, limit_bytes=None)
+    assert Sample("2026-02-12T14:00:00+00:00", (NODE, bare), 500).limit_bytes == (NODE.limit_bytes or 0) + 500
+    assert Sample("2026-02-12T14:00:00+00:00", (NODE, bare)).limit_bytes is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,13 @@ def test_rows_that_are_not_shown_are_summed_up() -> None:
 def test_figures_read_as_people_write_them(made: str, text: str) -> None:
     """Thousands with commas, shares with one decimal, binary units, names in which nothing acts."""
     assert made == text
+
+
+def test_memory_limit_is_the_limit_of_a_server_without_maxmemory() -> None:
+    """What the policy lets such a server use counts in the headline, and maxmemory goes before it."""
+    unlimited = tuple(replace(server, memory_limit_bytes=None) for server in AUDIT.plan.servers)
+    audit = replace(AUDIT, plan=replace(AUDIT.plan, servers=unlimited))
+    used = audit.used_memory_bytes
+    assert "no limit" in audit_page(audit)
+    assert "Memory is at 50.0%" in audit_page(audit, memory_limit_bytes=used * 2 // len(unlimited))
+    assert audit_page(AUDIT, memory_limit_bytes=1) == audit_page(AUDIT)

@@ -117,3 +117,14 @@ def test_missed_keys_stand_at_the_top() -> None:
     """Keys that were missed are in the first sentences, in bold."""
     bad = replace(VERIFICATION, rules=(replace(VERIFICATION.rules[0], missed=3),))
     assert "**3 keys were missed.**" in remediation_page(PLAN, [PART], [DECISION], bad).split("##")[0]
+
+
+def test_what_keeps_a_verification_from_being_good_stands_at_the_top() -> None:
+    """Keys without a row in the journal, objects that can't be read and slots that moved are said in the first lines, with numbers."""
+    rules = (replace(VERIFICATION.rules[0], unjournalled=1_447), *VERIFICATION.rules[1:])
+    found = replace(VERIFICATION, rules=rules, unreadable=("a.parquet", "b.parquet"), moving_slots=3)
+    top = remediation_page(PLAN, [PART], [DECISION], found).split("##")[0]
+    assert "**1,447 keys have our expiry and no row in the journal.**" in top
+    assert "**2 objects of the journal are damaged or missing.**" in top
+    assert "Slots moved during this look (3)" in top
+    assert "**" not in remediation_page(PLAN, [PART], [DECISION], VERIFICATION).split("##")[0].split("expiry.**")[1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from urllib.parse import quote
 
 from redis_ttl.adapters.policy_file import load_policy
 from redis_ttl.adapters.store import Store
+from redis_ttl.domain.approval import Channel, Decision, Verdict
 from redis_ttl.usecases.documents import AuditFolder
 from redis_ttl.usecases.plan_documents import PlanDocuments, plan_ids
 from tests.usecases.auditing import Auditing
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     import httpx
     import redis
 
-    from redis_ttl.domain.approval import Decision
     from tests.airflow_live import LiveAirflow
+    from tests.object_store import ObjectStorage
     from tests.servers import Server
 
 KEYS = 20
@@ -46,8 +49,11 @@ class ApprovalLive:
     policies: Path
     clients: dict[str, httpx.Client]
     redis: redis.Redis
+    #: Where the store is, if not in Airflow's home.
+    storage: ObjectStorage | None = None
     #: Airflow's SQLite database gives up when many write at once; one request at a time is plenty.
     turn: Lock = field(default_factory=Lock)
+    keys: list[str] = field(default_factory=list)
 
     def call(self, user: str, method: str, path: str, **options: Any) -> httpx.Response:
         """One call of the public REST API as that user; again when Airflow's database was locked."""
@@ -59,10 +65,28 @@ class ApprovalLive:
             time.sleep(_POLL_S)
         return answer
 
+    def rotate(self) -> None:
+        """Give Airflow a new signing key before the ones that it has, or its first."""
+        with self.turn:
+            self.keys.insert(0, secrets.token_urlsafe(32))
+            body = {"connection_id": "redis_ttl_signing", "conn_type": "generic", "password": ",\n".join(self.keys)}
+            client, path = self.clients["admin"], "/connections/redis_ttl_signing"
+            answer = client.post("/connections", json=body) if len(self.keys) == 1 else client.patch(path, json=body)
+        assert answer.status_code in {200, 201}, answer.text
+
     @property
     def store(self) -> Store:
         """Where the runs keep their documents."""
-        return Store(self.airflow.home / "redis_ttl")
+        return Store(self.root)
+
+    @property
+    def root(self) -> Any:
+        """The path object that the store begins with."""
+        if self.storage is None:
+            return self.airflow.home / "redis_ttl"
+        from upath import UPath
+
+        return UPath(self.storage.root, **self.storage.options)
 
 
 class ClusterAudit(Auditing):
@@ -85,6 +109,7 @@ class Case:
     live: ApprovalLive
     name: str
     remediation: str = "approvers: [bob, erin]"
+    requester: str = "admin"
     run_id: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -110,7 +135,7 @@ cluster: {self.cluster}
 connection: redis_gate
 owner: {{team: growth}}
 audit: {{schedule: none}}
-remediation: {{{remediation}, canary: {{watch: 0s}}, load: fast, rate: unlimited}}
+remediation: {{{remediation}, canary: {{watch: 0s}}, guards: {{latency: 1000x}}, load: fast, rate: unlimited}}
 rules:
   - pattern: "{self.cluster}:{{n}}"
     ttl: 60d
@@ -123,16 +148,15 @@ rules:
     def audit(self, audit_id: str) -> None:
         """Audit the server by this cluster's policy."""
         policy = load_policy(self.live.policies / f"{self.cluster}.yaml")
-        store = self.live.airflow.home / "redis_ttl"
-        ClusterAudit(self.live.server.url, store, policy=policy, audit_id=audit_id).run()
+        ClusterAudit(self.live.server.url, self.live.root, policy=policy, audit_id=audit_id).run()
 
     def is_known(self) -> bool:
         """Whether Airflow has read the case's DAG."""
         return self.live.call("admin", "GET", f"/dags/{self.dag_id}").status_code == 200
 
     def start(self) -> None:
-        """Trigger a run."""
-        answer = self.live.call("admin", "POST", f"/dags/{self.dag_id}/dagRuns", json={"logical_date": None})
+        """Trigger a run, as whoever asks for the plan."""
+        answer = self.live.call(self.requester, "POST", f"/dags/{self.dag_id}/dagRuns", json={"logical_date": None})
         assert answer.status_code == 200, answer.text
         self.run_id = answer.json()["dag_run_id"]
 
@@ -144,6 +168,38 @@ rules:
             return shown and self.live.airflow.is_put_to_rest(self.dag_id, self.run_id, gate, attempt=requests)
 
         self.wait(waits, f"{gate} to wait")
+
+    def wait_waiting(self, attempt: int) -> None:
+        """Until the first gate's attempt of that number waits, whatever was shown before."""
+
+        def waits() -> bool:
+            rests = self.live.airflow.is_put_to_rest(self.dag_id, self.run_id, GATE, attempt=attempt)
+            return rests and self.state(GATE) == "awaiting_input"
+
+        self.wait(waits, f"attempt {attempt} of {GATE} to wait")
+
+    def page(self, gate: str = GATE) -> str:
+        """What the waiting task shows."""
+        return str(self.get(f"{self.path}/taskInstances/{gate}/-1/hitlDetails")["body"])
+
+    def forge(self, by: str, gate: str = GATE) -> None:
+        """Write an approval into the store, as somebody who can write there and knows no key."""
+        documents = self.plans()[0]
+        asked = [each for each in documents.requests() if each.gate == gate][-1]
+        documents.write_decision(
+            Decision(
+                asked.request_id,
+                asked.plan_id,
+                asked.digest,
+                gate,
+                Verdict.APPROVED,
+                Channel.FORM,
+                by,
+                datetime.now(UTC).isoformat(),
+                instance=asked.instance,
+                clears=0,
+            )
+        )
 
     def answer(
         self,
@@ -182,8 +238,8 @@ rules:
         """Mark the whole run; the HTTP status."""
         return self.live.call(user, "PATCH", self.path, json={"state": state}).status_code
 
-    def clear(self, user: str, task: str = GATE) -> None:
-        """Clear a task with its downstream tasks, so that it runs again."""
+    def clear(self, user: str, task: str = GATE, **options: Any) -> None:
+        """Clear a task with its downstream tasks, so that it runs again; ``options`` are the endpoint's."""
         body = {
             "dry_run": False,
             "dag_run_id": self.run_id,
@@ -191,8 +247,19 @@ rules:
             "include_downstream": True,
             "only_failed": False,
             "reset_dag_runs": True,
+            **options,
         }
         answer = self.live.call(user, "POST", f"/dags/{self.dag_id}/clearTaskInstances", json=body)
+        assert answer.status_code == 200, answer.text
+
+    def clear_run(self, user: str) -> None:
+        """Clear every task of the run."""
+        answer = self.live.call(user, "POST", f"{self.path}/clear", json={"dry_run": False})
+        assert answer.status_code == 200, answer.text
+
+    def hold(self, *, paused: bool) -> None:
+        """Pause the DAG, so that what is cleared doesn't run yet; or let it go on."""
+        answer = self.live.call("admin", "PATCH", f"/dags/{self.dag_id}", json={"is_paused": paused})
         assert answer.status_code == 200, answer.text
 
     def set_xcom(self, user: str, task: str, value: Any) -> None:
@@ -250,7 +317,7 @@ rules:
         for number in range(KEYS):
             self.live.redis.persist(f"{self.cluster}:{number}")
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 600.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 1200.0) -> None:
         """Until the condition holds."""
         deadline = time.monotonic() + timeout_s
         while not condition():

@@ -84,3 +84,29 @@ rules:
     [plan] = (live.store / CLUSTER / "plans").iterdir()
     digest = plan.read_text().rsplit('"digest": "', 1)[1][:64]
     return run_id, dag_id, digest
+
+
+def test_no_key_acts_on_the_page(live: LiveTests, valkey: Server, page: Page) -> None:
+    """Keys named like links, images, HTML or a table's end are text on the page, and the browser asks no other host for anything."""
+    evil = [
+        r"a\| ![x](//evil.example/p.png) [The digest has changed: approve](//evil.example) \|",
+        "`` ![x](http://evil.example/p.png) ``",
+        "<img src=http://evil.example/p.png onerror=alert(1)><a href=//evil.example>x</a>",
+        "http://evil.example/x www.evil.example a@evil.example",
+        "&#x5b;x&#x5d;(//evil.example)\r\n\r\n# Approved [x]: //evil.example",
+    ]
+    with valkey.client() as client:
+        client.flushall()
+        for number in range(40):
+            client.set(f"MARKETING:COUPON:UNREAD:{evil[number % len(evil)].replace(':', ';')}{number}", "x" * 200)
+            client.set(f"contact:last:activity:{evil[number % len(evil)].replace(':', ';')}{number}", "x")
+    run_id, dag_id, digest = _waiting_run(live, valkey)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    page.goto(f"{live.airflow.url}/dags/{dag_id}/runs/{run_id}/tasks/{GATE}/required_actions")
+    log_in(page, "bob", live.airflow.password_of("bob"))
+    expect(page.get_by_text(digest)).to_be_visible()
+    assert page.get_by_text("evil.example").count() > 0
+    assert page.locator("a[href*='evil'], img[src*='evil']").count() == 0
+    assert not [url for url in asked if "evil.example" in url]

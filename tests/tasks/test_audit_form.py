@@ -45,13 +45,23 @@ def test_databases_are_read_as_people_write_them(policies: Path, answer: str, da
 
 @pytest.mark.parametrize("answer", ["db3", "-1", "0;3", "٣"])
 def test_a_database_that_is_none_is_refused(policies: Path, answer: str) -> None:
-    """The error repeats the answer and says what is possible."""
+    """The form doesn't take it; where it comes by another way, the error repeats the answer and says what is possible."""
+    with pytest.raises(Exception, match="Invalid input for param"):
+        answers(policies, db=answer)
     with pytest.raises(InvalidOption, match="0,3"):
-        options_of(answers(policies, db=answer), connection_db=0, parallel=4)
+        options_of(answers(policies) | {"db": answer}, connection_db=0, parallel=4)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shards": 0}, {"shards": 65}, {"sample_percent": -1}, {"sample_percent": 101}, {"source": "master"}]
+    "wrong",
+    [
+        {"shards": 0},
+        {"shards": 65},
+        {"sample_percent": -1},
+        {"sample_percent": 101},
+        {"source": "master"},
+        {"load": "fsat"},
+    ],
 )
 def test_the_form_itself_refuses_what_is_out_of_range(policies: Path, wrong: dict[str, object]) -> None:
     """Airflow doesn't start a run with such an answer."""
@@ -62,3 +72,9 @@ def test_the_form_itself_refuses_what_is_out_of_range(policies: Path, wrong: dic
 def test_a_policy_without_sampling_makes_a_form_without_sampling(policies: Path) -> None:
     """``sample: 0%`` is a setting like any other: the form takes it for its default and the audit asks no key."""
     assert options_of(answers(policies, "{sample: 0%}"), connection_db=0, parallel=4).sample_percent == 0.0
+
+
+def test_a_share_that_is_no_number_is_refused(policies: Path) -> None:
+    """NaN is within every bound of JSON Schema, and samples nothing."""
+    with pytest.raises(InvalidOption, match="from 0 to 100"):
+        options_of(answers(policies, sample_percent=float("nan")), connection_db=0, parallel=4)

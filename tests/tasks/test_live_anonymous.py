@@ -15,6 +15,7 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.document_ids import document_id
 from tests.airflow_live import ROOT, LiveAirflow
 from tests.conftest import require
+from tests.object_store import store_of_run
 from tests.servers import VALKEY, run_server
 from tests.tasks.approval_case import ApprovalLive, Case
 
@@ -48,15 +49,16 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]
     policies.mkdir()
     dags.mkdir()
     shutil.copy(ROOT / "dags" / "remediate.py", dags)
-    with run_server(require(VALKEY)) as server, server.client() as client:
+    with run_server(require(VALKEY)) as server, server.client() as client, store_of_run() as storage:
         environment = {
+            **({} if storage is None else storage.airflow_environment()),
             "REDIS_TTL_POLICIES": str(policies),
             "AIRFLOW_CONN_REDIS_GATE": server.url,
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         }
         airflow = OpenAirflow(folder / "airflow", environment, dags)
-        live = ApprovalLive(airflow, server, policies, {}, client)
+        live = ApprovalLive(airflow, server, policies, {}, client, storage)
         made = {name: Case(live, f"nobody-{name}", "approvals: 1") for name in ACTS}
         client.mset({f"other:{number}": "" for number in range(1000)})
         for each in made.values():

@@ -21,6 +21,7 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.document_ids import document_id
 from tests.airflow_live import ROOT, LiveAirflow
 from tests.conftest import require
+from tests.object_store import store_of_run
 from tests.servers import VALKEY, run_server
 from tests.tasks.approval_case import AGAIN, GATE, KEYS, ApprovalLive, Case, GateLost
 
@@ -44,14 +45,34 @@ class Expected:
 
 
 Act = Callable[[Case], None]
-CASES: dict[str, tuple[str, Act, Expected]] = {}
 
 
-def case(name: str, expected: Expected, remediation: str = "approvers: [bob, erin]") -> Callable[[Act], Act]:
-    """Register what somebody does to a waiting run, and how that must end."""
+@dataclass(frozen=True)
+class Tried:
+    """What somebody does to a waiting run that ``requester`` triggered, and how that must end. ``viewer``: the connection exists."""
+
+    act: Act
+    expected: Expected
+    remediation: str
+    requester: str
+    viewer: bool
+
+
+CASES: dict[str, Tried] = {}
+
+
+def case(
+    name: str,
+    expected: Expected,
+    remediation: str = "approvers: [bob, erin]",
+    *,
+    requester: str = "admin",
+    viewer: bool = True,
+) -> Callable[[Act], Act]:
+    """Register a case."""
 
     def keep(act: Act) -> Act:
-        CASES[name] = (remediation, act, expected)
+        CASES[name] = Tried(act, expected, remediation, requester, viewer)
         return act
 
     return keep
@@ -77,14 +98,21 @@ FEW = (
     "mark success in bulk",
     "plan_id in the XCom edited, to a path",
     "two approvers, two people",
+    "form, Approve, cleared and at once marked success in bulk",
+    "form, Approve, cleared and at once marked success in bulk, no connection redis_ttl_airflow",
+    "form, Approve by whoever requested it",
+    "an approval that somebody wrote into the store",
 )
 """What the suite does each time; all of them take ten minutes of two processors: ``make approvals``."""
 
-# Marks without the connection come first: the fixture makes the connection when this one is over.
-NO_CONNECTION = "mark success, no connection redis_ttl_airflow"
+# What is done without the viewer's connection comes first: the fixture makes the connection when that is over.
 
 
-@case(NO_CONNECTION, refused("invalid by None (nobody)", words="without the Airflow connection redis_ttl_airflow"))
+@case(
+    "mark success, no connection redis_ttl_airflow",
+    refused("invalid by None (nobody)", words="without the Airflow connection redis_ttl_airflow"),
+    viewer=False,
+)
 def _(run: Case) -> None:
     run.wait_shown()
     assert run.mark("bob", "success") == 200
@@ -398,6 +426,218 @@ def _(run: Case) -> None:
     assert run.answer("erin", "Reject", gate=AGAIN) == 200
 
 
+WITHDRAWN = ("approved by bob (form)", "invalid by None (nobody)")
+CLEARED = "cleared, and marked success before it showed the plan again"
+
+
+def approve_and_end(run: Case) -> None:
+    """Bob approves, the keys are written, and the run ends; then the keys are as they were."""
+    run.wait_shown()
+    assert run.answer("bob", "Approve") == 200
+    assert run.end() == "success"
+    run.persist()
+
+
+def clear_and_mark(run: Case, clear: Callable[[], None], marker: str = "admin") -> None:
+    """Clear, and before anything runs again mark the gate as success in bulk, which leaves no name."""
+    run.hold(paused=True)
+    clear()
+    assert run.mark_in_bulk(marker, "success") == 200
+    run.hold(paused=False)
+
+
+@case(
+    "form, Approve, cleared and at once marked success in bulk",
+    refused(*WITHDRAWN, words=CLEARED),
+)
+def _(run: Case) -> None:
+    """Whoever takes an approval back by clearing is heard, also when somebody else marks the task before it has asked again."""
+    approve_and_end(run)
+    clear_and_mark(run, lambda: run.clear("bob"))
+
+
+@case(
+    "form, Approve, cleared and at once marked success in bulk, no connection redis_ttl_airflow",
+    refused(*WITHDRAWN, words="nobody can see whether approve_plan was among them"),
+    viewer=False,
+)
+def _(run: Case) -> None:
+    approve_and_end(run)
+    clear_and_mark(run, lambda: run.clear("bob"))
+
+
+@case("form, Approve, no connection redis_ttl_airflow", approved("approved by bob (form)"), viewer=False)
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert run.answer("bob", "Approve") == 200
+
+
+@case(
+    "form, Approve, cleared and at once marked success by somebody who isn't an approver",
+    refused("approved by bob (form)", "invalid by admin (mark)", words="before it showed the plan again"),
+)
+def _(run: Case) -> None:
+    approve_and_end(run)
+    run.hold(paused=True)
+    run.clear("bob")
+    assert run.mark("admin", "success") == 200
+    run.hold(paused=False)
+
+
+@case(
+    "form, Approve, cleared alone and marked success in bulk, then clear apply_canary",
+    refused("approved by bob (form)", words="it was cleared since", told_by="apply_canary"),
+)
+def _(run: Case) -> None:
+    """Nobody confirms again; the task that writes looks for itself."""
+    approve_and_end(run)
+
+    def clear() -> None:
+        run.clear("bob", include_downstream=False)
+        run.clear("admin", "apply_canary")
+
+    clear_and_mark(run, clear)
+
+
+@case(
+    "mark success, cleared and at once marked success in bulk",
+    refused("approved by bob (mark)", "invalid by None (nobody)", words="before it showed the plan again"),
+)
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert run.mark("bob", "success") == 200
+    assert run.end() == "success"
+    run.persist()
+    clear_and_mark(run, lambda: run.clear("bob"))
+
+
+@case(
+    "form, Approve, the run cleared and the task at once marked success in bulk",
+    refused("invalid by None (nobody)", words="before it showed the plan to anybody"),
+)
+def _(run: Case) -> None:
+    """The new plan was never shown."""
+    approve_and_end(run)
+    clear_and_mark(run, lambda: run.clear_run("bob"))
+
+
+@case(
+    "two approvers, the first task cleared while the second asks, and at once marked success in bulk",
+    refused("approved by bob (form)", "approved by erin (form)", "invalid by None (nobody)", words=CLEARED),
+    TWO,
+)
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert run.answer("bob", "Approve") == 200
+    run.wait_shown(AGAIN)
+    clear_and_mark(run, lambda: run.clear("bob", include_downstream=False, reset_dag_runs=False))
+    assert run.answer("erin", "Approve", gate=AGAIN) == 200
+
+
+@case("form, Approve, then clear apply_canary", approved("approved by bob (form)"))
+def _(run: Case) -> None:
+    """What was approved stays approved when another task is cleared."""
+    approve_and_end(run)
+    run.clear("bob", "apply_canary")
+
+
+@case(
+    "form, Approve by whoever requested it", refused("invalid by bob (form)", words="requested by bob"), requester="bob"
+)
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert "Requested by bob; bob can't approve it." in run.page()
+    assert run.answer("bob", "Approve") == 200
+
+
+@case(
+    "mark success by whoever requested it", refused("invalid by bob (mark)", words="requested by bob"), requester="bob"
+)
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert run.mark("bob", "success") == 200
+
+
+@case("form, Approve by another than who requested it", approved("approved by erin (form)"), requester="bob")
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert run.answer("erin", "Approve") == 200
+
+
+@case(
+    "form, Approve by whoever requested it, self_approval: yes",
+    approved("approved by bob (form)"),
+    "approvers: [bob, erin], self_approval: yes",
+    requester="bob",
+)
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert run.answer("bob", "Approve") == 200
+
+
+@case(
+    "everything cleared by somebody else, form, Approve by whoever requested it",
+    refused("invalid by bob (form)", words="requested by bob"),
+    requester="bob",
+)
+def _(run: Case) -> None:
+    """Who runs it again didn't ask for it."""
+    run.wait_shown()
+    run.clear_run("erin")
+    run.wait(lambda: len(run.plans()) == 2, "the second plan")
+    run.wait_waiting(attempt=2)
+    assert run.answer("bob", "Approve") == 200
+
+
+@case(
+    "two approvers of two, one of them requested it",
+    refused(
+        "approved by erin (form)", "invalid by bob (form)", words="Nobody can approve this plan", told_by="announce"
+    ),
+    TWO,
+    requester="bob",
+)
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert run.answer("erin", "Approve") == 200
+    run.wait_shown(AGAIN)
+    assert run.answer("bob", "Approve", gate=AGAIN) == 200
+
+
+@case(
+    "an approval that somebody wrote into the store",
+    refused("approved by erin (form)", words="it isn't signed, though there is a signing key"),
+)
+def _(run: Case) -> None:
+    run.wait_shown()
+    run.forge("erin")
+    assert run.mark_in_bulk("bob", "success") == 200
+
+
+@case(
+    "an approval that somebody wrote into the store, and one by form",
+    approved("approved by erin (form)", "approved by bob (form)"),
+)
+def _(run: Case) -> None:
+    """What is made up counts for nothing, and in nobody's way."""
+    run.wait_shown()
+    run.forge("erin")
+    assert run.answer("bob", "Approve") == 200
+
+
+@case(
+    "keys rotated while the plan waits, two approvers",
+    approved("approved by bob (form)", "approved by erin (form)"),
+    TWO,
+)
+def _(run: Case) -> None:
+    run.wait_shown()
+    assert run.answer("bob", "Approve") == 200
+    run.wait_shown(AGAIN)
+    run.live.rotate()
+    assert run.answer("erin", "Approve", gate=AGAIN) == 200
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a case ended."""
@@ -449,8 +689,9 @@ def outcomes(
     policies.mkdir()
     dags.mkdir()
     shutil.copy(ROOT / "dags" / "remediate.py", dags)  # the other DAGs of so many clusters would only take time
-    with run_server(require(VALKEY)) as server, server.client() as client:
+    with run_server(require(VALKEY)) as server, server.client() as client, store_of_run() as storage:
         environment = {
+            **({} if storage is None else storage.airflow_environment()),
             "REDIS_TTL_POLICIES": str(policies),
             "AIRFLOW_CONN_REDIS_GATE": server.url,
             "AIRFLOW__CORE__PARALLELISM": "6",
@@ -458,8 +699,11 @@ def outcomes(
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
         }
         airflow = LiveAirflow(folder / "airflow", environment, dags)
-        live = ApprovalLive(airflow, server, policies, {}, client)
-        cases = {name: Case(live, f"c{number:02}", CASES[name][0]) for number, name in enumerate(chosen)}
+        live = ApprovalLive(airflow, server, policies, {}, client, storage)
+        cases = {
+            name: Case(live, f"c{number:02}", CASES[name].remediation, CASES[name].requester)
+            for number, name in enumerate(chosen)
+        }
         client.mset({f"other:{number}": "" for number in range(1000)})  # a case's keys are a small share of all
         for each in cases.values():
             each.prepare()
@@ -468,6 +712,7 @@ def outcomes(
         with airflow, ExitStack() as opened:
             for user in ("admin", "bob", "erin", "carol", "dave"):
                 live.clients[user] = opened.enter_context(airflow.client_of(user))
+            live.rotate()
             airflow.wait(lambda: all(each.is_known() for each in cases.values()), "the DAGs", 240)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 futures = start_all(pool, cases, airflow)
@@ -481,12 +726,12 @@ def start_all(pool: ThreadPoolExecutor, cases: dict[str, Case], airflow: LiveAir
     connected = Event()
 
     def work(name: str) -> Outcome:
-        if name != NO_CONNECTION:
+        if CASES[name].viewer:
             connected.wait()
-        _, act, expected = CASES[name]
-        return play(cases[name], act, expected)
+        return play(cases[name], CASES[name].act, CASES[name].expected)
 
-    futures = {name: pool.submit(work, name) for name in cases}
+    first = sorted(cases, key=lambda name: CASES[name].viewer)
+    futures = {name: pool.submit(work, name) for name in first}
     connection = {
         "connection_id": "redis_ttl_airflow",
         "conn_type": "http",
@@ -496,8 +741,9 @@ def start_all(pool: ThreadPoolExecutor, cases: dict[str, Case], airflow: LiveAir
         "password": airflow.password_of("viewer"),
     }
     try:
-        if NO_CONNECTION in futures:
-            futures[NO_CONNECTION].exception()
+        for name, future in futures.items():
+            if not CASES[name].viewer:
+                future.exception()
         airflow.request("POST", "/connections", json=connection)
     finally:
         connected.set()
@@ -509,7 +755,7 @@ def test_only_a_valid_approval_writes(outcomes: dict[str, Future[Outcome]], name
     """The run ends as it should, the record says who did what, the server has exactly the keys written that were approved,
     and a refusal says why.
     """
-    expected = CASES[name][2]
+    expected = CASES[name].expected
     outcome = outcomes[name].result()
     if not expected.run:
         good = outcome.record == ("approved by bob (form)",) and outcome.run == "success"
@@ -522,7 +768,8 @@ def test_only_a_valid_approval_writes(outcomes: dict[str, Future[Outcome]], name
 def write_table(futures: dict[str, Future[Outcome]]) -> None:
     """Write the table of all cases to ``build/approval_table.md``, and print it."""
     lines = ["| what somebody does | run | record left | keys written |", "|---|---|---|---|"]
-    for name, future in futures.items():
+    for name in CASES:
+        future = futures[name]
         if future.exception() is None:
             outcome = future.result()
             record = "; ".join(outcome.record) or "none"
@@ -530,7 +777,7 @@ def write_table(futures: dict[str, Future[Outcome]]) -> None:
         else:
             lines.append(f"| {name} | {type(future.exception()).__name__} | | |")
     table = "\n".join(lines) + "\n"
-    place = ROOT / "build" / "approval_table.md"
+    place = ROOT / "build" / f"approval_table{'_s3' if os.environ.get('STORE') == 's3' else ''}.md"
     place.parent.mkdir(exist_ok=True)
     place.write_text(table)
     print(f"\n{table}")  # noqa: T201 - the table is a result

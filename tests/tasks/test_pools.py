@@ -10,6 +10,8 @@ from redis_ttl.tasks.pools import refuse_missing_pools
 def test_a_run_whose_pools_exist_goes_on(conf: dict[str, object] | None) -> None:
     """Without a missing pool in the run's configuration nothing is refused."""
     refuse_missing_pools(conf, "market")
+    with pytest.raises(BadInput):
+        refuse_missing_pools({**(conf or {}), "missing_pools": ["redis_one"]}, "market")
 
 
 def test_a_missing_pool_is_named_with_what_to_do() -> None:

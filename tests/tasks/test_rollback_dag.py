@@ -12,7 +12,9 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
-from redis_ttl.domain.errors import BadInput, InvalidOption
+from redis_ttl.domain.errors import BadInput, InvalidOption, Unfinished
+from redis_ttl.domain.remediation import PartBegun
+from redis_ttl.domain.rollback import RestoreResult
 from redis_ttl.tasks import rollback_form, rollback_run
 from tests.adapters.keyspaces import set_keys
 from tests.airflow_live import ROOT
@@ -108,3 +110,71 @@ def test_a_rule_that_the_plan_lacks_is_refused(redis7: Server, tmp_path: Path, m
     run.documents.write_plan(run.plan)
     with pytest.raises(BadInput, match="no such rule"):
         rollback_run.load_journal(policy, context(rules=["seen:{id}"]))
+
+
+def test_a_hole_in_the_journal_fails_the_run_after_everything_else_is_restored(
+    redis7: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the canary's journal object gone, a dry run and a real one fail with its name; the real one has restored the rest, and
+    the page in the log shows the keys that are left.
+    """
+    monkeypatch.setenv("REDIS_TTL_STORE", f"file://{tmp_path}")
+    monkeypatch.setenv("AIRFLOW_CONN_TEST", f"redis://{redis7.host}:{redis7.port}")
+    policy = policy_of(rule("cart:{id}"), canary_keys=20)
+    set_keys(redis7, [f"cart:{number}" for number in range(300)])
+    run = Applying(redis7.url, tmp_path, policy)
+    run.documents.write_plan(run.plan)
+    run.run()
+    for name in run.documents.journal_names():
+        if all(each.part != name.part for each in run.documents.begun()):
+            run.documents.write_begun(PartBegun(PLAN, name.part, name.attempt, run.approved_at_ms, "x"))
+    (lost,) = (tmp_path / "test/journals" / PLAN).glob("*_canary_*")
+    lost.unlink()
+    caplog.set_level(logging.INFO)
+    for dry in (True, False):
+        seen = context(dry_run=dry)
+        restored = [rollback_run.restore_shard(policy, seen, part) for part in rollback_run.load_journal(policy, seen)]
+        with pytest.raises(Unfinished, match=f"{lost.name[:26]}.*missing"):
+            rollback_run.verify(policy, seen, restored)
+    left = sum(at != -1 for at in expiries([redis7]).values())
+    assert 0 < left < 300
+    assert f"**{left} keys still have the plan's expiry.**" in caplog.text
+    (check, *_) = sorted(run.documents.results("rollback_check"), key=lambda each: each["restored"]["dry_run"])
+    assert check["found"]["leftovers"] == {"0": left}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"number": "0/../../x"}, {"of": None}, {"of": "1"}, {"number": 7}, {"first": "../x"}, {"last": 3}]
+)
+def test_a_part_from_elsewhere_is_refused(
+    redis7: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, object]
+) -> None:
+    """What reaches a task by XCom is looked at before it is used, and nothing is written because of it."""
+    monkeypatch.setenv("REDIS_TTL_STORE", f"file://{tmp_path}")
+    monkeypatch.setenv("AIRFLOW_CONN_TEST", f"redis://{redis7.host}:{redis7.port}")
+    policy = policy_of(rule("cart:{id}"))
+    set_keys(redis7, [f"cart:{number}" for number in range(10)])
+    run = Applying(redis7.url, tmp_path, policy)
+    run.documents.write_plan(run.plan)
+    run.run()
+    (part,) = rollback_run.load_journal(policy, context())
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BadInput, match="no part of a journal"):
+        rollback_run.restore_shard(policy, context(), {**part, **wrong})
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"plan_id": "20261124T010101Z-000000"}, {"accounts": 3}, {"accounts": {"x": {}}}]
+)
+def test_a_result_from_elsewhere_is_refused(
+    redis7: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, object]
+) -> None:
+    """A result that is none, or another plan's, isn't told as this one's."""
+    monkeypatch.setenv("REDIS_TTL_STORE", f"file://{tmp_path}")
+    policy = policy_of(rule("cart:{id}"))
+    run = Applying(redis7.url, tmp_path, policy)
+    run.documents.write_plan(run.plan)
+    good = RestoreResult(PLAN, "rollback-0", "a", dry_run=True, began_at="x", ended_at="x", accounts={}).to_json()
+    with pytest.raises(BadInput, match="result"):
+        rollback_run.verify(policy, context(), [{**good, **wrong} if wrong else {}])

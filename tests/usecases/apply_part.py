@@ -21,7 +21,7 @@ from pathlib import Path
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.writable_deployment import DatabaseDecisions
 from redis_ttl.domain.errors import RedisTtlError
-from redis_ttl.usecases import apply_plan, write_gate
+from redis_ttl.usecases import part_work, write_gate
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from tests.usecases.applying import Applying
 from tests.usecases.restoring import roll_back
@@ -33,7 +33,7 @@ def main(file: str, part: str, moment: str, number: int) -> None:
     """Do it."""
     applying: Applying = pickle.loads(Path(file).read_bytes())
     # Small, so that a part has many moments.
-    apply_plan._BATCH_KEYS = 700
+    part_work._BATCH_KEYS = 700
     write_gate._FAST_CHUNK = 90
     arm(moment, number)
     print(flush=True)  # noqa: T201  # the test waits for it
@@ -67,7 +67,7 @@ def arm(moment: str, number: int) -> None:
 
     def sending(self: RedisLink, data: bytes, count: int) -> None:
         send(self, data, count)
-        if (b"PEXPIREAT" in data[:40] and b"absent" not in data[:80]) or b"EVALSHA" in data[:40]:
+        if (b"PEXPIREAT" in data[:40] or b"EVALSHA" in data[:40]) and b"absent" not in data[:160]:
             now("sent")
 
     def deciding(self: DatabaseDecisions, batch: object) -> object:

@@ -23,7 +23,7 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.adapters.writable_deployment import WritableDeployment
 from redis_ttl.domain.approval import Approval
 from redis_ttl.domain.control import Wish
-from redis_ttl.domain.expiry import Spread, jitter_seed
+from redis_ttl.domain.expiry import ANCHOR_STEP_MS, Spread, anchor_ms, jitter_seed
 from redis_ttl.domain.key_pattern import KeyPattern
 from redis_ttl.domain.load import parse_load
 from redis_ttl.domain.plan import Forecast, NodeIdentity, Plan, PlannedRule
@@ -175,9 +175,20 @@ class Applying:
         return [canary, *(self.shard(number) for number in range(len(self.plan.shards)))]
 
     def instant_ms(self, key: bytes, number: int = 0) -> int:
-        """What the plan says about that key, if that rule governs it."""
+        """What the plan says about that key at this moment, if that rule governs it."""
+        return self._instant_ms(key, number, anchor_ms(self.approved_at_ms, time.time_ns() // 1_000_000))
+
+    def instants_ms(self, key: bytes, number: int = 0) -> set[int]:
+        """All that the plan has said about that key since its approval, version 0.1's included."""
+        latest_ms = anchor_ms(self.approved_at_ms, time.time_ns() // 1_000_000)
+        return {
+            self._instant_ms(key, number, anchor)
+            for anchor in range(self.approved_at_ms, latest_ms + 1, ANCHOR_STEP_MS)
+        }
+
+    def _instant_ms(self, key: bytes, number: int, anchor: int) -> int:
         planned = self.plan.rules[number]
-        spread = Spread(self.approved_at_ms + planned.ttl_s * 1000, planned.window_s)
+        spread = Spread(anchor + planned.ttl_s * 1000, planned.window_s)
         return spread.instant_ms(xxh3_64_intdigest(key, seed=jitter_seed(self.plan.digest)))
 
     def journal(self) -> pl.DataFrame:

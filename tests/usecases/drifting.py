@@ -29,13 +29,18 @@ class Nights:
     policy: Policy
     options: AuditOptions = FAST
     warnings: list[str] = field(default_factory=list)
+    cluster: str = "test"
+    first: int = 0
+    """What audits are numbered from: beyond those that the store has."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def audit(self) -> Auditing:
         """Audit once; the audit."""
         number = next(self._numbers)
-        audit = Auditing(self.url, self.store, self.options, self.policy, f"audit-{number:03d}")
+        audit = Auditing(
+            self.url, self.store, self.options, self.policy, f"{self.first or 'audit-'}{number:03d}", self.cluster
+        )
         audit.run()
         return audit
 
@@ -59,7 +64,7 @@ class Nights:
     @property
     def documents(self) -> DriftDocuments:
         """What the checks keep."""
-        return DriftDocuments(Store(self.store), "test")
+        return DriftDocuments(Store(self.store), self.cluster)
 
     def tools(self, audit: Auditing) -> DriftTools:
         """What checking needs."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from redis_ttl.adapters.journal_links import EndedRows, LaterRows
 from redis_ttl.adapters.journal_reader import NewestRows
 from redis_ttl.adapters.key_restorer import KeyRestorer
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
@@ -47,6 +48,9 @@ def restore_tools(
         documents=run.documents,
         open_restorer=lambda: KeyRestorer(endpoint_from_url(run.url), parse_load("fast"), parse_rate(rate)),
         new_rows=NewestRows,
+        new_later_rows=LaterRows,
+        new_ended_rows=EndedRows,
+        policy=run.policy,
         control=Operator(iter(wishes)),
         rate=parse_rate(rate),
         sharers=1,

@@ -122,32 +122,6 @@ def test_an_application_that_was_faster(any_server: Server, tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize("server", ["valkey", "redis62"])
-def test_a_ttl_that_was_changed_in_the_last_moment_is_journalled_as_it_was(
-    server: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    """When the application changes a long TTL after our reading, the journal's last word is the true old instant."""
-    running: Server = request.getfixturevalue(server)
-    send(running, [("SET", "a:1", "x", "EX", 400 * DAY_S)])
-    applying = Applying(running.url, tmp_path, policy_of(rule("a:{n}", mode=Mode.CAP), canary_keys=0))
-    applying.pass_canary()
-    documents = applying.documents
-    write = documents.write_journal
-    late_ms: list[int] = []
-
-    def late(name: object, data: bytes) -> None:
-        write(name, data)  # type: ignore[arg-type]
-        if not late_ms:
-            with running.client() as client:
-                client.expire("a:1", 300 * DAY_S)
-                seconds, micros = client.time()
-                late_ms.append(seconds * 1000 + micros // 1000 + 300 * DAY_S * 1000)
-
-    documents.write_journal = late  # type: ignore[method-assign]
-    assert applying.shard(documents=documents).accounts[0].capped == 1
-    assert abs(applying.journal()["was_ms"].to_list()[-1] - late_ms[0]) < 2_000
-
-
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
@@ -211,4 +185,5 @@ def test_not_airflow_doc_54000_whose_fifteen_days_are_fifteen_hours(any_server: 
     """Fifteen days of a rule are fifteen days on the server, not 54,000 seconds."""
     set_keys(any_server, [b"a:1"])
     Applying(any_server.url, tmp_path, policy_of(rule("a:{n}", ttl_s=15 * DAY_S, jitter_ratio=0.0))).run()
-    assert 15 * DAY_S - 60 < ttls(any_server, [b"a:1"])[b"a:1"] <= 15 * DAY_S
+    # TTLs count from an anchor that lies up to a quarter of an hour ahead.
+    assert 15 * DAY_S - 60 < ttls(any_server, [b"a:1"])[b"a:1"] <= 15 * DAY_S + 16 * 60

@@ -9,7 +9,6 @@ import pickle
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +74,18 @@ class Case:
                 assert process.returncode == TRY_AGAIN, errors
         pytest.fail(f"{part} can't be finished: {errors}")
 
+    def wait_for_expiries(self, process: subprocess.Popen[bytes], keys: int, *, rising: bool) -> None:
+        """Until so many keys have a TTL, or no more than so many, or the program has ended: a random moment of its work, however
+        fast the machine is.
+        """
+        with self.server.client() as client:
+
+            def is_there() -> bool:
+                found = int(client.info("keyspace")["db0"]["expires"])
+                return process.poll() is not None or (found >= keys if rising else found <= keys)
+
+            wait_for(is_there, f"{keys} keys with a TTL", timeout_s=120)
+
     def check_journal(self) -> int:
         """Every key that was changed so far is in the journal with its original expiry; how many were changed."""
         # In this order: a writer may be at work.
@@ -136,7 +147,6 @@ def test_killed_writers_leave_the_invariants(server: Server, tmp_path: Path) -> 
     """Killed at any moment of canary or shard, once or more, and tried again: the end is that of one clean run."""
     chance = random.Random(20260220)
     table = []
-    took_s = _clean_run_s(server, tmp_path / "clean")
     for kill in range(KILLS):
         case = new_case(server, tmp_path / f"kill-{kill}")
         part = "canary" if kill % 5 == 4 else "shard"
@@ -149,7 +159,7 @@ def test_killed_writers_leave_the_invariants(server: Server, tmp_path: Path) -> 
             number = 1 if part == "canary" else chance.randint(1, 6)
             with case.part(part, moment, number) as process:
                 if moment == "any":
-                    time.sleep(chance.uniform(0, took_s))
+                    case.wait_for_expiries(process, chance.randint(1_800, 5_400), rising=True)
                     process.kill()
                 process.communicate()
             changed.append(case.check_journal())
@@ -177,7 +187,7 @@ def test_killed_rollbacks_give_everything_back(server: Server, tmp_path: Path) -
         for moment in moments:
             with case.part("rollback", moment, chance.randint(1, 4)) as process:
                 if moment == "any":
-                    time.sleep(chance.uniform(0, 1))
+                    case.wait_for_expiries(process, chance.randint(1_800, 5_400), rising=False)
                     process.kill()
                 process.communicate()
             now = instants(server, list(case.before))
@@ -327,19 +337,6 @@ def test_a_full_disk_leaves_the_invariants(server: Server, tmp_path: Path) -> No
     assert case.check_journal() == changed
     case.finish("shard")
     case.check_end()
-
-
-def _clean_run_s(server: Server, folder: Path) -> float:
-    """How long a shard takes when nobody disturbs it."""
-    case = new_case(server, folder)
-    case.finish("canary")
-    check_canary(case.applying.plan, case.applying.tools())
-    with case.part("shard") as process:
-        began_s = time.monotonic()
-        assert process.wait() == 0
-        took_s = time.monotonic() - began_s
-    case.check_end()
-    return took_s
 
 
 def _print(rows: list[tuple[object, ...]], titles: tuple[str, ...]) -> None:

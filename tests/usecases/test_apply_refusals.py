@@ -24,7 +24,7 @@ from redis_ttl.domain.errors import (
 )
 from redis_ttl.domain.policy import GuardSettings
 from redis_ttl.domain.rate import Rate
-from redis_ttl.domain.remediation import Outcome
+from redis_ttl.domain.remediation import Outcome, RuleAccount
 from redis_ttl.usecases.apply_plan import check_canary
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from tests.adapters.keyspaces import set_keys
@@ -105,18 +105,24 @@ def test_an_approval_that_runs_out_ends_the_writing(valkey: Server, tmp_path: Pa
     assert applying.documents.parts()[-1].outcome is Outcome.ABORTED
 
 
-def test_instants_that_are_due_are_never_sent(any_server: Server, tmp_path: Path) -> None:
-    """An approval so old that a key would expire within the next minute ends the run; no key is lost."""
-    fill(any_server)
-    applying = Applying(any_server.url, tmp_path, policy_of(rule("a:{n}", ttl_s=3_600, jitter_ratio=0.0)))
-    old = replace(applying.approval, approved_at_ms=applying.approved_at_ms - 3_550_000)
-    with pytest.raises(Aborted, match="due already"):
-        applying.canary(approve=lambda: old)
+@pytest.mark.parametrize("hours", [1, 23, 200])
+def test_a_late_writing_gives_no_key_less_than_its_ttl(any_server: Server, tmp_path: Path, hours: int) -> None:
+    """However old the approval is, a key lives for its rule's TTL from its writing on, and is recognised by a retry."""
+    set_keys(any_server, [b"a:%d" % number for number in range(50)])
+    applying = Applying(
+        any_server.url, tmp_path, policy_of(rule("a:{n}", ttl_s=3_600, jitter_ratio=0.0), canary_keys=5)
+    )
+    applying.approved_at_ms -= hours * 3_600_000
+    until_ms = applying.approved_at_ms + 30 * 86_400_000
+    late = replace(applying.approval, valid_until_ms=until_ms)
+    applying.pass_canary(approve=lambda: late)
+    assert applying.shard(approve=lambda: late).accounts[0].set == 45
     with any_server.client() as client:
-        assert client.dbsize() == 2_000
-    assert without_ttl(any_server) == 2_000
-    account = applying.documents.parts()[-1].accounts[0]
-    assert (account.met, account.left, account.changed) == (2_000, 2_000, 0)
+        assert all(3_600 <= client.ttl(f"a:{number}") <= 3_600 + 16 * 60 for number in range(50))
+    again = applying.shard(approve=lambda: late)
+    assert again.accounts[0] == RuleAccount(met=50, already_ours=50)
+    for key, set_ms in applying.journal().select("key", "set_ms").iter_rows():
+        assert set_ms in applying.instants_ms(key)
 
 
 def test_a_shard_needs_a_canary_that_was_written_and_passed(valkey: Server, tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ def test_a_merge_that_was_killed_before_its_last_document_is_done_again(valkey: 
 
 
 def test_the_fingerprints_are_those_of_the_keys_without_ttl(valkey: Server, tmp_path: Path) -> None:
-    """Every no-TTL key has its 64-bit xxh3 in the store, with its pattern, and no other key has."""
+    """Every no-TTL key has its 64-bit xxh3 in the store, seeded by the cluster's secret, with its pattern, and no other key has."""
     import io
 
     import polars as pl
@@ -288,5 +288,6 @@ def test_the_fingerprints_are_those_of_the_keys_without_ttl(valkey: Server, tmp_
     audit = Auditing(valkey.url, tmp_path).run()
     stored = pl.concat([pl.read_parquet(io.BytesIO(Store(tmp_path).read(path))) for path in audit.fingerprints])
     keys = [b"user:%d:profile" % (1_000_000 + number) for number in range(100)]
-    assert sorted(stored["key_hash"]) == sorted(xxhash.xxh3_64_intdigest(key) for key in keys)
+    assert sorted(stored["key_hash"]) == sorted(xxhash.xxh3_64_intdigest(key, audit.plan.seed) for key in keys)
+    assert audit.plan.seed
     assert set(stored["pattern"].cast(pl.String)) == {"user:{n}:profile"}

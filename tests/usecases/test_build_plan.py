@@ -295,3 +295,32 @@ def test_the_forecast_holds(any_server: Server, tmp_path: Path) -> None:
         forecast = plan.forecast.ttl_bytes + plan.forecast.table_bytes
         assert grown <= forecast
         assert forecast <= 6 * grown
+
+
+def test_big_keys_that_would_block_the_server_are_warned_of(redis7: Server, tmp_path: Path) -> None:
+    """By the largest sampled size, until the server frees what expires in the background."""
+    fill(redis7)
+    with redis7.client() as client:
+        client.hset("seen:big", mapping={f"field:{number}": "x" * 100 for number in range(12_000)})
+        client.config_set("lazyfree-lazy-expire", "no")
+    auditing = Auditing(redis7.url, tmp_path, policy=POLICY)
+    auditing.options = replace(auditing.options, sample_percent=100.0)
+    audit = auditing.run()
+    coupon, seen, _ = plan_from(auditing, audit).rules
+    assert any("lazyfree-lazy-expire no" in warning and "MiB" in warning for warning in seen.warnings)
+    assert not any("largest" in warning for warning in coupon.warnings)
+    with redis7.client() as client:
+        client.config_set("lazyfree-lazy-expire", "yes")
+    assert not any("largest" in warning for warning in plan_from(auditing, audit).rules[1].warnings)
+    with redis7.client() as client:
+        client.config_set("lazyfree-lazy-expire", "no")
+
+
+def test_a_watch_that_outlasts_the_approval(valkey: Server, tmp_path: Path) -> None:
+    """A canary that is watched until nothing may be written any more is refused before anybody is asked."""
+    fill(valkey)
+    auditing = Auditing(valkey.url, tmp_path, policy=POLICY)
+    audit = auditing.run()
+    with pytest.raises(InvalidOption, match=r"canary_watch.*found 1d; expected less than 1d"):
+        plan_from(auditing, audit, canary_watch_s=DAY_S)
+    assert plan_from(auditing, audit, canary_watch_s=DAY_S - 1).canary_watch_s == DAY_S - 1

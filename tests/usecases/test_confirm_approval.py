@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import pytest
 from redis_ttl.adapters.store import Store
 from redis_ttl.domain.approval import GATES, ApprovalRequest, Channel, Decision, Verdict
 from redis_ttl.domain.errors import BadInput, NotApproved
+from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.policy import Owner, Policy, RemediationSettings
+from redis_ttl.domain.signing import SigningKeys, parse_signing_keys
 from redis_ttl.usecases.confirm_approval import (
     FormAnswer,
     GateTrace,
@@ -45,6 +49,10 @@ class History:
         del gate
         return self._trace
 
+    def instance(self, gate: str) -> str | None:
+        """The id of the gate as it is now."""
+        return self.trace(gate).instance
+
 
 @pytest.fixture
 def documents(tmp_path: Path) -> PlanDocuments:
@@ -56,11 +64,15 @@ def documents(tmp_path: Path) -> PlanDocuments:
 
 
 def confirm(
-    documents: PlanDocuments, trace: GateTrace | None, state: str | None = "success", policy: Policy = POLICY
+    documents: PlanDocuments,
+    trace: GateTrace | None,
+    state: str | None = "success",
+    plan: Plan = PLAN,
+    **seen: Any,
 ) -> Any:
     """What confirming comes to, for a gate in that state with these records."""
     history = None if trace is None else History(trace)
-    return confirm_approval(documents, policy, PLAN, PLAN.run, NOW, states={GATE: state}, history=history)
+    return confirm_approval(documents, POLICY, plan, plan.run, NOW, states={GATE: state}, history=history, **seen)
 
 
 def changed(**fields: Any) -> GateTrace:
@@ -225,8 +237,117 @@ def test_another_run_s_approval_is_none(documents: PlanDocuments) -> None:
         require_approval(documents, POLICY, PLAN, "redis_ttl.market.remediate/manual__2", NOW)
 
 
-def form_approval() -> Decision:
+OWN = dataclasses.replace(PLAN, requested_by="bob")
+
+
+def own_plan(documents: PlanDocuments, signer: SigningKeys | None = None) -> PlanDocuments:
+    """The documents of a plan that bob asked for, and that was shown once."""
+    own = dataclasses.replace(OWN, plan_id="20260220T100001Z-abcdef")
+    kept = PlanDocuments(documents._documents, PLAN.cluster, own.plan_id, signer)
+    kept.write_plan(own)
+    kept.write_request(dataclasses.replace(REQUEST, plan_id=own.plan_id, digest=own.digest))
+    return kept
+
+
+def test_the_one_who_asked_doesn_t_approve_by_form(documents: PlanDocuments) -> None:
+    """The answer is invalid and names both; somebody else's is an approval, and so is one's own where the policy says so."""
+    kept = own_plan(documents)
+    (request,) = kept.requests()
+    answer = FormAnswer(approves=True, by="bob", at="2026-02-20T10:02:00+00:00", echoed=request.digest)
+    decision = decide_answer(kept, POLICY, request, answer)
+    assert decision.verdict is Verdict.INVALID
+    assert "bob may not approve it: it was requested by bob" in str(decision.why)
+    assert decide_answer(kept, POLICY, request, dataclasses.replace(answer, by="erin")).verdict is Verdict.APPROVED
+    allowed = dataclasses.replace(POLICY, remediation=RemediationSettings(approvers=("bob",), self_approval=True))
+    assert decide_answer(kept, allowed, request, answer).verdict is Verdict.APPROVED
+    assert decide_answer(kept, POLICY, request, dataclasses.replace(answer, approves=False)).verdict is Verdict.REJECTED
+
+
+def test_the_one_who_asked_doesn_t_approve_by_mark(documents: PlanDocuments) -> None:
+    """The mark is invalid and names both."""
+    kept = own_plan(documents)
+    with pytest.raises(NotApproved, match="marked success by bob: bob may not approve it: it was requested by bob"):
+        confirm(kept, TRACE, plan=kept.plan())
+    assert confirm(documents, TRACE).by == ("bob",)
+
+
+SIGNER = parse_signing_keys(secrets.token_urlsafe(32), where="test")
+
+
+def test_an_unsigned_approval_counts_for_nothing(documents: PlanDocuments) -> None:
+    """Whoever can write to the store, and knows no key, approves nothing: neither a writer nor a report believes it."""
+    kept = own_plan(documents, SIGNER)
+    (request,) = kept.requests()
+    forged = form_approval(plan_id=kept.plan_id, digest=request.digest, by="erin")
+    PlanDocuments(documents._documents, PLAN.cluster, kept.plan_id).write_decision(forged)
+    plan = kept.plan()
+    with pytest.raises(NotApproved, match="counts for nothing: it isn't signed, though there is a signing key"):
+        confirm(kept, changed(marks=()), plan=plan)
+    with pytest.raises(NotApproved, match="counts for nothing"):
+        require_approval(kept, POLICY, plan, plan.run, NOW)
+    (read,) = kept.decisions()
+    assert (read.verdict, read.by) == (Verdict.INVALID, "erin")
+
+
+def test_a_signed_approval_counts_beside_a_forged_one(documents: PlanDocuments) -> None:
+    """What is made up is in nobody's way: a good mark and a good answer still approve."""
+    kept = own_plan(documents, SIGNER)
+    (request,) = kept.requests()
+    about = {"plan_id": kept.plan_id, "digest": request.digest, "by": "erin"}
+    PlanDocuments(documents._documents, PLAN.cluster, kept.plan_id).write_decision(form_approval(**about))
+    trace = marked(owner="erin")
+    assert confirm(kept, trace, plan=kept.plan()).by == ("erin",)
+    assert len(kept.decisions()) == 2
+
+
+def test_a_decision_of_another_plan_or_cluster_counts_for_nothing(documents: PlanDocuments, tmp_path: Path) -> None:
+    """A signed document that is copied under another plan's request, or into another cluster's folder, is none."""
+    kept = own_plan(documents, SIGNER)
+    signed = PlanDocuments(documents._documents, PLAN.cluster, "20260220T100002Z-abcdef", SIGNER)
+    signed.write_decision(form_approval(by="erin"))
+    folder = tmp_path / PLAN.cluster / "approvals"
+    [paper] = (folder / signed.plan_id).iterdir()
+    copied = json.loads(paper.read_text()) | {"plan_id": kept.plan_id, "digest": kept.plan().digest}
+    (folder / kept.plan_id / paper.name).write_text(json.dumps(copied))
+    with pytest.raises(NotApproved, match="changed, or moved here"):
+        require_approval(kept, POLICY, kept.plan(), PLAN.run, NOW)
+    elsewhere = tmp_path / "other" / "approvals" / signed.plan_id
+    elsewhere.mkdir(parents=True)
+    (elsewhere / paper.name).write_text(paper.read_text())
+    (found,) = PlanDocuments(documents._documents, "other", signed.plan_id, SIGNER).decisions()
+    assert found.verdict is Verdict.INVALID
+
+
+def test_a_changed_request_is_no_ground_for_an_approval(documents: PlanDocuments, tmp_path: Path) -> None:
+    """Nobody makes what was asked last look older, so that what was decided before counts again."""
+    kept = own_plan(documents, SIGNER)
+    (request,) = kept.requests()
+    about = {"plan_id": kept.plan_id, "digest": request.digest, "by": "erin"}
+    kept.write_decision(form_approval(**about))
+    assert require_approval(kept, POLICY, kept.plan(), PLAN.run, NOW).by == ("erin",)
+    later = dataclasses.replace(request, request_id="r2", requested_at="2026-02-20T10:02:00+00:00")
+    kept.write_request(later)
+    paper = tmp_path / PLAN.cluster / "approvals" / kept.plan_id / "request-r2.json"
+    paper.write_text(paper.read_text().replace("10:02:00", "10:00:30"))
+    with pytest.raises(NotApproved, match="what approve_plan asked isn't believed"):
+        require_approval(kept, POLICY, kept.plan(), PLAN.run, NOW)
+
+
+def test_keys_rotate_while_a_plan_waits(documents: PlanDocuments) -> None:
+    """What was asked and approved under the former key counts as long as it is in the list, and no longer."""
+    kept = own_plan(documents, SIGNER)
+    (request,) = kept.requests()
+    kept.write_decision(form_approval(plan_id=kept.plan_id, digest=request.digest, by="erin"))
+    plan, newer = kept.plan(), secrets.token_urlsafe(32).encode()
+    rotated = kept.signed_by(SigningKeys((newer, *SIGNER.keys)))
+    assert require_approval(rotated, POLICY, plan, plan.run, NOW).by == ("erin",)
+    with pytest.raises(NotApproved, match="a key that isn't known here"):
+        require_approval(kept.signed_by(SigningKeys((newer,))), POLICY, plan, plan.run, NOW)
+
+
+def form_approval(**fields: Any) -> Decision:
     """What the gate writes when bob approves in its form."""
-    return Decision(
+    made = Decision(
         "r1", PLAN.plan_id, PLAN.digest, GATE, Verdict.APPROVED, Channel.FORM, "bob", "2026-02-20T10:01:30+00:00"
     )
+    return dataclasses.replace(made, **fields)

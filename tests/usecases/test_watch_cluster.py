@@ -225,3 +225,28 @@ def test_a_look_that_is_killed_tells_again(valkey: Server, tmp_path: Path, monke
     assert [change.measure for change in watching.look().changes] == [Measure.MEMORY]
     watching.pass_by()
     assert watching.look().changes == ()
+
+
+def test_a_burst_that_pauses_is_one_burst(valkey: Server, tmp_path: Path) -> None:
+    """Two quiet looks in the middle don't end a burst; what goes on after them isn't told as another one. Three quiet looks do."""
+    watching = Watching(valkey.url, tmp_path, POLICY)
+    watching.look()
+    number = 0
+
+    def look(*, fast: bool) -> bool:
+        nonlocal number
+        if fast:
+            set_keys(valkey, (f"key:{each}" for each in range(number, number + 5_000)))
+            number += 5_000
+        watching.pass_by()
+        seen = watching.look()
+        bursting.append(seen.is_bursting)
+        return seen.burst is not None
+
+    bursting: list[bool] = []
+    told = [look(fast=fast) for fast in (True, False, False, True, False, False, True)]
+    assert told == [True, False, False, False, False, False, False]
+    assert bursting == [True] * 7
+    assert [look(fast=False) for _ in range(4)] == [False] * 4
+    assert bursting[7:] == [True, True, False, False]
+    assert look(fast=True), "the next one is told again"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
 from redis_ttl.adapters.store import Store
-from redis_ttl.adapters.watched_deployment import WRITES, WatchedDeployment
+from redis_ttl.adapters.watched_deployment import WatchedDeployment
 from redis_ttl.domain.policy import Policy
 from redis_ttl.domain.watch import Measure
 from redis_ttl.usecases.watch_cluster import Seen, WatchTools, watch_cluster
@@ -50,7 +50,6 @@ class Watching:
             interval_s=INTERVAL_S,
             audited=self.audited,
             jobs=self.jobs,
-            writes=WRITES,
         )
         self.seen = seen = watch_cluster(self.policy, tools)
         self.told += [(self.now_at, f"{change.measure} {change.before} to {change.level}") for change in seen.changes]

@@ -17,7 +17,7 @@ from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.governance_columns import Governors
 from redis_ttl.adapters.journal_columns import journal_bytes
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.expiry import Spread, jitter_seed
+from redis_ttl.domain.expiry import ANCHOR_STEP_MS, anchor_ms, jitter_seed
 from redis_ttl.domain.policy import Mode
 from redis_ttl.domain.remediation import RuleAccount
 
@@ -43,20 +43,42 @@ class ColdQuestions(Protocol):
 class Decided:
     """What shall become of the keys of one batch.
 
-    ``changes`` have the columns of `CHANGE_TYPES`; ``ours`` those keys that have our instant already, with the same
-    columns. Keys that shall change are counted in ``met`` alone.
+    ``changes`` have the columns of `CHANGE_TYPES`; ``ours`` those keys that have one of our instants already, with the same
+    columns. Keys that shall change are counted in ``met`` alone. The keys were read from ``read_at_s`` (monotonic) on.
     """
 
-    def __init__(self, keys: int, accounts: dict[int, RuleAccount], changes: pl.DataFrame, ours: pl.DataFrame) -> None:
+    def __init__(
+        self,
+        keys: int,
+        accounts: dict[int, RuleAccount],
+        changes: pl.DataFrame,
+        ours: pl.DataFrame,
+        read_at_s: float = 0.0,
+    ) -> None:
         self.keys = keys
         self.accounts = accounts
         self.changes = changes
         self.ours = ours
+        self.read_at_s = read_at_s
 
     @property
     def change_keys(self) -> int:
         """How many keys shall change."""
         return self.changes.height
+
+
+class DecidedAgain:
+    """What shall become of keys that were decided about before.
+
+    ``changes`` are those that shall change still, ``unwritten`` those of them whose journal row isn't true any more: the
+    key expires at another instant by now, or shall. ``accounts`` count the others, by the figure they belong to; ``met``
+    not again.
+    """
+
+    def __init__(self, accounts: dict[int, RuleAccount], changes: pl.DataFrame, unwritten: pl.DataFrame) -> None:
+        self.accounts = accounts
+        self.changes = changes
+        self.unwritten = unwritten
 
 
 class DecisionColumns:
@@ -69,6 +91,7 @@ class DecisionColumns:
         self, plan: Plan, policy: Policy, approved_at_ms: int, *, db: int, tolerance_ms: int, questions: ColdQuestions
     ) -> None:
         self._db = db
+        self._approved_at_ms = approved_at_ms
         self._tolerance_ms = tolerance_ms
         self._questions = questions
         self._governors = Governors(policy)
@@ -81,9 +104,7 @@ class DecisionColumns:
         self._rules = pl.DataFrame(
             {
                 "rule": list(included),
-                "earliest_ms": [
-                    Spread(approved_at_ms + rule.ttl_s * 1000, rule.window_s).earliest_ms for rule in included.values()
-                ],
+                "earliest_ms": [approved_at_ms + rule.ttl_s * 1000 for rule in included.values()],
                 "window_s": [rule.window_s for rule in included.values()],
                 "longest_ms": [(rule.ttl_s + rule.window_s) * 1000 for rule in included.values()],
                 "caps": [rule.mode is Mode.CAP for rule in included.values()],
@@ -97,23 +118,88 @@ class DecisionColumns:
             },
         )
 
-    def decide(self, frame: pl.DataFrame, *, keys: int, now_ms: int) -> Decided:
+    def decide(self, frame: pl.DataFrame, *, keys: int, now_ms: int, read_at_s: float = 0.0) -> Decided:
         """What shall become of these keys: columns ``key`` and ``expires_ms`` (null without a TTL).
 
-        ``now_ms`` is the server's clock, ``keys`` how many were met.
+        ``now_ms`` is the server's clock, ``keys`` how many were met, from ``read_at_s`` on.
         """
         texts = key_texts(frame["key"])
         governor = self._governors.judge(texts, fold_shapes(texts).alias("pattern"))
-        rows = (
-            frame.select("key", "expires_ms", rule=governor - self._exemptions)
-            .filter(pl.col("rule") >= 0)
-            # A join keeps the order of the left side, and drops what isn't in the plan.
-            .join(self._rules, on="rule", how="inner", maintain_order="left")
-        )
+        rows = frame.select("key", "expires_ms", rule=governor - self._exemptions).filter(pl.col("rule") >= 0)
+        rows = self._fates(rows, now_ms, self._questions)
         if rows.is_empty():
-            return Decided(keys, {}, _NOTHING, _NOTHING)
-        rows = rows.with_columns(set_ms=instants_ms(rows["key"], self._seed, rows["earliest_ms"], rows["window_s"]))
-        ours = (pl.col("expires_ms") - pl.col("set_ms")).abs() <= self._tolerance_ms
+            return Decided(keys, {}, _NOTHING, _NOTHING, read_at_s)
+        accounts: dict[int, RuleAccount] = {}
+        for rule, what, count in rows.group_by("rule", "fate").len().iter_rows():
+            account = RuleAccount(met=count, **({} if what == _CHANGE else {_FIGURES[what]: count}))
+            accounts[rule] = accounts.get(rule, RuleAccount()) + account
+        return Decided(
+            keys,
+            accounts,
+            self._changes(rows.filter(pl.col("fate") == _CHANGE)),
+            self._changes(rows.filter(pl.col("fate") == _OURS)),
+            read_at_s,
+        )
+
+    def decide_again(
+        self, changes: pl.DataFrame, expiries: pl.DataFrame, *, now_ms: int, questions: ColdQuestions, raced: bool
+    ) -> DecidedAgain:
+        """What shall become of keys that were to change: ``changes`` as `decide` gave them, and row by row their
+        ``expires_ms`` and whether they are ``gone`` by now. ``raced``: the server refused them, because the application
+        was faster; a TTL of its own is its doing, then.
+        """
+        both = pl.concat(
+            [changes.select("key", "rule", before_ms="was_ms", meant_ms="set_ms"), expiries], how="horizontal"
+        )
+        gone = both.filter("gone")
+        rows = self._fates(both.filter(~pl.col("gone")), now_ms, questions)
+        accounts: dict[int, RuleAccount] = {}
+        figures = {**_FIGURES, **({_HAD_TTL: "raced"} if raced else {})}
+        ended = rows.filter(pl.col("fate") != _CHANGE).select("rule", "fate")
+        ended = pl.concat([ended, gone.select("rule", fate=pl.lit(_VANISHED, pl.Int32))])
+        for rule, what, count in ended.group_by("rule", "fate").len().iter_rows():
+            accounts[rule] = accounts.get(rule, RuleAccount()) + RuleAccount(**{figures[what]: count})
+        rows = rows.filter(pl.col("fate") == _CHANGE)
+        moved = pl.col("expires_ms").ne_missing(pl.col("before_ms")) & (
+            (pl.col("expires_ms") - pl.col("before_ms")).abs() > self._tolerance_ms
+        ).fill_null(value=True)
+        # Where the journal's row is true within the tolerance, it is what the server shall compare with.
+        rows = rows.with_columns(moved=moved).with_columns(
+            expires_ms=pl.when("moved").then("expires_ms").otherwise("before_ms")
+        )
+        unwritten = rows.filter(pl.col("moved") | (pl.col("set_ms") != pl.col("meant_ms")))
+        return DecidedAgain(accounts, self._changes(rows), self._changes(unwritten))
+
+    @staticmethod
+    def journal(changes: pl.DataFrame) -> bytes:
+        """The journal object of these changes."""
+        return journal_bytes(changes)
+
+    def _changes(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(
+            "key", pl.lit(self._db, pl.Int32).alias("db"), "rule", pl.col("expires_ms").alias("was_ms"), "set_ms"
+        )
+
+    def _fates(self, rows: pl.DataFrame, now_ms: int, questions: ColdQuestions) -> pl.DataFrame:
+        """The rows (``key``, ``rule``, ``expires_ms`` and others) of the plan's rules with ``set_ms`` and ``fate``, in their order.
+
+        All instants that a plan can ever set on one key differ by whole steps. Ours is one of a step up to the present
+        one, or the next, which a server with a faster clock may have set before a failover; 0 is what version 0.1 set.
+        """
+        # A join keeps the order of the left side, and drops what isn't in the plan.
+        rows = rows.join(self._rules, on="rule", how="inner", maintain_order="left")
+        if rows.is_empty():
+            return rows.with_columns(set_ms=pl.lit(None, pl.Int64), fate=pl.lit(None, pl.Int32))
+        ahead_ms = anchor_ms(self._approved_at_ms, now_ms) - self._approved_at_ms
+        first_ms = instants_ms(rows["key"], self._seed, rows["earliest_ms"], rows["window_s"])
+        rows = rows.with_columns(first_ms.alias("first_ms"), set_ms=first_ms + ahead_ms)
+        # Shifted by the tolerance, so that the remainder of a division tells how far from a step it is on either side.
+        off_ms = pl.col("expires_ms") - pl.col("first_ms") + self._tolerance_ms
+        ours = (
+            (off_ms >= 0)
+            & (off_ms % ANCHOR_STEP_MS <= 2 * self._tolerance_ms)
+            & (off_ms // ANCHOR_STEP_MS <= ahead_ms // ANCHOR_STEP_MS + 1)
+        )
         too_long = (
             pl.col("caps")
             & (pl.col("expires_ms") - now_ms > pl.col("longest_ms"))
@@ -129,35 +215,13 @@ class DecisionColumns:
             .otherwise(pl.lit(_HAD_TTL))
         )
         rows = rows.with_columns(fate=fate)
-        if self._cold:
-            rows = self._spare_hot(rows)
-        counted = rows.group_by("rule", "fate").len()
-        accounts: dict[int, RuleAccount] = {}
-        for rule, what, count in counted.iter_rows():
-            account = RuleAccount(met=count, **({} if what == _CHANGE else {_FIGURES[what]: count}))
-            accounts[rule] = accounts.get(rule, RuleAccount()) + account
-        return Decided(
-            keys,
-            accounts,
-            self._changes(rows.filter(pl.col("fate") == _CHANGE)),
-            self._changes(rows.filter(pl.col("fate") == _OURS)),
-        )
+        return self._spare_hot(rows, questions) if self._cold else rows
 
-    @staticmethod
-    def journal(changes: pl.DataFrame) -> bytes:
-        """The journal object of these changes."""
-        return journal_bytes(changes)
-
-    def _changes(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(
-            "key", pl.lit(self._db, pl.Int32).alias("db"), "rule", pl.col("expires_ms").alias("was_ms"), "set_ms"
-        )
-
-    def _spare_hot(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _spare_hot(self, rows: pl.DataFrame, questions: ColdQuestions) -> pl.DataFrame:
         asked = rows.with_row_index("at").filter((pl.col("fate") == _CHANGE) & pl.col("rule").is_in(list(self._cold)))
         fates = rows["fate"]
         for (number,), part in asked.group_by("rule"):
-            answers = self._questions.are_cold(part["key"].to_list(), self._cold[int(str(number))])
+            answers = questions.are_cold(part["key"].to_list(), self._cold[int(str(number))])
             spared = [
                 (at, _HOT if answer is False else _VANISHED)
                 for at, answer in zip(part["at"].to_list(), answers, strict=True)

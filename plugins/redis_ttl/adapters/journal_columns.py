@@ -11,10 +11,12 @@ from typing import Final
 
 import polars as pl
 
+from redis_ttl.domain.errors import DamagedDocument
 from redis_ttl.domain.journal import JOURNAL_COLUMNS
 
 JOURNAL_TYPES: Final = dict(zip(JOURNAL_COLUMNS, (pl.Binary, pl.Int32, pl.Int32, pl.Int64, pl.Int64), strict=True))
 
+_MAGIC: Final = b"PAR1"
 #: Measured on the incident's keys: level 9 saves a tenth of the bytes and takes three times as long.
 _LEVEL: Final = 3
 
@@ -28,5 +30,21 @@ def journal_bytes(changes: pl.DataFrame) -> bytes:
 
 
 def journal_rows(data: bytes) -> pl.DataFrame:
-    """The rows of a journal object: the columns of `JOURNAL_COLUMNS`, in the order of the keys."""
-    return pl.read_parquet(io.BytesIO(data)).select(pl.col(name).cast(kind) for name, kind in JOURNAL_TYPES.items())
+    """The rows of a journal object: the columns of `JOURNAL_COLUMNS`, in the order of the keys.
+
+    Raises `DamagedDocument` for what is no journal object.
+    """
+    if data[:4] != _MAGIC or data[-4:] != _MAGIC:
+        # Cut off, most likely. What the parser makes of such bytes isn't always an error: it may end the process.
+        raise DamagedDocument(
+            "this journal object isn't whole",
+            found=f"{len(data):,} bytes",
+            allowed="a parquet file from its start to its end",
+        )
+    try:
+        table = pl.read_parquet(io.BytesIO(data))
+        return table.select(pl.col(name).cast(kind) for name, kind in JOURNAL_TYPES.items())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise DamagedDocument(
+            "this journal object can't be made sense of", found=f"{len(data):,} bytes: {str(error)[:120]}"
+        ) from error

@@ -15,6 +15,7 @@ import polars as pl
 
 from redis_ttl.adapters.journal_columns import journal_rows
 from redis_ttl.adapters.key_places import find_places, in_database, key_places
+from redis_ttl.adapters.parquet_documents import damage_named, read_columns
 from redis_ttl.domain.drift import EXAMPLES_SHOWN, FingerprintRange, NewKeys
 from redis_ttl.domain.pattern_statistics import Governance
 
@@ -33,7 +34,8 @@ _BITS: Final = 64
 _TOP: Final = 1 << _BITS
 _GROUP: Final = ("db", "pattern", "governance", "governed_by")
 _BASELINE_TYPES: Final = {"place": pl.UInt64(), "db": pl.Int32()}
-_TODAY_TYPES: Final = {"place": pl.UInt64(), "group": pl.UInt32(), "document": pl.UInt32()}
+#: ``next`` is the place under the next baseline's seed, null where that is the same.
+_TODAY_TYPES: Final = {"place": pl.UInt64(), "group": pl.UInt32(), "document": pl.UInt32(), "next": pl.UInt64()}
 _JOURNAL_TYPES: Final = {
     "place": pl.UInt64(),
     "turn": pl.UInt32(),
@@ -78,9 +80,12 @@ class KeyComparison:
 
     def add_today(self, number: int, document: bytes) -> None:
         """Take in a fingerprints document of the audit, by its number among them."""
-        rows = pl.read_parquet(io.BytesIO(document))
+        following = () if self._scope.next_seed is None else ("key_hash_next",)
+        rows = read_columns(document, "fingerprints")
         if rows.is_empty():
             return
+        with damage_named("fingerprints"):
+            rows = rows.select("key_hash", *following, *_GROUP)
         groups = rows.select(_GROUP).unique(maintain_order=True)
         ids = [
             self._groups.setdefault(group, len(self._groups))
@@ -95,27 +100,32 @@ class KeyComparison:
         )
         for (db,), part in rows.partition_by("db", as_dict=True).items():
             places = in_database(part["key_hash"], int(db)).alias("place")
-            self._today.add(part.select(places, "group", pl.lit(number, dtype=pl.UInt32).alias("document")))
+            then = pl.lit(None, pl.UInt64)
+            if following:
+                then = pl.lit(in_database(part["key_hash_next"], int(db)))
+            columns = (places, "group", pl.lit(number, dtype=pl.UInt32).alias("document"), then.alias("next"))
+            self._today.add(part.select(columns))
 
     def add_baseline(self, document: bytes) -> None:
         """Take in a document of the baseline."""
-        self._baseline.add(pl.read_parquet(io.BytesIO(document)))
+        self._baseline.add(read_columns(document, "a baseline", tuple(_BASELINE_TYPES)))
 
     def add_accepted(self, document: bytes) -> None:
         """Take in a document of the accepted baseline which the baseline goes back to, where that is another one."""
-        self._accepted.add(pl.read_parquet(io.BytesIO(document)))
+        self._accepted.add(read_columns(document, "a baseline", tuple(_BASELINE_TYPES)))
 
     def add_journal(self, document: bytes, turn: int, *, undoes: bool, is_complete: bool, is_later: bool) -> None:
         """Take in a journal object; of two about one key, that with the later ``turn`` counts.
 
         ``is_complete``: what it announces was done before the audit began. ``is_later``: it began after the accepted baseline's audit.
         """
-        rows = journal_rows(document)
+        with damage_named("a journal"):
+            rows = journal_rows(document)
         for (db,), part in rows.partition_by("db", as_dict=True).items():
             holds = pl.col("set_ms") > self._scope.audit_began_ms
             self._journal.add(
                 part.select(
-                    key_places(part["key"], int(db)).alias("place"),
+                    key_places(part["key"], int(db), self._scope.seed).alias("place"),
                     pl.lit(turn, dtype=pl.UInt32).alias("turn"),
                     (holds.fill_null(value=False) & pl.lit(is_complete and not undoes)).alias("ours"),
                     pl.lit(is_later).alias("later"),
@@ -152,7 +162,7 @@ class KeyComparison:
         if len(self._new) > 1:
             self._new = [pl.concat(self._new).sort("place")]
         (new,) = self._new
-        at = find_places(new["place"], key_places(names, db))
+        at = find_places(new["place"], key_places(names, db, self._scope.seed))
         found = new.select("group", "wiped").with_columns(row=pl.int_range(pl.len()))[at.drop_nulls()]
         hits = names.filter(at.is_not_null()).to_list()
         for (group, wiped, _), key in zip(found.iter_rows(), hits, strict=True):
@@ -243,7 +253,10 @@ class KeyComparison:
         else:
             kept = today.filter(~pl.col("new"))
             stays = away.filter(~read) if scope.may_leave else away
-        self._kept.add(pl.concat([kept.select("place", "db"), stays]), number)
+        if scope.next_seed is None:
+            self._kept.add(pl.concat([kept.select("place", "db"), stays]), number)
+        else:  # under another seed they belong to other parts
+            self._kept.add(kept.select(pl.col("next").alias("place"), "db"))
         self.left_keys += away.height - stays.height + int((today["new"] & today["known"]).sum())
         self.joined_keys += int((~today["new"] & ~today["known"]).sum())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sys
+from itertools import repeat
 from typing import Final
 
 import polars as pl
@@ -38,9 +39,9 @@ def key_ids(keys: pl.Series, db: int) -> pl.Series:
     return in_database(hashes, db)
 
 
-def key_places(keys: pl.Series, db: int) -> pl.Series:
-    """The places of a Binary column's keys in that database."""
-    hashes = pl.Series(list(map(xxh3_64_intdigest, keys.to_list())), dtype=pl.UInt64)
+def key_places(keys: pl.Series, db: int, seed: int = 0) -> pl.Series:
+    """The places of a Binary column's keys in that database, by the fingerprints of an audit with that seed."""
+    hashes = pl.Series(list(map(xxh3_64_intdigest, keys.to_list(), repeat(seed))), dtype=pl.UInt64)
     return in_database(hashes, db)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from redis_ttl.adapters.parquet_documents import damage_named, read_columns
 from redis_ttl.domain.estimate import Sample
 from redis_ttl.domain.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.ttl_histogram import TTL_CLASSES
@@ -111,7 +112,8 @@ def to_parquet(table: pl.DataFrame) -> bytes:
 
 def from_parquet(data: bytes) -> pl.DataFrame:
     """The table that :func:`to_parquet` wrote, by this version or an older one with fewer columns."""
-    return conform(pl.read_parquet(io.BytesIO(data)))
+    with damage_named("patterns"):
+        return conform(read_columns(data, "patterns"))
 
 
 def _regroup(table: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Final, Literal, NoReturn
@@ -16,22 +17,22 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import PlainValidator
 from pydantic_core import PydanticCustomError
 
-from redis_ttl.domain.databases import parse_databases
+from redis_ttl.domain.databases import MAX_DATABASE, parse_databases
 from redis_ttl.domain.duration import EXPECTED as DURATION
 from redis_ttl.domain.duration import format_duration, parse_duration
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.key_pattern import KeyPattern, shown
-from redis_ttl.domain.load import LoadKind, parse_load
+from redis_ttl.domain.load import LOAD_EXPECTED, LoadKind, parse_load
 from redis_ttl.domain.policy import Language, Mode, Priority, QuietHours
-from redis_ttl.domain.rate import parse_rate
+from redis_ttl.domain.rate import RATE_EXPECTED, parse_rate
 from redis_ttl.domain.shards import MOST_SHARDS
+from redis_ttl.domain.written import KEYS_PER_S
 
 MISTAKE: Final = "policy_mistake"
 """The type of these errors; their context has ``found``, ``expected`` and ``advice``."""
 
 MAX_TTL_S: Final = 3650 * 86_400
 MAX_PARALLEL: Final = 64
-MAX_DATABASE: Final = 65_535
 DATABASES: Final = f"all, a number from 0 to {MAX_DATABASE}, or several as in 0,3"
 MAX_KEYS: Final = 1_000_000_000
 MAX_APPROVALS: Final = 2
@@ -41,6 +42,9 @@ MAX_FACTOR: Final = 1000.0
 MAX_WORDS: Final = 500
 MAX_NAME: Final = 100
 """Airflow's limit for a tag, which a team's name becomes."""
+_COMPARED: Final = 700
+_COMPARED_CHARACTERS: Final = 40
+"""Names that a misspelt one is compared with, and how long they may be: comparing long ones takes for ever."""
 
 
 def describe(value: object) -> str:
@@ -54,7 +58,10 @@ def describe(value: object) -> str:
 
 def did_you_mean(word: str, names: Iterable[str]) -> str | None:
     """A question with the name that the word most looks like, if it looks like one."""
-    by_folded = {name.casefold(): name for name in names}
+    if len(word) > _COMPARED_CHARACTERS:
+        return None
+    few = itertools.islice(names, _COMPARED)
+    by_folded = {name.casefold(): name for name in few if len(name) <= _COMPARED_CHARACTERS}
     close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     return f"Did you mean `{by_folded[close[0]]}`?" if close else None
 
@@ -88,12 +95,9 @@ def _refuse(found: str, expected: str | None, advice: str | None) -> NoReturn:
 
 def _databases(value: str) -> tuple[int, ...] | Literal["all"]:
     try:
-        databases = parse_databases(value, default=0, where="db")
+        return parse_databases(value, default=0, where="db")
     except BadInput as error:
         raise ValueError from error
-    if databases != "all" and max(databases) > MAX_DATABASE:
-        raise ValueError
-    return databases
 
 
 def _matching(regex: str) -> Callable[[str], str]:
@@ -309,7 +313,7 @@ def _rate(value: str) -> str:
     try:
         parse_rate(value)
     except BadInput:
-        _refuse(shown(value), None, f"Write {value}/s" if value.isascii() and value.isdecimal() else None)
+        _refuse(shown(value), None, f"Write {value}/s" if re.fullmatch(KEYS_PER_S, value) else None)
     return value
 
 
@@ -401,13 +405,13 @@ Schedule = Annotated[str | None, _leaf(_schedule, _A_SCHEDULE)]
 JobSchedule = Annotated[str, _leaf(_job_schedule, 'five cron fields as in "30 13 * * *", or a preset such as @daily')]
 JobName = Annotated[str, _words("the name of a job", MAX_NAME)]
 TimeZone = Annotated[str, _leaf(_timezone, "an IANA time zone, as in Asia/Shanghai")]
-LoadText = Annotated[str, _leaf(_load, "gentle, fast, or keys per second as in 20000/s")]
+LoadText = Annotated[str, _leaf(_load, LOAD_EXPECTED)]
 Shards = Annotated[int | Literal["auto"], _whole_number(1, MOST_SHARDS, "auto")]
 Parallel = Annotated[int, _whole_number(1, MAX_PARALLEL)]
 PoolName = Annotated[str, _words("the name of an Airflow pool", MAX_NAME)]
 Databases = Annotated[tuple[int, ...] | Literal["all"], _leaf(_databases, DATABASES)]
 Source = Annotated[Literal["primary", "replica"], _choice("primary", "replica")]
-RateText = Annotated[str, _leaf(_rate, "keys changed per second as in 20000/s, or unlimited")]
+RateText = Annotated[str, _leaf(_rate, RATE_EXPECTED)]
 Duration = Annotated[int, _leaf(_ttl, DURATION)]
 Interval = Annotated[int, _leaf(_an_hour_at_least, DURATION)]
 Span = Annotated[int, _leaf(_span, f"{DURATION}, or none")]

@@ -6,7 +6,6 @@ relations between entries.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
@@ -18,6 +17,7 @@ from redis_ttl.adapters.policy_file_text import find_cluster_line, line_of
 from redis_ttl.adapters.policy_file_tree import Mapping, Mark, Node, Sequence, parse_tree
 from redis_ttl.domain.errors import InvalidPolicy
 from redis_ttl.domain.policy_mistake import PolicyMistake
+from redis_ttl.domain.secret import without_secrets
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -40,6 +40,8 @@ def parse_policy(text: str, file: str) -> Policy:
         document = {key: _plain(node) for key, node in root.values.items()}
         entry = _read_shape(root, document, mistakes)
         for relation in relation_mistakes(document):
+            if mistakes.are_too_many:
+                break
             other = relation.other and f" ({_path(relation.other)}, line {_mark(root, relation.other).line})"
             found = f"{relation.found}{other or ''}"
             mistakes.add(relation.location, _mark(root, relation.location), found, relation.expected, relation.advice)
@@ -50,11 +52,6 @@ def parse_policy(text: str, file: str) -> Policy:
     if entry is None or mistakes.found:
         raise InvalidPolicy(file, tuple(sorted(mistakes.found, key=lambda mistake: (mistake.line, mistake.column))))
     return entry.value()
-
-
-_PASSWORD = re.compile(r"://[^\s/@]*@")
-#: The path of an address: a webhook's is a password.
-_WEB_PATH = re.compile(r"(https?://[^/\s\"']+)/[^\s,}\]\"']+")
 
 
 class _Mistakes:
@@ -85,7 +82,7 @@ class _Mistakes:
             where, found, expected = "", "more mistakes than are shown", f"{MAX_MISTAKES} at most"
             advice = "Mend these first"
         # Mistakes end up in logs: a password in a URL must not.
-        source = _WEB_PATH.sub(r"\1/...", _PASSWORD.sub("://...@", line_of(self._text, mark.line) or ""))
+        source = without_secrets(line_of(self._text, mark.line) or "")
         self.found.append(PolicyMistake(self._file, mark.line, mark.column, where, found, expected, advice, source))
 
 

@@ -6,6 +6,7 @@ entries that are wrong by themselves are passed over here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,8 @@ from redis_ttl.adapters.policy_file_leaves import did_you_mean
 from redis_ttl.adapters.policy_file_shape import MemoryEntry, RemediationEntry
 from redis_ttl.domain.duration import format_duration
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.key_pattern import KeyPattern
+from redis_ttl.domain.key_pattern import KeyPattern, shown
+from redis_ttl.domain.pattern_steps import Effort, TooMuchEffort
 
 Location = tuple[str | int, ...]
 """The way to a piece of the document: keys and positions in lists."""
@@ -25,7 +27,14 @@ Location = tuple[str | int, ...]
 MAX_ENTRIES: Final = 500
 """Rules, and exemptions, that a policy may have."""
 
+MAX_EFFORT: Final = 2_000_000
+"""Steps of comparing patterns that a policy may take, about a second. 500 ordinary rules take some ten thousand; a policy is read at
+each parse of a DAG file, and must not keep the others waiting.
+"""
 
+
+#: What is larger is a mistake by itself.
+_SMALL_NUMBER: Final = re.compile("[0-9]{1,9}")
 _COLD_ADVICE: Final = "idle: 7d is asked under LRU and other policies, freq: 5 under LFU ones"
 
 
@@ -61,17 +70,31 @@ def _too_many(document: dict[str, object]) -> Iterator[RelationMistake]:
 
 def _hidden_entries(document: dict[str, object]) -> Iterator[RelationMistake]:
     exempt, rules = _patterns(document, "exempt"), _patterns(document, "rules")
+    effort = Effort(MAX_EFFORT)
     for kind, entries, before in (("exemption", exempt, []), ("rule", rules, exempt)):
         earlier = list(before)
         for location, pattern in entries:
-            for other, wider in earlier:
-                if wider.covers(pattern):
-                    yield _hidden(kind, location, pattern, other, wider)
-                    break
+            try:
+                for other, wider in earlier:
+                    if wider.covers(pattern, effort):
+                        yield _hidden(kind, (location, pattern), (other, wider), effort)
+                        break
+            except TooMuchEffort:
+                yield RelationMistake(
+                    location,
+                    f"{shown(str(pattern))}, which is too much like the entries above to be compared with them",
+                    f"patterns that are told apart within {MAX_EFFORT:,} steps",
+                    None,
+                    "Use fewer placeholders with a shape, or put other literal text between them",
+                )
+                return
             earlier.append((location, pattern))
 
 
-def _hidden(kind: str, location: Location, pattern: KeyPattern, other: Location, wider: KeyPattern) -> RelationMistake:
+def _hidden(
+    kind: str, entry: tuple[Location, KeyPattern], before: tuple[Location, KeyPattern], effort: Effort
+) -> RelationMistake:
+    (location, pattern), (other, wider) = entry, before
     if kind == "rule" and other[0] == "exempt":
         return RelationMistake(
             location,
@@ -80,7 +103,7 @@ def _hidden(kind: str, location: Location, pattern: KeyPattern, other: Location,
             other,
             "Exemptions come first: drop the rule, or narrow the exemption",
         )
-    if wider.covers(pattern) and pattern.covers(wider):
+    if pattern.covers(wider, effort):
         return RelationMistake(
             location,
             f"the pattern `{pattern}` a second time",
@@ -125,7 +148,7 @@ def _approvers(document: dict[str, object]) -> Iterator[RelationMistake]:
             other = ("remediation", "approvers", names[name])
             yield RelationMistake(location, f"`{name}` a second time", "each name once", other, "Drop one of them")
         names.setdefault(name, index)
-    if isinstance(approvals, str) and approvals.isdecimal() and int(approvals) > len(names):
+    if isinstance(approvals, str) and _SMALL_NUMBER.fullmatch(approvals) and int(approvals) > len(names):
         yield RelationMistake(
             ("remediation", "approvals"),
             f"{approvals} approvals and {len(names)} approver{'' if len(names) == 1 else 's'}",
@@ -213,13 +236,14 @@ def _lists(place: Location, entry: dict[str, object]) -> Iterator[RelationMistak
             continue
         if not items:
             yield RelationMistake((*place, key), "an empty list", f"{meant}; leave it out for the default", None, None)
+        first: dict[str, int] = {}
         for number, item in enumerate(items):
-            if item in items[:number] and isinstance(item, str):
+            if isinstance(item, str) and first.setdefault(item, number) != number:
                 yield RelationMistake(
                     (*place, key, number),
                     f"`{item}` a second time",
                     "each once",
-                    (*place, key, items.index(item)),
+                    (*place, key, first[item]),
                     "Drop one of them",
                 )
 

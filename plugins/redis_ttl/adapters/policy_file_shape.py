@@ -255,6 +255,7 @@ class RemediationEntry(_Entry):
     tolerance: Ratio = _REMEDIATION.tolerance_ratio
     approvals: Approvals = _REMEDIATION.approvals
     approvers: tuple[UserName, ...] = ()
+    self_approval: YesOrNo = _REMEDIATION.self_approval
     approval_timeout: Duration = _REMEDIATION.approval_timeout_s
     approval_valid: Duration = _REMEDIATION.approval_valid_s
     undo_window: Duration = _REMEDIATION.undo_window_s
@@ -272,6 +273,7 @@ class RemediationEntry(_Entry):
             tolerance_ratio=self.tolerance,
             approvals=self.approvals,
             approvers=self.approvers,
+            self_approval=self.self_approval,
             approval_timeout_s=self.approval_timeout,
             approval_valid_s=self.approval_valid,
             undo_window_s=self.undo_window,

@@ -6,25 +6,37 @@ Nothing is scanned here, and no role is guessed: asked for a replica where there
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
-from redis_ttl.domain.errors import ConnectionLost, InvalidOption, Unreachable, WrongRole
+from redis_ttl.domain.errors import (
+    ConnectionLost,
+    InvalidOption,
+    OtherServer,
+    RedisTtlError,
+    ServerLoading,
+    ServerProblem,
+    Unreachable,
+    WrongRole,
+)
 from redis_ttl.domain.server import Role, ServerProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
 
 Source = Literal["primary", "replica"]
 
+_ANNOUNCE: Final = "Let each node announce its own: see cluster-preferred-endpoint-type and cluster-announce-ip."
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterNode:
-    """One primary of a cluster: its id and address, the slots that it owns, and the addresses of its replicas.
+    """One primary of a cluster: its id and address, the slots that it owns, and the addresses and ids of its replicas.
 
     ``slots`` are ranges, both ends included.
     """
@@ -33,6 +45,7 @@ class ClusterNode:
     address: str
     slots: tuple[tuple[int, int], ...]
     replicas: tuple[str, ...] = ()
+    replica_ids: tuple[str, ...] = ()
 
     def address_for(self, source: Source) -> str:
         """Where to read this primary's keys; raises `WrongRole` when it has no replica to read from."""
@@ -47,25 +60,75 @@ class ClusterNode:
         return self.replicas[0]
 
 
+class Ways:
+    """The ways to the servers of the deployment that an endpoint leads to: every connection begins here.
+
+    Sentinels are asked where to go, and in a cluster each way knows which node must answer at its end, so that no address is
+    taken for another server's. What the cluster said is kept until an address isn't in it.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._ids: dict[str, str] | None = None
+
+    def entry(self, source: Source = "primary") -> Endpoint:
+        """The server that the endpoint names, or that its sentinels name; raises what `locate` does."""
+        return locate(self._endpoint, source)
+
+    def to(self, address: str, db: int = 0) -> Endpoint:
+        """The way to that database of the server at that address, which is one of the deployment's.
+
+        Raises `OtherServer` when the deployment is a cluster that has no node there, or several, and whatever asking it raises.
+        """
+        way = self._endpoint.at(address).on(db)
+        if not self._endpoint.whole_cluster:
+            return way
+        if self._ids is None or (self._ids and address not in self._ids):
+            self._ids = self._node_ids(address)
+        if not self._ids:
+            return way
+        if address not in self._ids:
+            raise OtherServer(
+                "no node of the cluster has this address",
+                where=address,
+                allowed=", ".join(sorted(self._ids)),
+                todo="It left the cluster, or has no slots any more: begin anew.",
+            )
+        return self._endpoint.at(address, self._ids[address]).on(db)
+
+    def _node_ids(self, address: str) -> dict[str, str]:
+        """The id of the node at each address of the cluster; empty outside a cluster."""
+        try:
+            return _ids_by_address(self.entry().on(0))
+        except (Unreachable, ConnectionLost, ServerLoading):
+            # The entry may be down while the others go on: then the one that is meant says who it is.
+            return _ids_by_address(self._endpoint.at(address).on(0))
+
+
 def locate(endpoint: Endpoint, source: Source) -> Endpoint:
     """The endpoint itself, or the server that its sentinels name: the primary, or one of its replicas that is up.
 
-    The first sentinel that answers is believed. Raises `Unreachable` when none answers, `InvalidOption` when it doesn't
-    know the name, `AuthenticationFailed`, and `WrongRole` when there is no replica.
+    The first sentinel that knows the name is believed. Raises `Unreachable` when none answers, `InvalidOption` when none knows
+    the name, `AuthenticationFailed`, and `WrongRole` when there is no replica.
     """
     if not endpoint.sentinels:
         return endpoint
-    unreachable: list[str] = []
+    silent: list[str] = []
+    first_refusal: RedisTtlError | None = None
     for host, port in endpoint.sentinels:
         try:
             with RedisLink(_sentinel(endpoint, host, port)) as link:
                 return endpoint.at(_watched_address(link, endpoint.sentinel_master or "", source))
         except (Unreachable, ConnectionLost) as error:
-            unreachable.append(str(error))
+            silent.append(str(error))
+        except (ServerProblem, InvalidOption) as error:
+            first_refusal = first_refusal or error
+    if first_refusal is not None:
+        raise first_refusal
     raise Unreachable(
         "no sentinel answers",
         where=endpoint.label,
-        found=" / ".join(unreachable),
+        found=" / ".join(silent),
         todo="Check the sentinels' addresses (their port is usually 26379), firewall, and that they run.",
     )
 
@@ -76,18 +139,39 @@ def is_cluster(link: RedisLink) -> bool:
 
 
 def cluster_nodes(link: RedisLink) -> list[ClusterNode]:
-    """The primaries of the cluster that this node belongs to, in the order of their slots."""
+    """The primaries of the cluster that this node belongs to, in the order of their slots.
+
+    Raises `OtherServer` when the cluster doesn't say where one of its nodes is, or says the same of two.
+    """
     slots: dict[str, list[tuple[int, int]]] = {}
-    known: dict[str, tuple[str, tuple[str, ...]]] = {}
+    known: dict[str, ClusterNode] = {}
+    own_id = _text(link.call("CLUSTER", "MYID"))
     for first, last, primary, *replicas in link.call("CLUSTER", "SLOTS"):
         node_id = _text(primary[2])
         slots.setdefault(node_id, []).append((int(first), int(last)))
-        addresses = tuple(_member_address(replica, link.endpoint) for replica in replicas)
-        known[node_id] = _member_address(primary, link.endpoint), addresses
-    nodes = [
-        ClusterNode(node_id, known[node_id][0], tuple(sorted(slots[node_id])), known[node_id][1]) for node_id in known
-    ]
+        known[node_id] = ClusterNode(
+            node_id,
+            _member_address(primary, link, own_id),
+            (),
+            tuple(_member_address(replica, link, own_id) for replica in replicas),
+            tuple(_text(replica[2]) for replica in replicas),
+        )
+    nodes = [replace(node, slots=tuple(sorted(slots[node.id]))) for node in known.values()]
+    _by_address(nodes, link.where)
     return sorted(nodes, key=lambda node: node.slots)
+
+
+def own_slots(link: RedisLink) -> tuple[set[int], set[int]]:
+    """The slots that this node itself says it owns, and those that it is giving away or taking over.
+
+    By its own line of CLUSTER NODES (``0-5460 5462 [8363->-id] [8363-<-id]``): what it says of others may be old.
+    """
+    lines = [line.split() for line in _text(link.call("CLUSTER", "NODES")).splitlines()]
+    own = next((words[8:] for words in lines if "myself" in words[2].split(",")), [])
+    owned: set[int] = set()
+    for first, last in _ranges(own):
+        owned.update(range(first, last + 1))
+    return owned, {int(slot) for word in own for slot in re.findall(r"\[(\d+)-[<>]-", word)}
 
 
 def fingerprint(nodes: Sequence[ClusterNode]) -> str:
@@ -119,13 +203,56 @@ def check_primary(profile: ServerProfile) -> None:
         )
 
 
-def _member_address(member: Sequence[Any], endpoint: Endpoint) -> str:
-    # A node that doesn't know its own address yet, or announces a host name instead, leaves it empty: then it is
-    # where we connected to.
+def _ranges(words: Sequence[str]) -> Iterator[tuple[int, int]]:
+    for word in words:
+        if match := re.fullmatch(r"(\d+)(?:-(\d+))?", word):
+            yield int(match[1]), int(match[2] or match[1])
+
+
+def _ids_by_address(entry: Endpoint) -> dict[str, str]:
+    with RedisLink(entry) as link:
+        return _by_address(cluster_nodes(link), link.where) if is_cluster(link) else {}
+
+
+def _by_address(nodes: Sequence[ClusterNode], where: str) -> dict[str, str]:
+    """The id of the node at each address; raises `OtherServer` when the cluster gives two nodes one address."""
+    ids: dict[str, str] = {}
+    for node in nodes:
+        for address, node_id in ((node.address, node.id), *zip(node.replicas, node.replica_ids, strict=True)):
+            if ids.setdefault(address, node_id) != node_id:
+                raise OtherServer(
+                    "the cluster gives two of its nodes the same address",
+                    where=where,
+                    found=f"{address} for nodes {ids[address]} and {node_id}",
+                    allowed="an address for each node",
+                    todo=_ANNOUNCE,
+                )
+    return ids
+
+
+def _member_address(member: Sequence[Any], link: RedisLink, own_id: str) -> str:
+    """Where the cluster says that this node is (CLUSTER SLOTS, https://redis.io/docs/latest/commands/cluster-slots/)."""
     host = _text(member[0]) if member[0] else ""
-    if host in ("", "?"):
-        host = endpoint.host
-    return _address(host, member[1])
+    if host == "?":  # it prefers host names, and this node announces none: then its address is beside it
+        host = _metadata(member).get("ip", "")
+    if host:
+        return _address(host, member[1])
+    if _text(member[2]) == own_id:  # it doesn't know its own address yet; we do
+        return link.endpoint.address
+    if member[0] is None and link.endpoint.host:  # "the host that you asked": who answers there is checked
+        return _address(link.endpoint.host, member[1])
+    raise OtherServer(
+        "the cluster doesn't say where one of its nodes is",
+        where=link.where,
+        found=f"no address for node {_text(member[2])}",
+        todo=_ANNOUNCE,
+    )
+
+
+def _metadata(member: Sequence[Any]) -> dict[str, str]:
+    """What a node's entry says beside address, port and id; from Redis 7.0 on."""
+    said = [_text(each) for each in member[3]] if len(member) > 3 else []  # noqa: PLR2004  # the fourth, if there is one
+    return dict(zip(said[::2], said[1::2], strict=False))
 
 
 def _sentinel(endpoint: Endpoint, host: str, port: int) -> Endpoint:

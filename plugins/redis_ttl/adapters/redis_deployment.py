@@ -5,23 +5,25 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from redis_ttl.adapters.cluster_following import FollowedExpiries
 from redis_ttl.adapters.redis_cluster import (
     ClusterNode,
+    Ways,
     check_primary,
     cluster_nodes,
     fingerprint,
     is_cluster,
-    locate,
+    own_slots,
     replica_address,
 )
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_node import RedisNode
 from redis_ttl.adapters.redis_profile import read_profile
 from redis_ttl.domain.server import Role
-from redis_ttl.domain.shards import SLOTS
+from redis_ttl.domain.shards import SLOTS, SlotClaims
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
     from redis_ttl.domain.audit import AuditOptions
@@ -36,11 +38,12 @@ class RedisDeployment:
 
     def __init__(self, endpoint: Endpoint, load: Load) -> None:
         self._endpoint = endpoint
+        self._ways = Ways(endpoint)
         self._load = load
 
     def nodes(self, options: AuditOptions) -> list[str]:
         """The addresses to scan: every primary, or a replica of each where the options ask for replicas."""
-        entry = locate(self._endpoint, options.source)
+        entry = self._ways.entry(options.source)
         with RedisLink(entry) as link:
             profile = read_profile(link)
             if profile.cluster_enabled and entry.whole_cluster:
@@ -61,13 +64,24 @@ class RedisDeployment:
         nodes = self._cluster()
         return fingerprint(nodes) if nodes else None
 
+    def slot_claims(self) -> Mapping[str, SlotClaims]:
+        """What each primary of a cluster says of its own slots, by its address; empty outside a cluster."""
+        claims = {}
+        for node in self._cluster():
+            with RedisLink(self._ways.to(node.address)) as link:
+                claims[node.address] = SlotClaims(*map(frozenset, own_slots(link)))
+        return claims
+
+    def expiries(self) -> FollowedExpiries:
+        """A way to ask for keys by name, wherever they are."""
+        return FollowedExpiries(self._endpoint, self._load)
+
     @contextmanager
     def connect(self, address: str, db: int) -> Iterator[RedisNode]:
         """A connection to that database of that node."""
-        endpoint = self._endpoint.at(address).on(db)
-        with RedisLink(endpoint, replica_reads=True) as link:
+        with RedisLink(self._ways.to(address, db), replica_reads=True) as link:
             yield RedisNode(link, self._load)
 
     def _cluster(self) -> list[ClusterNode]:
-        with RedisLink(locate(self._endpoint, "primary").on(0)) as link:
+        with RedisLink(self._ways.entry().on(0)) as link:
             return cluster_nodes(link) if is_cluster(link) else []

@@ -25,8 +25,9 @@ from redis_ttl.domain.errors import (
 # What a cluster's node says about a key that has just left for another node.
 ELSEWHERE = ("MOVED", "ASK", "TRYAGAIN")
 
-_ACL_SUBCOMMANDS = ("CLIENT", "CONFIG", "MEMORY", "OBJECT", "CLUSTER")
+_ACL_SUBCOMMANDS = ("CLIENT", "CONFIG", "MEMORY", "OBJECT", "CLUSTER", "SCRIPT")
 _NO_TLS_THERE = "Use redis:// (or ssl: false), or the server's TLS port."
+_ARGUMENTS = re.compile(r",? with args beginning with:.*", re.DOTALL)
 _TLS_ALERT = b"\x15\x03"
 _UNKNOWN_COMMAND = re.compile(r"unknown (or unsupported )?(sub)?command|(un|not )supported|disabled", re.IGNORECASE)
 
@@ -37,7 +38,8 @@ class ErrorReply(Exception):
     @property
     def text(self) -> str:
         """The line that the server sent, without its leading minus."""
-        return str(self.args[0]) if self.args else ""
+        # Servers repeat the arguments of a command that they don't know; names and values are nobody's business.
+        return _ARGUMENTS.sub("", str(self.args[0])) if self.args else ""
 
     @property
     def forbids_command(self) -> bool:

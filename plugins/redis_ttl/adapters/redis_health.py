@@ -25,12 +25,14 @@ def read_health(link: RedisLink) -> Reading:
         # An error reply takes as long.
         link.call_many([("PING",)])
         round_trip_s = min(round_trip_s, time.monotonic() - started_s)
-    return reading_from_info(parse_info(link.call("INFO")), at_s=time.monotonic(), round_trip_s=round_trip_s)
+    info = parse_info(link.call("INFO"))
+    return reading_from_info(info, at_s=time.monotonic(), round_trip_s=round_trip_s, now_s=time.time())
 
 
-def reading_from_info(info: Mapping[str, str], *, at_s: float, round_trip_s: float) -> Reading:
-    """The reading that INFO's fields describe."""
+def reading_from_info(info: Mapping[str, str], *, at_s: float, round_trip_s: float, now_s: float) -> Reading:
+    """The reading that INFO's fields describe; ``now_s`` is this machine's time, in seconds since 1970."""
     lag_bytes, lag_s = _lag(info)
+    clock_us = whole_number(info.get("server_time_usec"))
     return Reading(
         at_s=at_s,
         run_id=info.get("run_id", ""),
@@ -44,12 +46,29 @@ def reading_from_info(info: Mapping[str, str], *, at_s: float, round_trip_s: flo
         lag_s=lag_s,
         misses=whole_number(info.get("keyspace_misses")),
         errors=whole_number(info.get("total_error_replies")),
+        replicas_online=_replicas_online(info),
+        clock_ahead_s=None if clock_us is None else clock_us / 1e6 - now_s,
     )
+
+
+def _replicas(info: Mapping[str, str]) -> list[dict[str, str]]:
+    return [
+        dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+        for name, value in info.items()
+        if name.startswith("slave") and name[5:].isdecimal()
+    ]
+
+
+def _replicas_online(info: Mapping[str, str]) -> int | None:
+    """How many replicas follow; not one that waits for its copy (``wait_bgsave``) or is being sent it (``send_bulk``)."""
+    if whole_number(info.get("connected_slaves")) is None:
+        return None
+    return sum(replica.get("state") == "online" for replica in _replicas(info))
 
 
 def _lag(info: Mapping[str, str]) -> tuple[int | None, int | None]:
     """How far the replica that is furthest behind is behind, in bytes and seconds. One that is still being filled isn't
-    behind: it gets our changes with everything else.
+    behind: it gets our changes with everything else, and `_replicas_online` misses it.
     """
     connected = whole_number(info.get("connected_slaves"))
     if connected is None:
@@ -57,14 +76,12 @@ def _lag(info: Mapping[str, str]) -> tuple[int | None, int | None]:
     written = whole_number(info.get("master_repl_offset"))
     lag_bytes: list[int | None] = []
     lag_s: list[int | None] = []
-    for name, value in info.items():
-        if name.startswith("slave") and name[5:].isdecimal():
-            fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
-            if fields.get("state") != "online":
-                continue
-            read = whole_number(fields.get("offset"))
-            lag_bytes.append(None if written is None or read is None else max(0, written - read))
-            lag_s.append(whole_number(fields.get("lag")))
+    for replica in _replicas(info):
+        if replica.get("state") != "online":
+            continue
+        read = whole_number(replica.get("offset"))
+        lag_bytes.append(None if written is None or read is None else max(0, written - read))
+        lag_s.append(whole_number(replica.get("lag")))
     return _worst(lag_bytes), _worst(lag_s)
 
 

@@ -22,7 +22,8 @@ from redis_ttl.adapters.redis_errors import (
     translate_reply,
 )
 from redis_ttl.adapters.redis_socket import open_socket, speaks_tls
-from redis_ttl.domain.errors import ConnectionLost
+from redis_ttl.domain.errors import ConnectionLost, OtherServer
+from redis_ttl.domain.secret import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,14 +44,19 @@ _NOT_YET = object()
 
 def encode(*words: Word) -> bytes:
     """One command in Redis' protocol."""
-    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    # A secret is a text that shows itself as asterisks, but encodes as what it is.
+    parts = [
+        word if isinstance(word, bytes) else word.encode() if isinstance(word, str) else str(word).encode()
+        for word in words
+    ]
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
 class RedisLink:
     """A connection that is logged in and stands on its database; closed by ``close`` or the end of a ``with`` block.
 
-    Opening raises `Unreachable`, `AuthenticationFailed`, `TlsMismatch`, `NoSuchDatabase` and `MissingPermission`;
+    Opening raises `Unreachable`, `AuthenticationFailed`, `TlsMismatch`, `NoSuchDatabase`, `MissingPermission`, and
+    `OtherServer` where the endpoint means another node of a cluster than the one that answers;
     using it raises `ConnectionLost` and what the server's error reply means. ``replica_reads`` asks a cluster's
     replica to answer for its primary's slots.
     """
@@ -135,11 +141,13 @@ class RedisLink:
         endpoint = self.endpoint
         if endpoint.password is not None or endpoint.username:
             # A user without a password is a user all the same (nopass): better refused than taken for the default one.
-            self.call("AUTH", *([endpoint.username] if endpoint.username else []), endpoint.password or "")
+            self._authenticate(endpoint)
         first = self.call_many([("PING",)])[0]
         # NOPERM: a user without +ping is a user all the same.
         if isinstance(first, ErrorReply) and not first.forbids_command and not first.is_unknown_command:
             raise self.translate(first, ("PING",)) from first
+        if endpoint.node_id is not None:
+            self._check_node(endpoint.node_id)
         if endpoint.db:
             self.call("SELECT", endpoint.db)
         # Reading leaves no trace on a key's idle time or access counter even so; where the server knows it (7.2 and
@@ -153,6 +161,26 @@ class RedisLink:
             if self.was_closed:
                 raise hung_up_on("CLIENT", self.where) from error
             raise
+
+    def _authenticate(self, endpoint: Endpoint) -> None:
+        words = ("AUTH", *([endpoint.username] if endpoint.username else []), endpoint.password or "")
+        reply = self.call_many([words])[0]
+        if isinstance(reply, ErrorReply):
+            # A server, or a proxy, that doesn't know AUTH repeats its arguments.
+            reply = ErrorReply(without_secrets(reply.text, [endpoint.password]))
+            raise self.translate(reply, words) from reply
+
+    def _check_node(self, meant: str) -> None:
+        """A cluster that announces no addresses, or an address that changed hands, leads to another node than the one meant."""
+        found = bytes(self.call("CLUSTER", "MYID")).decode()
+        if found != meant:
+            raise OtherServer(
+                f"this is node {found} of the cluster",
+                where=self.where,
+                allowed=f"node {meant}",
+                todo="The cluster announces no address that leads to each node: see cluster-preferred-endpoint-type and "
+                "cluster-announce-ip. If it has just changed, try again.",
+            )
 
     def _receive(self) -> None:
         """Wait for what the server sends next, and take in the replies that are complete."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from redis_ttl.adapters.key_expiries import KeyExpiries
 from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
 from redis_ttl.adapters.redis_probe import split_refused
 from redis_ttl.adapters.redis_profile import parse_info, read_profile
 from redis_ttl.adapters.redis_reader import ShardReader
+from redis_ttl.adapters.redis_replies import count
 from redis_ttl.domain.key_facts import questions_for
 from redis_ttl.domain.server import Command, ServerProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    import polars as pl
 
     from redis_ttl.adapters.redis_link import RedisLink
     from redis_ttl.domain.load import Load
@@ -33,7 +31,6 @@ class RedisNode:
         self._link = link
         self._load = load
         self._profile: ServerProfile | None = None
-        self._expiries: KeyExpiries | None = None
 
     @property
     def address(self) -> str:
@@ -51,16 +48,16 @@ class RedisNode:
 
     def split_refused(self, rule: SplitRule) -> str | None:
         """Why this server's cursors can't be trusted for that rule; None when the self-check finds nothing."""
-        return split_refused(self._link, rule, int(self._link.call("DBSIZE")))
+        return split_refused(self._link, rule, count(self._link.call("DBSIZE"), "DBSIZE", self._link.where))
 
-    def random_keys(self, count: int) -> list[bytes]:
-        """At most ``count`` different keys, drawn at random, which counts as an access to none of them.
+    def random_keys(self, most: int) -> list[bytes]:
+        """At most ``most`` different keys, drawn at random, which counts as an access to none of them.
 
-        None where this user may not draw, or may not ask afterwards whether a key is still there.
+        Nothing where this user may not draw, or may not ask afterwards whether a key is still there.
         """
         if not self._known_profile().allows(Command.EXISTS):
             return []
-        replies = self._link.call_many([("RANDOMKEY",)] * count)
+        replies = self._link.call_many([("RANDOMKEY",)] * most)
         return list({reply for reply in replies if isinstance(reply, bytes)})
 
     def existing(self, keys: Sequence[bytes]) -> list[bytes]:
@@ -76,12 +73,6 @@ class RedisNode:
             if reply:
                 found.append(key)
         return found
-
-    def expiries(self, keys: Sequence[bytes]) -> pl.DataFrame:
-        """When these keys expire, as columns (:class:`KeyExpiries`), asked no faster than the load allows."""
-        if self._expiries is None:
-            self._expiries = KeyExpiries(self._link, self._load)
-        return self._expiries.read(keys)
 
     @contextmanager
     def reader(self, shard: Shard, *, load_share: int, samples: Iterable[bytes]) -> Iterator[ShardReader]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from redis_ttl.adapters.redis_replies import scan_page
 from redis_ttl.domain.shards import SLOTS, SplitRule, bitreverse, key_slot, position
 
 if TYPE_CHECKING:
@@ -96,5 +97,4 @@ def _slots_refused(link: RedisLink) -> str | None:
 
 
 def _scan(link: RedisLink, cursor: int, count: int) -> tuple[int, list[bytes]]:
-    next_cursor, keys = link.call("SCAN", cursor, "COUNT", count)
-    return int(next_cursor), keys
+    return scan_page(link.call("SCAN", cursor, "COUNT", count), link.where)

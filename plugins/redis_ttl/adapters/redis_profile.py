@@ -6,10 +6,14 @@ managed services take commands away, ACLs forbid them, proxies lack them. A fiel
 
 from __future__ import annotations
 
+import math
+import re
 import secrets
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
+from redis_ttl.adapters.redis_replies import scan_page, unexpected
 from redis_ttl.domain.errors import ConnectionLost
 from redis_ttl.domain.server import (
     REQUIRED_COMMANDS,
@@ -25,7 +29,7 @@ from redis_ttl.domain.server import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from redis_ttl.adapters.redis_link import RedisLink, Word
+    from redis_ttl.adapters.redis_link import RedisLink, Reply, Word
 
 
 def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfile:
@@ -41,11 +45,14 @@ def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfil
     everything = link.call_many([("INFO", "everything")])[0]
     if not isinstance(everything, ErrorReply):
         info = {**parse_info(everything), **info}
-    return profile_from_info(info, address=address or link.endpoint.address, access=access)
+    profile = profile_from_info(info, address=address or link.endpoint.address, access=access)
+    return replace(profile, frees_expired_lazily=_frees_lazily(link) if profile.allows(Command.CONFIG_GET) else None)
 
 
-def parse_info(text: bytes | str) -> dict[str, str]:
-    """INFO's fields by name; comments and lines without a colon are left out."""
+def parse_info(text: Reply) -> dict[str, str]:
+    """INFO's fields by name; comments and lines without a colon are left out. Raises `UnexpectedReply` for what is no text."""
+    if not isinstance(text, bytes | str):
+        raise unexpected(text, "INFO", "INFO", "a text")
     lines = (text.decode("utf-8", "replace") if isinstance(text, bytes) else text).splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
@@ -95,6 +102,16 @@ def identify(info: Mapping[str, str]) -> tuple[Flavour, str]:
     return Flavour.REDIS, redis_version
 
 
+def _frees_lazily(link: RedisLink) -> bool | None:
+    """Whether ``lazyfree-lazy-expire`` is on; None where the server doesn't know the setting, or doesn't say."""
+    reply = link.call_many([("CONFIG", "GET", "lazyfree-lazy-expire")])[0]
+    if isinstance(reply, ErrorReply):
+        return None
+    words = [word for pair in reply.items() for word in pair] if isinstance(reply, dict) else reply
+    told = words[1] if isinstance(words, list) and len(words) > 1 else None
+    return {b"yes": True, b"no": False}.get(told) if isinstance(told, bytes) else None
+
+
 def _probe(link: RedisLink) -> dict[Command, Access]:
     absent = b"redis_ttl:absent:" + secrets.token_hex(8).encode()
     probes: dict[Command, tuple[Word, ...]] = {
@@ -129,7 +146,7 @@ def _probe(link: RedisLink) -> dict[Command, Access]:
             ):
                 raise link.translate(reply, words) from reply
         elif command is Command.SCAN:
-            scanned = reply[1]
+            _, scanned = scan_page(reply, link.where)
     _check_keys(link, scanned)
     return access
 
@@ -152,7 +169,7 @@ def _check_keys(link: RedisLink, keys: list[bytes]) -> None:
 def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
     databases = []
     for name, value in info.items():
-        if name.startswith("db") and name[2:].isdecimal() and "keys=" in value:
+        if _DATABASE.fullmatch(name) and "keys=" in value:
             counts = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
             keys, expires, avg_ttl_ms = (
                 whole_number(counts.get(field)) or 0 for field in ("keys", "expires", "avg_ttl")
@@ -181,13 +198,22 @@ def _replication_id(text: str | None) -> str:
 
 
 def whole_number(text: str | None) -> int | None:
-    """A field of INFO as a whole number; None where it is missing or none."""
-    return int(text) if text is not None and text.strip().isdecimal() else None
+    """A field of INFO as a whole number below 2^63; None where it is missing or none."""
+    if text is None or not _WHOLE.fullmatch(text.strip()):
+        return None
+    number = int(text)
+    return number if number < _TOO_LARGE else None
 
 
 def fraction(text: str | None) -> float | None:
-    """A field of INFO as a number; None where it is missing or none."""
+    """A field of INFO as a finite number; None where it is missing or none."""
     try:
-        return float(text) if text is not None else None
+        number = float(text) if text is not None else None
     except ValueError:
         return None
+    return number if number is None or math.isfinite(number) else None
+
+
+_WHOLE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+_TOO_LARGE: Final = 1 << 63
+_DATABASE: Final = re.compile(r"db[0-9]{1,9}", re.ASCII)

@@ -17,6 +17,7 @@ import polars as pl
 
 from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink, Reply, encode
+from redis_ttl.adapters.redis_replies import count, scan_page, unexpected, whole
 from redis_ttl.domain.key_facts import KeyFacts, Question
 from redis_ttl.domain.shards import Shard, SplitRule
 
@@ -33,6 +34,10 @@ _GONE = -2
 # A bucket holds at most about 35 keys (Valkey: 7 a bucket, at most 5 times overfull), so this many keys per shard
 # mean at least one bucket per shard.
 _KEYS_PER_SHARD_FOR_NESTED_BUCKETS = 64
+
+# No type and no encoding of a value has a longer name, and no figure of a key is larger.
+_LONGEST_WORD = 64
+_LARGEST = (1 << 63) - 1
 
 # Values that become part of a column at once: few enough to take less time than the server needs for a page.
 _COLUMN_PART = 500
@@ -109,7 +114,9 @@ class ShardReader:
     """Reads one shard over one connection, from its start or from where an earlier reader stopped.
 
     ``questions`` are what `ask` asks about a key, ``samples`` keys whose turning up is noted. With ``PEXPIRETIME``
-    (Redis 7.0) the column ``ttl_ms`` has the instant at which a key expires, ms since 1970, instead of what is left.
+    (Redis 7.0) the column ``ttl_ms`` has the instant at which a key expires, ms since 1970, instead of what is left. A key that
+    moves to another node of a cluster just then is gone from this one, unless ``moved_is_gone`` says otherwise: then
+    `ConnectionLost` is raised.
     Used by one thread at a time.
     """
 
@@ -124,12 +131,14 @@ class ShardReader:
         batch_keys: int = 100_000,
         batch_s: float = 2.0,
         expiry: Literal["PTTL", "PEXPIRETIME"] = "PTTL",
+        moved_is_gone: bool = True,
     ) -> None:
         self._link = link
         self._shard = shard
         self._batch_keys = batch_keys
         self._batch_s = batch_s
         self._expiry = expiry
+        self._moved_is_gone = moved_is_gone
         self._heads = _Heads(expiry)
         self._pace = load.pace(round_trip_s=_round_trip_s(link))
         self._questions = tuple(questions)
@@ -270,9 +279,7 @@ class ShardReader:
         return keys >= self._batch_keys or (keys > 0 and time.monotonic() - began_s >= self._batch_s)
 
     def _scan_answer(self, reply: Reply) -> _ScanAnswer:
-        if isinstance(reply, ErrorReply):
-            raise self._link.translate(reply, ("SCAN",)) from reply
-        return int(reply[0]), reply[1]
+        return scan_page(reply, self._link.where)
 
     def _batch(self, next_cursor: int, pages: int, *, done: bool) -> KeyBatch:
         self._settle()
@@ -283,22 +290,25 @@ class ShardReader:
 
     def _ttl_column(self, ttls: list[Reply]) -> pl.Series:
         try:
-            return pl.Series(ttls, dtype=pl.Int64)
-        except (TypeError, ValueError, pl.exceptions.PolarsError):  # an error reply among them
-            return pl.Series([self._ttl_or_gone(ttl) for ttl in ttls], dtype=pl.Int64)
+            column = pl.Series(ttls, dtype=pl.Int64)
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):  # an error reply among them
+            column = pl.Series([self._ttl_or_gone(ttl) for ttl in ttls], dtype=pl.Int64)
+        if column.null_count() or (column < _GONE).any():
+            odd = next(ttl for ttl in ttls if not isinstance(ttl, int) or ttl < _GONE)
+            raise unexpected(odd, self._expiry, self._link.where, "-2, -1 or milliseconds")
+        return column
 
-    def _ttl_or_gone(self, reply: int | ErrorReply) -> int:
-        if isinstance(reply, ErrorReply):
-            if reply.text.startswith(ELSEWHERE):
-                return _GONE
-            raise self._link.translate(reply, (self._expiry,)) from reply
-        return reply
+    def _ttl_or_gone(self, reply: Reply) -> int:
+        if self._moved_is_gone and isinstance(reply, ErrorReply) and reply.text.startswith(ELSEWHERE):
+            return _GONE
+        return whole(reply, self._expiry, self._link.where)
 
     def _before_border(self, shard: Shard, found: list[bytes]) -> list[bytes]:
         # A page of COUNT 1 ends with the first bucket that has keys. It ended past the border, so that bucket lies
         # past it too, unless buckets are larger than shards; then its keys are kept, and some of them are met twice
         # rather than never.
-        nested = int(self._link.call("DBSIZE")) >= _KEYS_PER_SHARD_FOR_NESTED_BUCKETS * shard.of
+        keys = count(self._link.call("DBSIZE"), "DBSIZE", self._link.where)
+        nested = keys >= _KEYS_PER_SHARD_FOR_NESTED_BUCKETS * shard.of
         return [] if nested else found
 
     def _take_waiting(self, most_commands: int) -> list[bytes]:
@@ -324,19 +334,26 @@ def _round_trip_s(link: RedisLink) -> float:
 
 
 def _facts(key: bytes, replies: dict[Question, Reply]) -> KeyFacts | None:
-    known = {question: reply for question, reply in replies.items() if not isinstance(reply, ErrorReply)}
-    kind = known.get(Question.TYPE)
-    encoding = known.get(Question.ENCODING)
+    """What was answered about a key. An answer of another kind than its question's is none."""
+    kind = replies.get(Question.TYPE)
     if kind == b"none":
         return None
     return KeyFacts(
         key,
-        kind.decode() if kind is not None else None,
-        known.get(Question.SIZE),
-        known.get(Question.FREQ),
-        known.get(Question.IDLE),
-        encoding.decode() if encoding is not None else None,
+        _word(kind),
+        _number(replies.get(Question.SIZE)),
+        _number(replies.get(Question.FREQ)),
+        _number(replies.get(Question.IDLE)),
+        _word(replies.get(Question.ENCODING)),
     )
+
+
+def _word(reply: Reply) -> str | None:
+    return reply[:_LONGEST_WORD].decode("utf-8", "replace") if isinstance(reply, bytes) else None
+
+
+def _number(reply: Reply) -> int | None:
+    return reply if isinstance(reply, int) and 0 <= reply <= _LARGEST else None
 
 
 class _Heads(dict[int, bytes]):

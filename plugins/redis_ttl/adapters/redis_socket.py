@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from redis_ttl.adapters.redis_endpoint import Tls
 from redis_ttl.adapters.redis_errors import translate_network
-from redis_ttl.domain.errors import InvalidOption, RedisTtlError
+from redis_ttl.domain.errors import InvalidOption, RedisTtlError, Unreachable
 
 if TYPE_CHECKING:
     from redis_ttl.adapters.redis_endpoint import Endpoint
@@ -19,6 +19,12 @@ _CHECKS = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none":
 
 def open_socket(endpoint: Endpoint, where: str) -> socket.socket:
     """A connected socket; raises `Unreachable`, `TlsMismatch`, and `InvalidOption` for an unusable host or TLS file."""
+    if not endpoint.address:
+        raise Unreachable(
+            "which server is meant isn't known before a sentinel has said so",
+            where=where,
+            todo="This is a fault of the program: please report it.",
+        )
     context = None if endpoint.tls is None else _tls_context(endpoint.tls, where)
     try:
         plain = _plain_socket(endpoint)

@@ -1,190 +1,197 @@
-"""Documents in a folder or a bucket: each is written once, whole, and never edited.
+"""Documents in a folder or a bucket: each is created once, whole, and never replaced.
 
-Works on any path object that behaves like :class:`pathlib.Path` (an Airflow ``ObjectStoragePath`` does), so that it
-knows no storage library itself. In a folder a document appears under its name only when all of it is on disk, and
-never over another one: a worker that lost its task can't spoil what its successor wrote. Object stores make each write
-whole by themselves.
+What holds of every store, whichever it is:
+
+- A document is created on the condition that there is none of its name, and the store itself enforces the condition, not a
+  look before the write. Of those who write one name at once exactly one succeeds; the others get `AlreadyWritten`, a `StoreProblem`.
+- What another process has written, or removed, is seen by the next look: nothing is kept from the look before.
+- A document appears under its name only when all of it is there, and is durable when :meth:`Store.write` returns.
+- A bucket that isn't there is an error, never a store without documents.
+
+How a folder keeps this is in ``folder_shelf``, how object storage does in ``object_shelf``. A store that can't is refused when
+it is opened (:class:`InvalidOption`). The module knows nothing of Airflow: an ``ObjectStoragePath`` is a path object like another.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from redis_ttl.domain.errors import StoreProblem
+from redis_ttl.adapters.folder_shelf import FolderShelf
+from redis_ttl.adapters.object_shelf import ObjectShelf, is_folder_url, refuse_protocol
+from redis_ttl.domain.document_path import path_parts
+from redis_ttl.domain.errors import AlreadyWritten, InvalidOption, StoreProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-#: What file systems without hard links answer.
-_NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
-#: How often a folder that others keep removing is made anew.
-_FOLDER_TRIES: Final = 100
+    from collections.abc import Sequence
 
 
 class StorePath(Protocol):
-    """The part of :class:`pathlib.Path` that a store needs."""
+    """The part of a ``UPath`` or an ``ObjectStoragePath`` that leads to object storage."""
 
     @property
-    def name(self) -> str:
-        """The last part of the path."""
+    def protocol(self) -> str:
+        """The scheme of its URL."""
 
-    def __truediv__(self, other: str, /) -> StorePath: ...
+    @property
+    def path(self) -> str:
+        """Where the root lies, as the file system calls it; for a bucket its name and the prefix."""
 
-    def exists(self) -> bool:
-        """Whether there is something."""
+    @property
+    def fs(self) -> Any:
+        """The file system of fsspec."""
 
-    def iterdir(self) -> Iterator[Any]:
-        """What lies in the folder."""
 
-    def read_bytes(self) -> bytes:
-        """The whole content."""
+class Shelf(Protocol):
+    """What a kind of store does. Failures are ``failures``, but for a document that is there already and one that isn't."""
 
-    def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002  # as in the standard library
-        """Remove it."""
+    failures: type[Exception]
 
-    def write_bytes(self, data: bytes, /) -> Any:
-        """Make this the whole content."""
+    def place(self, parts: Sequence[str]) -> str:
+        """Where a document lies, for people."""
+
+    def create(self, parts: Sequence[str], data: bytes) -> None:
+        """Create a document; `FileExistsError` when it is there already."""
+
+    def read(self, parts: Sequence[str]) -> bytes:
+        """The document."""
+
+    def exists(self, parts: Sequence[str]) -> bool:
+        """Whether it is there."""
+
+    def remove(self, parts: Sequence[str]) -> None:
+        """Remove it, if it is there."""
+
+    def names(self, parts: Sequence[str]) -> set[str]:
+        """The names in a folder, without what is hidden."""
 
 
 class Store:
-    """The documents below one root. Paths are relative, with ``/`` between their parts."""
+    """The documents below one root. Paths are relative, with ``/`` between their parts (:mod:`redis_ttl.domain.document_path`).
 
-    def __init__(self, root: StorePath) -> None:
+    ``root`` is a folder, or a path object of S3, Google Cloud Storage or Azure Blob Storage. Raises :class:`InvalidOption` for
+    any other, which it names.
+    """
+
+    def __init__(self, root: Path | StorePath) -> None:
         self._root = root
+        self._shelf: Shelf
+        if isinstance(root, Path):
+            self._shelf = FolderShelf(Path(os.fspath(root)))
+        elif is_folder_url(root.protocol):
+            self._shelf = FolderShelf(Path(root.path))
+        else:
+            refuse_protocol(root.protocol, where=str(root))
+            self._shelf = ObjectShelf(root.fs, root.path, root.protocol)
 
     def __str__(self) -> str:
         return str(self._root)
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a new document; a document of that name that is there already is a :class:`StoreProblem`."""
-        place = self._place(path)
+        """Create a document; one of that name that is there already is :class:`AlreadyWritten`, and stays as it is.
+
+        Where an answer is lost, the libraries of object storage ask again, and are told that the document is there: it is our
+        own. Each write therefore carries a mark of its own, and a document with our mark was written by us. Two writers of
+        the same bytes have different marks, so only one of them succeeds. When this raises for another reason, the document may
+        be there all the same: the last answer may be the one that was lost.
+        """
+        parts = self._parts(path)
         try:
-            if isinstance(place, Path):
-                _write_file(place, data)
-            else:
-                _write_object(place, data)
+            self._shelf.create(parts, data)
         except FileExistsError as error:
-            raise StoreProblem(
+            raise AlreadyWritten(
                 "a document of that name is there already",
-                where=str(place),
+                where=self._shelf.place(parts),
                 todo="Two tasks may be writing the same audit; let one finish, or start a new run.",
             ) from error
-        except _failures_of(place) as error:
+        except self._shelf.failures as error:
             raise StoreProblem(
                 f"the document can't be written ({_reason(error)})",
-                where=str(place),
+                where=self._shelf.place(parts),
                 todo="See that it exists, has room, and that we may write there (REDIS_TTL_STORE in Airflow, --store in a terminal).",
             ) from error
 
     def read(self, path: str) -> bytes:
         """The document, whole; a :class:`StoreProblem` when it isn't there."""
-        place = self._place(path)
+        parts = self._parts(path)
         try:
-            return place.read_bytes()
-        except _failures_of(place) as error:
+            return self._shelf.read(parts)
+        except self._shelf.failures as error:
             raise StoreProblem(
                 f"the document can't be read ({_reason(error)})",
-                where=str(place),
+                where=self._shelf.place(parts),
                 todo="Every task of a run must see the same store: a folder of one machine doesn't do for workers on several.",
             ) from error
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a document."""
-        place = self._place(path)
+        """Whether there is such a document, now."""
+        parts = self._parts(path)
         try:
-            return place.exists()
-        except _failures_of(place) as error:
-            raise StoreProblem(f"the store can't be asked ({_reason(error)})", where=str(place)) from error
+            return self._shelf.exists(parts)
+        except self._shelf.failures as error:
+            raise StoreProblem(
+                f"the store can't be asked ({_reason(error)})", where=self._shelf.place(parts)
+            ) from error
 
     def remove(self, path: str) -> None:
         """Remove a document; nothing happens when it isn't there. For what can be made again or has served its time, and for
         nothing that says what was done to keys.
         """
-        place = self._place(path)
+        parts = self._parts(path)
         try:
-            place.unlink(missing_ok=True)
-            if isinstance(place, Path):
-                with suppress(OSError):  # not empty, or somebody else was faster
-                    place.parent.rmdir()
-        except _failures_of(place) as error:
-            raise StoreProblem(f"the document can't be removed ({_reason(error)})", where=str(place)) from error
+            self._shelf.remove(parts)
+        except self._shelf.failures as error:
+            raise StoreProblem(
+                f"the document can't be removed ({_reason(error)})", where=self._shelf.place(parts)
+            ) from error
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder, sorted; none when there is no such folder. The store itself is ``""``."""
-        place = self._place(folder)
+        """The names in a folder as they are now, sorted; none when there is no such folder. The store itself is ``""``."""
+        parts = self._parts(folder) if folder else ()
         try:
-            return sorted(each.name for each in place.iterdir() if not each.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except _failures_of(place) as error:
-            raise StoreProblem(f"the folder can't be listed ({_reason(error)})", where=str(place)) from error
+            return sorted(self._shelf.names(parts))
+        except self._shelf.failures as error:
+            raise StoreProblem(
+                f"the folder can't be listed ({_reason(error)})", where=self._shelf.place(parts)
+            ) from error
 
-    def _place(self, path: str) -> StorePath:
-        place = self._root
-        for part in filter(None, path.split("/")):
-            place = place / part
-        return place
-
-
-def _write_file(place: Path, data: bytes) -> None:
-    draft = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
-    try:
-        with _open_draft(draft) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _publish(draft, place)
-    finally:
-        draft.unlink(missing_ok=True)
-    try:
-        folder = os.open(place.parent, os.O_RDONLY)
-    except FileNotFoundError:
-        return  # somebody has removed the document since, and its folder with it
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _open_draft(draft: Path) -> IO[bytes]:
-    """The new file, in a folder that may be made for it; whoever empties that one meanwhile may remove it."""
-    for _ in range(_FOLDER_TRIES):
+    def try_out(self) -> None:
+        """Create a hidden document twice, and remove it. Raises :class:`InvalidOption` when the second time succeeds: a server
+        that speaks the language of object storage needn't know its conditions. A few requests.
+        """
+        parts = (".probes", secrets.token_hex(8))
         try:
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            return draft.open("xb")
-        except (FileNotFoundError, FileExistsError):  # the latter when it goes while mkdir looks at what is in its way
-            continue
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    return draft.open("xb")
+            self._shelf.create(parts, b"")
+            try:
+                self._shelf.create(parts, b"")
+            except FileExistsError:
+                return
+            finally:
+                self._shelf.remove(parts)
+        except self._shelf.failures as error:
+            raise StoreProblem(
+                f"the store can't be written ({_reason(error)})",
+                where=self._shelf.place(parts),
+                todo="See that it exists, has room, and that we may write, read and delete there.",
+            ) from error
+        raise InvalidOption(
+            "this store replaces a document though it was told to create it, so that two tasks could replace each other's journals "
+            "and approvals",
+            where=str(self),
+            todo="Take a store that keeps the condition (If-None-Match on S3): docs/audit.md, The store.",
+        )
 
-
-def _publish(draft: Path, place: Path) -> None:
-    try:
-        os.link(draft, place)  # unlike a rename, refuses to replace
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
+    def _parts(self, path: str) -> tuple[str, ...]:
+        try:
+            return path_parts(path)
+        except StoreProblem as error:
+            error.where = f"{error.where} in {self}"
             raise
-        if place.exists():
-            raise FileExistsError(str(place)) from error
-        draft.rename(place)
-
-
-def _write_object(place: StorePath, data: bytes) -> None:
-    if place.exists():
-        raise FileExistsError(str(place))
-    place.write_bytes(data)
-
-
-def _failures_of(place: StorePath) -> type[Exception]:
-    """What a place raises when it fails: a folder OSError, an object store whatever its library thinks of."""
-    return OSError if isinstance(place, Path) else Exception
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """The first line of what a library says; some add the whole answer of the service."""
+    text = getattr(error, "strerror", None) or str(error)
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)

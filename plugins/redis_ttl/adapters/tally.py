@@ -16,6 +16,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -83,11 +84,15 @@ class Tally:
 
     ``sample_ratio`` is the share of keys (0 to 1) that are offered for questions (type, size, FREQ): every pattern of
     a batch gives about as many, so that a rare one is known as well as a common one. A scan meets keys in the order of
-    their hash, hence the first few of a pattern are a random sample of it.
+    their hash, hence the first few of a pattern are a random sample of it. ``seed`` is that of the audit's fingerprints;
+    with a ``next_seed`` they have a second column.
     """
 
-    def __init__(self, db: int, policy: Policy | None, sample_ratio: float) -> None:
+    def __init__(
+        self, db: int, policy: Policy | None, sample_ratio: float, seed: int = 0, next_seed: int | None = None
+    ) -> None:
         self._db = db
+        self._seeds = {"key_hash": seed} | ({} if next_seed is None else {"key_hash_next": next_seed})
         self._governors = Governors(policy)
         self._sample_ratio = sample_ratio
         self._texts = LearnedTexts()
@@ -152,6 +157,7 @@ class Tally:
         # A sampled key that had vanished by the time it was asked about never gets an answer.
         increment = self._increments.popleft()
         table = merge_tables([*increment.tables, self._fact_table(increment.facts)])
+        # Without a batch there is no row to have a second hash.
         prints = pl.concat(increment.fingerprints) if increment.fingerprints else _NO_FINGERPRINTS
         buffer = io.BytesIO()
         self._governors.name(prints.with_columns(pl.lit(self._db, pl.Int32).alias("db"))).write_parquet(buffer)
@@ -207,11 +213,11 @@ class Tally:
         )
         table = table.with_columns(examples=_with_order(table["example_keys"])).drop("example_keys")
         no_ttl = rows.filter(pl.col("ttl_ms").is_null()).select("key", "pattern", "governor")
-        hashes = _fingerprints(no_ttl["key"]).alias("key_hash")
+        hashes = [_fingerprints(no_ttl["key"], seed).alias(name) for name, seed in self._seeds.items()]
         return _Batch(
             conform(self._governors.name(table).with_columns(db=pl.lit(self._db))),
             # Categories: a number a key, where the text would keep the whole batch's texts alive until the next drain.
-            no_ttl.select(hashes, pl.col("pattern").cast(pl.Categorical), "governor"),
+            no_ttl.select(*hashes, pl.col("pattern").cast(pl.Categorical), "governor"),
             self._sample(rows),
         )
 
@@ -300,18 +306,18 @@ def _with_order(lists: pl.Series) -> pl.Series:
     are formed.
     """
     flat = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "key": lists}).explode("key", empty_as_null=False)
-    ordered = flat.select("row", _fingerprints(flat["key"]).alias("order"), "key")
+    ordered = flat.select("row", _fingerprints(flat["key"], 0).alias("order"), "key")
     return ordered.group_by("row", maintain_order=True).agg(pl.struct("order", "key").alias("examples"))["examples"]
 
 
-def _fingerprints(keys: pl.Series) -> pl.Series:
+def _fingerprints(keys: pl.Series, seed: int) -> pl.Series:
     """The hashes of the keys, some thousand at a time: hashing holds the interpreter, and the reading thread, with a server
     behind it that has nothing to do, waits for its turn in between.
     """
     parts = [_NO_HASHES]
     for at in range(0, len(keys), _HASHED_TOGETHER):
         some = keys.slice(at, _HASHED_TOGETHER).to_list()
-        parts.append(pl.Series(list(map(xxh3_64_intdigest, some)), dtype=pl.UInt64))
+        parts.append(pl.Series(list(map(xxh3_64_intdigest, some, repeat(seed))), dtype=pl.UInt64))
         time.sleep(0)
     return pl.concat(parts, rechunk=True)
 

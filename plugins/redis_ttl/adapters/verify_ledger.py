@@ -1,46 +1,51 @@
 """What became of each key of a plan, counted by columns while the keyspace is scanned once more.
 
-Keys are numbers here (:mod:`redis_ttl.adapters.key_places`), sorted, so that a batch finds its own among millions
-without a table of them: some twenty bytes for each key of the journal, eight for each of the audit's.
+Keys are numbers here, sorted, so that a batch finds its own among millions without a table of them: some twenty bytes for
+each key of the journal, eight for each of the audit's. Where a key's own name is at hand it stands under a number that nobody
+can steer (`key_ids`). Only the audit's keys are known by their fingerprints alone, and those decide nothing but whether a key
+without a TTL was there before: somebody who makes a name with another key's fingerprint has it looked at, and hides nothing.
 """
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.governance_columns import Governors
+from redis_ttl.adapters.instant_columns import PlanInstants, most_steps, whole_steps
 from redis_ttl.adapters.journal_columns import journal_rows
-from redis_ttl.adapters.key_places import find_places, in_database, key_places
+from redis_ttl.adapters.key_places import find_places, in_database, key_ids, key_places
+from redis_ttl.adapters.key_tables import KeyStates, SortedRows
+from redis_ttl.adapters.parquet_documents import damage_named, read_columns
 from redis_ttl.domain.policy import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from redis_ttl.domain.key_facts import KeyFacts
     from redis_ttl.domain.plan import Plan, PlannedRule
     from redis_ttl.domain.policy import Policy
 
 _KEPT, _CHANGED, _WIPED, _UNFINISHED, _EXPIRED, _GONE = range(6)
-_PLACES_A_PART: Final = 1 << 60
 _UNSEEN: Final = 255
 _JOURNALLED: Final = ("kept", "changed", "wiped", "unfinished", "expired", "gone")
-_NEW, _REWRITTEN, _IN_USE, _LEFT, _MISSED = range(5)
-_OTHERS: Final = ("new", "rewritten", "in_use", "left", "missed")
-#: So many changes of state may wait before those of one key become one.
-_STATES_HELD: Final = 1_000_000
+_NEW, _REWRITTEN, _IN_USE, _LEFT, _MISSED, _UNJOURNALLED = range(6)
+_OTHERS: Final = ("new", "rewritten", "in_use", "left", "missed", "unjournalled")
+#: By how much the clocks of a worker and a server may differ, and what it takes to read a batch.
+_SLACK_MS: Final = 10 * 60_000
 
 
 class VerifyLedger:
     """The ledger of one plan, whose rules are those of ``policy``."""
 
     def __init__(self, plan: Plan, policy: Policy) -> None:
+        self._plan = plan
         self._rules = {rule.number: rule for rule in plan.rules}
         self._governors = Governors(policy)
         self._exemptions = len(policy.exemptions)
+        self._steps = most_steps(policy.remediation.approval_valid_s)
         included = [rule.number for rule in plan.included]
         self._included = pl.Series(included, dtype=pl.Int32)
         caps = [rule for rule in plan.included if rule.mode is Mode.CAP]
@@ -50,32 +55,40 @@ class VerifyLedger:
                 "longest_ms": pl.Series([(rule.ttl_s + rule.window_s) * 1000 for rule in caps], dtype=pl.Int64),
             }
         )
-        self._fingerprints = _ByPlace()
-        self._journalled = _ByPlace()
+        self._instants = PlanInstants(plan, (), self._steps)
+        self._fingerprints = SortedRows()
+        self._journalled = SortedRows()
         self._audited = pl.Series(dtype=pl.UInt64)
         self._journal = _EMPTY_JOURNAL
+        self._off_ms = 0
+        self._seed = 0
         self._ready = False
-        self._state = pl.Series("state", dtype=pl.UInt8)
-        self._others = _States()
-        self._counts: dict[int, dict[str, int]] = {
-            number: dict.fromkeys(("met", "no_ttl_keys", "longer"), 0) for number in self._rules
-        }
+        self._state = _nothing_seen(0)
+        self._others = KeyStates()
+        self._counts: dict[int, dict[str, int]] = {}
+        self._begin()
 
-    def add_fingerprints(self, document: bytes) -> None:
-        """Take in the audit's keys without TTL of one checkpoint."""
-        table = pl.read_parquet(io.BytesIO(document), columns=["key_hash", "db"])
+    def add_approvals(self, approved_at_ms: Collection[int]) -> None:
+        """Take in since when the plan was approved, of which all of its instants follow."""
+        self._instants = PlanInstants(self._plan, approved_at_ms, self._steps)
+
+    def add_fingerprints(self, document: bytes, *, seed: int = 0) -> None:
+        """Take in the audit's keys without TTL of one checkpoint; ``seed`` is that of all of the audit's fingerprints."""
+        self._seed = seed
+        table = read_columns(document, "fingerprints", ("key_hash", "db"))
         for (db,), rows in table.group_by("db"):
             self._fingerprints.add(in_database(rows["key_hash"], int(str(db))).alias("place").to_frame())
 
     def add_journal(self, document: bytes, *, finished: bool) -> None:
         """Take in a journal object, the earliest first; ``finished``: the part that wrote it came to its end."""
-        rows = journal_rows(document)
+        with damage_named("a journal"):
+            rows = journal_rows(document)
         finish = pl.Series("finished", [finished], dtype=pl.Boolean)
         for (db,), part in rows.group_by("db", maintain_order=True):
             self._journalled.add(
                 pl.DataFrame(
                     {
-                        "place": key_places(part["key"], int(str(db))),
+                        "place": key_ids(part["key"], int(str(db))),
                         "set_ms": part["set_ms"],
                         "rule": part["rule"].cast(pl.UInt16),
                         "finished": finish.new_from_index(0, part.height),
@@ -83,29 +96,55 @@ class VerifyLedger:
                 )
             )
 
-    def judge(self, db: int, frame: pl.DataFrame) -> JudgedBatch:
-        """Count a batch (columns ``key``, ``ttl_ms``), and say what must be asked about it."""
+    def begin_again(self, *, off_ms: int = 0) -> None:
+        """Forget what was met: the keyspace is looked at once more, from its beginning.
+
+        ``off_ms`` is by how much a key's expiry may lie off the instant that was set without having been changed.
+        """
+        self._prepare()
+        self._off_ms = off_ms
+        self._begin()
+
+    def judge(self, db: int, frame: pl.DataFrame, *, now_ms: int) -> JudgedBatch:
+        """Count a batch (columns ``key``, ``ttl_ms``) that was read about now, and say what must be asked about it."""
         self._prepare()
         texts = key_texts(frame["key"])
         rule = self._governors.judge(texts, fold_shapes(texts)) - self._exemptions
-        places = key_places(frame["key"], db)
+        ids = key_ids(frame["key"], db)
         rows = frame.with_columns(
-            place=places,
+            place=ids,
             rule=pl.when(rule >= 0).then(rule).cast(pl.Int32),
-            at=find_places(self._journal["place"], places),
+            at=find_places(self._journal["place"], ids),
         )
         self._count(rows)
         journalled = rows.filter(pl.col("at").is_not_null())
         wiped = journalled.filter(pl.col("ttl_ms").is_null())
         self._note(wiped["at"], self._unless_unfinished(wiped["at"], _WIPED))
-        bare = rows.filter(
-            pl.col("at").is_null() & pl.col("ttl_ms").is_null() & pl.col("rule").is_in(self._included.implode())
-        )
-        audited = find_places(self._audited, bare["place"]).is_not_null()
+        others = rows.filter(pl.col("at").is_null() & pl.col("rule").is_in(self._included.implode()))
+        bare = others.filter(pl.col("ttl_ms").is_null())
+        audited = find_places(self._audited, key_places(bare["key"], db, self._seed)).is_not_null()
         new = bare.filter(~audited)
         self._others.add(new["place"], _NEW, new["rule"])
-        ours = journalled.filter(pl.col("ttl_ms").is_not_null())
-        return JudgedBatch(self, rows["ttl_ms"].null_count(), ours, bare.filter(audited))
+        asked = pl.concat(
+            [
+                journalled.filter(pl.col("ttl_ms").is_not_null()).with_columns(lifetime_ms=pl.lit(None, pl.Int64)),
+                self._maybe_ours(others.filter(pl.col("ttl_ms").is_not_null()), now_ms),
+            ]
+        )
+        return JudgedBatch(self, rows["ttl_ms"].null_count(), asked, bare.filter(audited))
+
+    def unseen(self, document: bytes) -> Iterator[tuple[int, JudgedBatch]]:
+        """The keys of a journal object that no batch has had, by their databases."""
+        self._prepare()
+        rows = journal_rows(document)
+        for (db,), part in rows.group_by("db", maintain_order=True):
+            at = find_places(self._journal["place"], key_ids(part["key"], int(str(db))))
+            table = part.select("key", pl.col("rule").cast(pl.Int32)).with_columns(
+                at=at, lifetime_ms=pl.lit(None, pl.Int64), is_unseen=pl.lit(value=True)
+            )
+            left = table.filter((self._state.gather(at) == _UNSEEN).fill_null(value=False)).unique("at")
+            if left.height:
+                yield int(str(db)), JudgedBatch(self, 0, left, _NO_SUSPECTS)
 
     def result(self, now_ms: int) -> Mapping[int, Mapping[str, int]]:
         """The figures of each rule by their names in ``VerifiedRule``, at that moment of the server's clock."""
@@ -123,17 +162,25 @@ class VerifyLedger:
                 figures.setdefault(number, {})[names[code]] = keys
         return figures
 
-    def expire(self, ours: pl.DataFrame, expiries: pl.DataFrame) -> None:
-        """Note whether keys of the journal still have exactly our expiry."""
-        rows = pl.concat([ours.select("at"), expiries], how="horizontal").filter(~pl.col("gone"))
+    def expire(self, asked: pl.DataFrame, expiries: pl.DataFrame) -> None:
+        """Note which keys have the expiry that we set, and which another one."""
+        there = pl.concat([asked, expiries], how="horizontal").filter(~pl.col("gone"))
+        if "is_unseen" in there.columns:
+            self._count(there.with_columns(ttl_ms=pl.col("low_ms")))
+        rows = there.filter(pl.col("at").is_not_null())
         set_ms = self._journal["set_ms"].gather(rows["at"])
-        kept = (rows["low_ms"] <= set_ms) & (set_ms <= rows["high_ms"])
-        wiped = rows["low_ms"].is_null()
-        kept_at, wiped_at = rows["at"].filter(kept.fill_null(value=False)), rows["at"].filter(wiped)
-        changed_at = rows["at"].filter(~kept.fill_null(value=True))
+        # Attempts that decided at other moments set instants that lie whole steps apart, and the newest row tells one of them.
+        steps = whole_steps(rows["low_ms"] - self._off_ms, rows["high_ms"] + self._off_ms, set_ms).abs()
+        kept = (steps <= self._steps).fill_null(value=False)
+        bare = rows["low_ms"].is_null()
+        kept_at, wiped_at, changed_at = (rows["at"].filter(each) for each in (kept, bare, ~kept & ~bare))
         self._note(kept_at, pl.Series([_KEPT], dtype=pl.UInt8).new_from_index(0, len(kept_at)))
         self._note(wiped_at, self._unless_unfinished(wiped_at, _WIPED))
         self._note(changed_at, self._unless_unfinished(changed_at, _CHANGED))
+        others = there.filter(pl.col("at").is_null())
+        if others.height:
+            ours = others.filter(self._instants.include(others["lifetime_ms"], others["low_ms"], others["high_ms"]))
+            self._others.add(ours["place"], _UNJOURNALLED, ours["rule"])
 
     def use(self, suspects: pl.DataFrame, facts: Iterable[KeyFacts], *, since_s: float) -> None:
         """Note why keys of the audit, which we never journalled, have no TTL."""
@@ -151,9 +198,19 @@ class VerifyLedger:
         """Note that keys of the audit were not reached (``left``), or count as missed without having been asked about."""
         self._others.add(suspects["place"], _LEFT if left else _MISSED, suspects["rule"])
 
+    def _maybe_ours(self, rows: pl.DataFrame, now_ms: int) -> pl.DataFrame:
+        """Those of these keys, which have a TTL and no row in the journal, that may have an instant of the plan all the same."""
+        if not self._instants.are_known or rows.is_empty():
+            return rows.clear().with_columns(lifetime_ms=pl.lit(None, pl.Int64))
+        lifetime_ms = self._instants.lifetimes_ms(rows["key"], rows["rule"])
+        near = self._instants.are_near(lifetime_ms, rows["ttl_ms"] + now_ms, _SLACK_MS)
+        return rows.with_columns(lifetime_ms=lifetime_ms).filter(near)
+
     def _count(self, rows: pl.DataFrame) -> None:
         governed = rows.filter(pl.col("rule").is_not_null())
-        longer = governed.join(self._capped, on="rule", how="left")["longest_ms"] < governed["ttl_ms"]
+        longer = (
+            governed.join(self._capped, on="rule", how="left", maintain_order="left")["longest_ms"] < governed["ttl_ms"]
+        )
         table = (
             governed.with_columns(longer=longer.fill_null(value=False) & governed["at"].is_null())
             .group_by("rule")
@@ -181,17 +238,22 @@ class VerifyLedger:
         journal = self._journalled.table()
         if journal is not None:
             self._journal = journal
-        self._state = pl.Series("state", [_UNSEEN], dtype=pl.UInt8).new_from_index(0, self._journal.height)
         self._ready = True
+        self._begin()
+
+    def _begin(self) -> None:
+        self._state = _nothing_seen(self._journal.height)
+        self._others = KeyStates()
+        self._counts = {number: dict.fromkeys(("met", "no_ttl_keys", "longer"), 0) for number in self._rules}
 
 
 class JudgedBatch:
     """One batch, half judged: of some keys the exact expiry must be known, of some their use."""
 
-    def __init__(self, ledger: VerifyLedger, no_ttl_keys: int, ours: pl.DataFrame, suspects: pl.DataFrame) -> None:
+    def __init__(self, ledger: VerifyLedger, no_ttl_keys: int, asked: pl.DataFrame, suspects: pl.DataFrame) -> None:
         self._ledger = ledger
         self._no_ttl_keys = no_ttl_keys
-        self._ours = ours
+        self._asked = asked
         self._suspects = suspects
 
     @property
@@ -200,9 +262,9 @@ class JudgedBatch:
         return self._no_ttl_keys
 
     @property
-    def ours(self) -> Sequence[bytes]:
-        """Keys of our journal that have a TTL, which may be ours."""
-        return self._ours["key"].to_list()
+    def asked(self) -> Sequence[bytes]:
+        """Keys whose expiry may be ours: those of our journal, and others that expire when one of ours would."""
+        return self._asked["key"].to_list()
 
     @property
     def suspects(self) -> Sequence[bytes]:
@@ -210,8 +272,8 @@ class JudgedBatch:
         return self._suspects["key"].to_list()
 
     def expire(self, expiries: Any) -> None:
-        """Hear the expiries of :attr:`ours`, in their order."""
-        self._ledger.expire(self._ours, expiries)
+        """Hear the expiries of :attr:`asked`, in their order."""
+        self._ledger.expire(self._asked, expiries)
 
     def use(self, facts: Iterable[KeyFacts], *, since_s: float) -> None:
         """Hear the use of :attr:`suspects`; our writing began ``since_s`` seconds ago."""
@@ -222,72 +284,14 @@ class JudgedBatch:
         self._ledger.settle(self._suspects, left=left)
 
 
-class _States:
-    """The latest state of each key outside the journal, by its place."""
-
-    def __init__(self) -> None:
-        self._parts: list[pl.DataFrame] = []
-        self._waiting = 0
-
-    def add(self, places: pl.Series, state: pl.Series | int, rules: pl.Series) -> None:
-        if places.is_empty():
-            return
-        if isinstance(state, int):
-            state = pl.Series([state], dtype=pl.UInt8).new_from_index(0, len(places))
-        self._parts.append(pl.DataFrame({"place": places, "state": state, "rule": rules.cast(pl.UInt16)}))
-        self._waiting += len(places)
-        if self._waiting > _STATES_HELD:
-            self.latest()
-
-    def latest(self) -> pl.DataFrame:
-        """One row for each key."""
-        if not self._parts:
-            return pl.DataFrame(schema={"place": pl.UInt64, "state": pl.UInt8, "rule": pl.UInt16})
-        rows = pl.concat(self._parts).unique("place", keep="last")
-        self._parts, self._waiting = [rows], 0
-        return rows
-
-
-class _ByPlace:
-    """Rows in the making of a table that is sorted by place. Sixteen parts, by the first bits, are sorted one after the other,
-    so that sorting needs little more room than the rows do.
-    """
-
-    def __init__(self) -> None:
-        self._parts: dict[int, list[pl.DataFrame]] = {}
-
-    def add(self, rows: pl.DataFrame) -> None:
-        """Take in rows, later ones after earlier ones."""
-        with_part = rows.with_columns(part=(pl.col("place") // _PLACES_A_PART).cast(pl.UInt8))
-        for (part,), some in with_part.partition_by("part", as_dict=True, include_key=False).items():
-            self._parts.setdefault(int(str(part)), []).append(some)
-
-    def table(self) -> pl.DataFrame | None:
-        """One row for each place, the latest; None without rows. There are no rows here any more then."""
-        columns: dict[str, list[pl.Series]] = {}
-        for part in sorted(self._parts):
-            rows = _latest(pl.concat(self._parts.pop(part)))
-            for column in rows:
-                columns.setdefault(column.name, []).append(column)
-        return (
-            pl.DataFrame([pl.concat(columns.pop(name), rechunk=True) for name in tuple(columns)]) if columns else None
-        )
-
-
-def _latest(rows: pl.DataFrame) -> pl.DataFrame:
-    ordered = rows.sort("place", maintain_order=True)
-    again = ordered["place"] == ordered["place"].shift(1)
-    if not again.any():
-        return ordered
-    # Few and far between: attempts that were cut off journalled what others wrote, and a scan may meet a key twice.
-    finished = [pl.col("finished").any()] if "finished" in ordered.columns else []
-    rest = [pl.col(name).last() for name in ordered.columns if name not in ("place", "finished")]
-    return ordered.group_by("place", maintain_order=True).agg(*rest, *finished).select(ordered.columns)
-
-
 _EMPTY_JOURNAL: Final = pl.DataFrame(
     schema={"place": pl.UInt64, "set_ms": pl.Int64, "rule": pl.UInt16, "finished": pl.Boolean}
 )
+_NO_SUSPECTS: Final = pl.DataFrame(schema={"key": pl.Binary, "place": pl.UInt64, "rule": pl.Int32})
+
+
+def _nothing_seen(keys: int) -> pl.Series:
+    return pl.Series("state", [_UNSEEN], dtype=pl.UInt8).new_from_index(0, keys)
 
 
 def _suspicion(rule: PlannedRule, facts: KeyFacts, since_s: float) -> int:

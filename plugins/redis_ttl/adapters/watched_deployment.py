@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from redis_ttl.adapters.redis_cluster import check_primary, cluster_nodes, locate
+from redis_ttl.adapters.redis_cluster import Ways, check_primary, cluster_nodes
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import fraction, parse_info, profile_from_info, whole_number
+from redis_ttl.adapters.writing_commands import writing_commands
 from redis_ttl.domain.watch import NodeSample, Sample, WritingClients
 
 if TYPE_CHECKING:
@@ -25,60 +26,6 @@ _ASKED_TOGETHER: Final = 100
 _NO_TTL: Final = -1
 #: A client that was idle for longer isn't writing now.
 _IDLE_S: Final = 10
-#: Commands that make or enlarge keys; what only reads or removes is no source of a burst.
-WRITES: Final = frozenset(
-    {
-        "append",
-        "bitfield",
-        "bitop",
-        "copy",
-        "decr",
-        "decrby",
-        "eval",
-        "evalsha",
-        "exec",
-        "fcall",
-        "function",
-        "geoadd",
-        "getset",
-        "hincrby",
-        "hincrbyfloat",
-        "hmset",
-        "hset",
-        "hsetnx",
-        "incr",
-        "incrby",
-        "incrbyfloat",
-        "linsert",
-        "lmove",
-        "lpush",
-        "lpushx",
-        "mset",
-        "msetnx",
-        "pfadd",
-        "pfmerge",
-        "psetex",
-        "restore",
-        "rpush",
-        "rpushx",
-        "sadd",
-        "sdiffstore",
-        "set",
-        "setbit",
-        "setex",
-        "setnx",
-        "setrange",
-        "sinterstore",
-        "smove",
-        "sunionstore",
-        "xadd",
-        "zadd",
-        "zincrby",
-        "zinterstore",
-        "zrangestore",
-        "zunionstore",
-    }
-)
 
 
 class WatchedDeployment:
@@ -88,12 +35,12 @@ class WatchedDeployment:
     """
 
     def __init__(self, endpoint: Endpoint, source: Source = "primary") -> None:
-        self._endpoint = endpoint
+        self._ways = Ways(endpoint)
         self._source: Source = source
 
     def sample(self, at: str, *, limit_bytes: int | None) -> Sample:
         """One INFO of each primary, or of the replica that is looked at instead."""
-        entry = locate(self._endpoint, self._source).on(0)
+        entry = self._ways.entry(self._source).on(0)
         with RedisLink(entry) as link:
             info = _info(link)
             profile = profile_from_info(info, address=entry.address, access={})
@@ -104,7 +51,7 @@ class WatchedDeployment:
             addresses = [node.address for node in cluster_nodes(link)]
         nodes = []
         for address in addresses:
-            with RedisLink(self._endpoint.at(address).on(0)) as link:
+            with RedisLink(self._ways.to(address)) as link:
                 nodes.append(_node(address, _info(link)))
         return Sample(at, tuple(nodes), limit_bytes)
 
@@ -114,7 +61,7 @@ class WatchedDeployment:
         """
         drawn: list[tuple[bytes, int | None]] = []
         for node in sample.nodes:
-            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+            with RedisLink(self._ways.to(node.address)) as link:
                 counts = profile_from_info(_info(link), address=node.address, access={}).databases
                 for database in counts:
                     wanted = round(keys * database.keys / max(1, sample.keys))
@@ -131,23 +78,20 @@ class WatchedDeployment:
 
     def writing_clients(self, sample: Sample) -> Sequence[WritingClients] | None:
         """Who writes at this moment, most connections first; None where CLIENT LIST may not be called. A replica knows nobody
-        but its primary.
+        but its primary. A server tells only the last command of each client: one whose last command was a read isn't seen.
         """
         groups: dict[tuple[str, str, str], dict[str, int]] = {}
         for node in sample.nodes:
-            with RedisLink(self._endpoint.at(node.address).on(0)) as link:
+            with RedisLink(self._ways.to(node.address)) as link:
                 reply = link.call_many([("CLIENT", "LIST")])[0]
-            if isinstance(reply, ErrorReply):
-                return None
-            for line in bytes(reply).decode("utf-8", "replace").splitlines():
-                fields = dict(part.split("=", 1) for part in line.split(" ") if "=" in part)
-                command = fields.get("cmd", "").split("|")[0].lower()
-                if command not in WRITES or int(fields.get("idle", "0") or 0) > _IDLE_S:
-                    continue
-                host = fields.get("addr", "").rpartition(":")[0]
-                who = (fields.get("name", ""), fields.get("user", ""), host)
-                commands = groups.setdefault(who, {})
-                commands[command] = commands.get(command, 0) + 1
+                if isinstance(reply, ErrorReply):
+                    return None
+                busy = _busy_clients(reply)
+                writes = writing_commands(link, {command for _, command in busy})
+            for who, command in busy:
+                if command in writes:
+                    commands = groups.setdefault(who, {})
+                    commands[command] = commands.get(command, 0) + 1
         found = [
             WritingClients(
                 *who, sum(commands.values()), tuple(sorted(commands, key=lambda name: (-commands[name], name)))
@@ -155,6 +99,25 @@ class WatchedDeployment:
             for who, commands in groups.items()
         ]
         return sorted(found, key=lambda each: (-each.connections, each.name, each.user, each.host))
+
+    def writing_commands(self, sample: Sample, names: Collection[str]) -> Collection[str]:
+        """Of these commands those that make or enlarge keys, or may."""
+        if not names or not sample.nodes:
+            return ()
+        with RedisLink(self._ways.to(sample.nodes[0].address)) as link:
+            return writing_commands(link, names)
+
+
+def _busy_clients(reply: bytes) -> list[tuple[tuple[str, str, str], str]]:
+    """Name, user and host of each client that wasn't idle lately, and its last command."""
+    busy = []
+    for line in bytes(reply).decode("utf-8", "replace").splitlines():
+        fields = dict(part.split("=", 1) for part in line.split(" ") if "=" in part)
+        idle = fields.get("idle", "0")
+        if idle.isdecimal() and int(idle) <= _IDLE_S:
+            host = fields.get("addr", "").rpartition(":")[0]
+            busy.append(((fields.get("name", ""), fields.get("user", ""), host), fields.get("cmd", "").lower()))
+    return busy
 
 
 def _info(link: RedisLink) -> dict[str, str]:

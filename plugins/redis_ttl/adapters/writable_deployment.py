@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from redis_ttl.adapters.decisions_columns import CanaryColumns, DecisionColumns
+from redis_ttl.adapters.key_questions import TOLERANCE_MS, ExpiryQuestions, UseQuestions, server_now_ms
 from redis_ttl.adapters.key_writer import KeyWriter, refuse_missing_commands
-from redis_ttl.adapters.redis_cluster import cluster_nodes, locate
-from redis_ttl.adapters.redis_errors import ErrorReply
+from redis_ttl.adapters.redis_cluster import Ways, cluster_nodes
 from redis_ttl.adapters.redis_health import read_health
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
@@ -21,33 +21,26 @@ from redis_ttl.domain.errors import OtherServer, ServerProblem
 from redis_ttl.domain.server import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from redis_ttl.adapters.decisions_columns import Decided
+    from redis_ttl.adapters.decisions_columns import Decided, DecidedAgain
     from redis_ttl.adapters.redis_endpoint import Endpoint
-    from redis_ttl.adapters.redis_reader import KeyBatch
     from redis_ttl.domain.guards import Reading
     from redis_ttl.domain.load import Load
     from redis_ttl.domain.plan import NodeIdentity, Plan
-    from redis_ttl.domain.policy import Cold, Policy
+    from redis_ttl.domain.policy import Policy
     from redis_ttl.domain.server import ServerProfile
     from redis_ttl.domain.shards import Shard
 
-#: PTTLs between two looks at the server's clock, before 7.0: they take a fifth of a millisecond.
-_TTLS_PER_LOOK: Final = 200
-#: How exactly the instant of an expiry is known by that.
-_TOLERANCE_MS: Final = 20
 #: Somebody waits for news of the writing, and what was read shall not be old when it is written.
 _BATCH_S: Final = 1.0
-#: Keys whose use is asked for in one round trip.
-_ASKED_TOGETHER: Final = 200
 
 
 class WritableDeployment:
     """The deployment that an endpoint leads to. ``load`` is the limit for reading one server."""
 
     def __init__(self, endpoint: Endpoint, load: Load) -> None:
-        self._endpoint = endpoint
+        self._ways = Ways(endpoint)
         self._load = load
 
     def primary_of(self, node: NodeIdentity) -> str:
@@ -98,7 +91,7 @@ class WritableDeployment:
     def connect(self, address: str, db: int) -> Iterator[WritableDatabase]:
         """Connections to that database of that primary: one each to read, to ask and to write."""
         with ExitStack() as links:
-            yield WritableDatabase(self._endpoint.at(address).on(db), self._load, links)
+            yield WritableDatabase(self._ways.to(address, db), self._load, links)
 
     @staticmethod
     def new_canary(ratio: float, keys: int) -> CanaryColumns:
@@ -106,7 +99,7 @@ class WritableDeployment:
         return CanaryColumns(ratio, keys)
 
     def _entries(self, planned: str) -> list[str]:
-        entry = locate(self._endpoint, "primary").on(0)
+        entry = self._ways.entry().on(0)
         with RedisLink(entry) as link:
             info = parse_info(link.call("INFO"))
             if info.get("cluster_enabled") == "1" and entry.whole_cluster:
@@ -114,7 +107,7 @@ class WritableDeployment:
         return [entry.address, planned]
 
     def _profile(self, address: str) -> ServerProfile:
-        with RedisLink(self._endpoint.at(address).on(0)) as link:
+        with RedisLink(self._ways.to(address)) as link:
             return profile_from_info(parse_info(link.call("INFO")), address=address, access={})
 
 
@@ -145,12 +138,7 @@ class WritableDatabase:
         """The process that answers now; empty where the server hides it."""
         return parse_info(self._watching.call("INFO", "server")).get("run_id", "")
 
-    def now_ms(self) -> int:
-        """The server's clock; ours where it doesn't tell."""
-        told = parse_info(self._watching.call("INFO", "server")).get("server_time_usec", "")
-        return int(told) // 1000 if told.isdecimal() else time.time_ns() // 1_000_000
-
-    def batches(self, shard: Shard, *, load_share: int, batch_keys: int) -> Iterator[KeyBatch]:
+    def batches(self, shard: Shard, *, load_share: int, batch_keys: int) -> Iterator[ReadBatch]:
         """The shard's keys: columns ``key`` and ``expires_ms``, null without a TTL."""
         reader = ShardReader(
             self._reading,
@@ -159,12 +147,19 @@ class WritableDatabase:
             batch_keys=batch_keys,
             batch_s=_BATCH_S,
             expiry="PEXPIRETIME" if self._tells_instants else "PTTL",
+            moved_is_gone=False,
         )
+        began_s = time.monotonic()
         for batch in reader.batches():
             frame = batch.frame
             if not self._tells_instants:
                 frame = self._with_instants(frame)
-            yield replace(batch, frame=frame.rename({"ttl_ms": "expires_ms"}))
+            read = ReadBatch(
+                frame.rename({"ttl_ms": "expires_ms"}), batch.vanished, batch.next_cursor, batch.done, began_s
+            )
+            # The next batch's first keys have been asked for already: their answers wait while this batch is looked after.
+            began_s = time.monotonic()
+            yield read
 
     def decisions(self, plan: Plan, policy: Policy, approved_at_ms: int) -> DatabaseDecisions:
         """What the plan means for this database's keys."""
@@ -174,15 +169,18 @@ class WritableDatabase:
                 policy,
                 approved_at_ms,
                 db=self._endpoint.db,
-                tolerance_ms=0 if self._tells_instants else _TOLERANCE_MS,
-                questions=_Questions(self._asking, self._profile),
+                tolerance_ms=0 if self._tells_instants else TOLERANCE_MS,
+                questions=UseQuestions(self._asking, self._profile),
             ),
             self._asking,
+            self._writing,
+            ExpiryQuestions(self._writing, exact=self._tells_instants),
+            UseQuestions(self._writing, self._profile),
         )
 
     def writer(self) -> KeyWriter:
         """Writes to this database."""
-        return KeyWriter(self._writing, scripted=not self._tells_instants, single_keys=self._profile.cluster_enabled)
+        return KeyWriter(self._writing, exact=self._tells_instants, in_cluster=self._profile.cluster_enabled)
 
     def health(self) -> Reading:
         """The server's figures as they are now."""
@@ -191,61 +189,65 @@ class WritableDatabase:
     def _with_instants(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with instants instead of what is left: each TTL is asked once more, beside the server's clock."""
         lasting = frame.filter(pl.col("ttl_ms").is_null())
-        keys = frame.filter(pl.col("ttl_ms").is_not_null())["key"].to_list()
-        met: list[bytes] = []
-        instants: list[int | None] = []
-        for at in range(0, len(keys), _TTLS_PER_LOOK):
-            part = keys[at : at + _TTLS_PER_LOOK]
-            clock, *ttls = self._reading.call_many([("TIME",), *(("PTTL", key) for key in part)])
-            if isinstance(clock, ErrorReply):
-                raise self._reading.translate(clock, ("TIME",)) from clock
-            now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
-            for key, ttl in zip(part, ttls, strict=True):
-                if isinstance(ttl, int) and ttl >= -1:
-                    met.append(key)
-                    instants.append(None if ttl == -1 else now_ms + ttl)
-        found = pl.DataFrame({"key": met, "ttl_ms": instants}, schema={"key": pl.Binary, "ttl_ms": pl.Int64})
-        return pl.concat([lasting, found])
+        keys = frame.filter(pl.col("ttl_ms").is_not_null())["key"]
+        found = ExpiryQuestions(self._reading, exact=False).of(keys.to_list())
+        asked = pl.DataFrame([keys]).with_columns(found["expires_ms"].alias("ttl_ms"), found["gone"])
+        return pl.concat([lasting, asked.filter(~pl.col("gone")).drop("gone")])
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBatch:
+    """Keys that were read from ``read_at_s`` (monotonic) on; ``frame`` has the columns ``key`` and ``expires_ms``."""
+
+    frame: pl.DataFrame
+    vanished: int
+    next_cursor: int
+    done: bool
+    read_at_s: float
+
+    @property
+    def keys(self) -> int:
+        """How many keys the batch has."""
+        return self.frame.height
 
 
 class DatabaseDecisions:
-    """Decisions for batches of one database, by the server's clock."""
+    """Decisions for batches of one database, by the server's clock.
 
-    def __init__(self, columns: DecisionColumns, link: RedisLink) -> None:
+    ``asking`` and ``writing`` are two connections: deciding goes on while something is written, and deciding again is
+    what the writing itself does.
+    """
+
+    def __init__(
+        self,
+        columns: DecisionColumns,
+        asking: RedisLink,
+        writing: RedisLink,
+        expiries: ExpiryQuestions,
+        uses: UseQuestions,
+    ) -> None:
         self._columns = columns
-        self._link = link
+        self._asking = asking
+        self._writing = writing
+        self._expiries = expiries
+        self._uses = uses
 
-    def decide(self, batch: KeyBatch) -> Decided:
+    def decide(self, batch: ReadBatch) -> Decided:
         """What shall become of the batch's keys."""
-        told = parse_info(self._link.call("INFO", "server")).get("server_time_usec", "")
-        now_ms = int(told) // 1000 if told.isdecimal() else time.time_ns() // 1_000_000
-        return self._columns.decide(batch.frame, keys=batch.keys, now_ms=now_ms)
+        now_ms = server_now_ms(self._asking)
+        return self._columns.decide(batch.frame, keys=batch.keys, now_ms=now_ms, read_at_s=batch.read_at_s)
+
+    def decide_again(self, changes: pl.DataFrame, *, raced: bool) -> DecidedAgain:
+        """What shall become of keys that were to change, by what the server says of them now."""
+        # The clock first: what is decided counts from before the keys were read.
+        now_ms = server_now_ms(self._writing)
+        expiries = self._expiries.of(changes["key"].to_list())
+        return self._columns.decide_again(changes, expiries, now_ms=now_ms, questions=self._uses, raced=raced)
+
+    def count(self, changes: pl.DataFrame) -> dict[int, int]:
+        """How many keys of each rule these are."""
+        return dict(changes.group_by("rule").len().iter_rows())
 
     def journal(self, changes: pl.DataFrame) -> bytes:
         """The journal object of these changes."""
         return self._columns.journal(changes)
-
-
-class _Questions:
-    """Asks how much keys are used; where the server can't tell in the rule's terms, every key counts as used."""
-
-    def __init__(self, link: RedisLink, profile: ServerProfile) -> None:
-        self._link = link
-        self._counts = profile.evicts_by_frequency
-
-    def are_cold(self, keys: Sequence[bytes], cold: Cold) -> list[bool | None]:
-        """For each key whether it is cold; None when it is gone."""
-        word, bound = ("FREQ", cold.freq_at_most) if self._counts else ("IDLETIME", cold.idle_s)
-        if bound is None:
-            return [False] * len(keys)
-        answers: list[bool | None] = []
-        for at in range(0, len(keys), _ASKED_TOGETHER):
-            for reply in self._link.call_many([("OBJECT", word, key) for key in keys[at : at + _ASKED_TOGETHER]]):
-                if reply is None:
-                    answers.append(None)
-                elif isinstance(reply, int):
-                    answers.append(reply <= bound if self._counts else reply >= bound)
-                else:
-                    # Redis 7.0 answers a key that is gone with an error; so is one that we may not ask.
-                    answers.append(None if "no such key" in reply.text else False)
-        return answers

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit import AuditOptions
 from redis_ttl.domain.databases import databases_text, parse_databases
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.load import parse_load
+from redis_ttl.domain.written import quoted, whole
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
 
 _ALL_PERCENT: Final = 100.0
+_PERCENT: Final = re.compile(whole(r"([0-9]{1,3}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})[ \t]*%?"))
 
 
 def options_of(
@@ -31,7 +34,9 @@ def options_of(
     parse_load(chosen_load)
     chosen_source = source or by_policy.source
     if chosen_source not in ("primary", "replica"):
-        raise InvalidOption("can't be used", where="--source", found=repr(chosen_source), allowed="primary or replica")
+        raise InvalidOption(
+            "can't be used", where="--source", found=quoted(chosen_source), allowed="primary or replica"
+        )
     of_policy = None if policy is None else databases_text(policy.audit.databases)
     return AuditOptions(
         load=chosen_load,
@@ -49,12 +54,10 @@ def _of_policy(policy: Policy) -> AuditOptions:
 
 
 def _percent(text: str) -> float:
-    try:
-        value = float(text.strip().removesuffix("%"))
-    except ValueError:
-        value = -1.0
+    match = _PERCENT.match(text)
+    value = float(match[1]) if match else -1.0
     if not 0 <= value <= _ALL_PERCENT:
         raise InvalidOption(
-            "can't be used", where="--sample", found=repr(text), allowed="a share from 0% to 100%, as in 1%"
+            "can't be used", where="--sample", found=quoted(text), allowed="a share from 0% to 100%, as in 1%"
         )
     return value

@@ -37,9 +37,11 @@ _GAP: Final = 2
 _BAR_WIDTH: Final = 30
 
 
-def audit_tables(audit: Audit, *, width: int, rows: int, details: bool = False) -> RenderableType:
+def audit_tables(
+    audit: Audit, *, width: int, rows: int, details: bool = False, memory_limit_bytes: int | None = None
+) -> RenderableType:
     """The report: headline, patterns (with ``details`` also what they hold), TTL spread, how it was counted."""
-    parts: list[RenderableType] = [Text(headline(audit).replace("**", ""), style="bold"), Text()]
+    parts: list[RenderableType] = [Text(headline(audit, memory_limit_bytes).replace("**", ""), style="bold"), Text()]
     parts += [Text(f"note: {printable(warning)}", style="yellow") for warning in audit.warnings]
     if audit.patterns:
         parts += [_patterns(audit, width, rows), *_rest(audit.patterns[rows:]), Text()]

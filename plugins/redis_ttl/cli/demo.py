@@ -43,15 +43,18 @@ def load(
     add: Annotated[
         bool, typer.Option("--add", help="Write into a database that holds keys already; nothing is removed.")
     ] = False,
+    anywhere: Annotated[
+        bool, typer.Option("--anywhere", help="Write into a server that isn't on this machine, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what an audit must find, for machines.")] = False,
 ) -> None:
-    """Write the incident's keyspace into a database, and print what an audit must find there."""
+    """Write the incident's keyspace into a database or a Redis Cluster, and print what an audit must find there."""
     started = time.monotonic()
     shares = scaled(FAMILIES, keys)
     endpoint = endpoint_from_url(url)
     try:
         with _progress(keys) as on_progress:
-            write_keyspace(endpoint, shares, seed=seed, add=add, on_progress=on_progress)
+            write_keyspace(endpoint, shares, seed=seed, add=add, anywhere=anywhere, on_progress=on_progress)
     except KeyboardInterrupt:
         typer.echo("stopped; the keys written so far stay there", err=True)
         raise typer.Exit(_EXIT_INTERRUPTED) from None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from redis_ttl.adapters.store import Store
+from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.messages.drift_page import drift_page
 from redis_ttl.usecases.drift_documents import DriftDocuments
@@ -24,11 +24,11 @@ def _drift() -> None:
 @app.command("show", no_args_is_help=True)
 def show(
     cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster, as its policy names it.")],
-    store: Annotated[Path, typer.Option(help="The folder of the store.", exists=True, file_okay=False)],
+    store: Annotated[str, typer.Option(help="The folder of the store.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Print the last report: new keys without TTL, by pattern, with their owners and examples."""
-    report = DriftDocuments(Store(store), cluster).last_report()
+    report = DriftDocuments(Store(store_folder(store)), cluster).last_report()
     if report is None:
         raise InvalidOption(
             "no drift check of this cluster in this store",

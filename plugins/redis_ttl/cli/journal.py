@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from redis_ttl.adapters.journal_summary import JournalSummary
 from redis_ttl.adapters.store import Store
+from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.messages.journal_page import journal_page
@@ -29,13 +29,13 @@ def _journal() -> None:
 @app.command("show", no_args_is_help=True)
 def show(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, as in 20260220T190000Z-0a1b2c.")],
-    store: Annotated[Path, typer.Option(help="The folder of the store.", exists=True, file_okay=False)],
+    store: Annotated[str, typer.Option(help="The folder of the store.")],
     cluster: Annotated[str | None, typer.Option(help="Its cluster, when several have a plan of that id.")] = None,
     key: Annotated[str | None, typer.Option(help="Look up this key only.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say what was changed, for whom, by which approval, and until when it can be taken back."""
-    documents = _documents(Store(store), plan, cluster)
+    documents = _documents(Store(store_folder(store)), plan, cluster)
     found = documents.plan()
     summary = JournalSummary(None if key is None else key.encode("utf-8", "surrogateescape"))
     for name in documents.journal_names():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.message import Format, MessageKind
 from redis_ttl.domain.policy import Language, Owner
@@ -64,7 +65,9 @@ def preview(  # one parameter an option: this is the command's signature
 ) -> None:
     """Show a message as a team would get it, in its languages."""
     chosen = None if policy is None else _policy(policy)
-    facts = _example(kind, chosen) if example else _facts(kind, _folder(store), chosen, which)
+    facts = (
+        _example(kind, chosen) if example else _facts(kind, None if not store else store_folder(store), chosen, which)
+    )
     wanted = [each for each in facts if owner in (None, each[0].team)]
     if not wanted:
         raise BadInput(
@@ -105,19 +108,6 @@ def _policy(path: Path) -> Policy:
     from redis_ttl.adapters.policy_file import load_policy
 
     return load_policy(path)
-
-
-def _folder(store: str | None) -> Path | None:
-    """The folder that is meant, also by the URL that Airflow would have."""
-    path = (store or "").removeprefix("file://")
-    if "://" in path:
-        raise BadInput(
-            "a terminal reads documents of a folder only",
-            where="--store",
-            found=store,
-            todo="Copy the cluster's folder out of the bucket, and name that.",
-        )
-    return Path(path) if path else None
 
 
 def _example(kind: MessageKind, policy: Policy | None) -> Sequence[tuple[Owner, AnyFacts]]:

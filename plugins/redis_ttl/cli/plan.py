@@ -30,6 +30,7 @@ from redis_ttl.cli.auditing import (
     page_console,
 )
 from redis_ttl.cli.plan_table import plan_tables
+from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.load import parse_load
 from redis_ttl.usecases.build_plan import build_plan
@@ -51,7 +52,7 @@ def plan(  # one parameter an option: this is the command's signature
     db: DbOption = None,
     source: SourceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
-    audit_store: Annotated[Path | None, typer.Option(help="Keep the audit's documents in this folder.")] = None,
+    audit_store: Annotated[str | None, typer.Option(help="Keep the audit's documents in this folder.")] = None,
     username: UsernameOption = None,
     tls_ca: TlsCaOption = None,
     tls_cert: TlsCertOption = None,
@@ -62,12 +63,13 @@ def plan(  # one parameter an option: this is the command's signature
 
     Writes nothing, and can't be approved: the plan that can is made by the DAG `redis_ttl.<cluster>.remediate`.
     """
+    folder = None if audit_store is None else store_folder(audit_store, where="--audit-store", must_exist=False)
     chosen = load_policy(policy)
     endpoint = endpoint_of(
         url, username=username, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, tls_insecure=tls_insecure
     )
     options = options_of(chosen, endpoint.db, load=load, shards=shards, sample=sample, db=db, source=source)
-    with audited(endpoint, options, chosen, audit_store) as audit:
+    with audited(endpoint, options, chosen, folder) as audit:
         now = SystemClock().now()
         made = build_plan(
             RedisDeployment(endpoint, parse_load(options.load)),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from rich.text import Text
 
 from redis_ttl.domain.delivery import reach
 from redis_ttl.domain.duration import format_duration
+from redis_ttl.domain.pattern_steps import Effort
 from redis_ttl.domain.policy import Mode
 from redis_ttl.messages.figures import printable
 
 if TYPE_CHECKING:
     from redis_ttl.domain.key_pattern import KeyPattern
     from redis_ttl.domain.policy import Exemption, Owner, Policy, Rule
+
+#: Steps of comparing a rule with those before it; beyond them it is said to share names, as in any doubt.
+_EFFORT_PER_RULE: Final = 200_000
 
 
 def policy_summary(file: str, policy: Policy) -> Text:
@@ -94,10 +98,11 @@ def _add_examples(page: Text, pattern: KeyPattern) -> None:
 def _deciding_before(policy: Policy, index: int) -> list[str]:
     """What comes before a rule and may match some of its names."""
     pattern = policy.rules[index].pattern
-    exemptions = [f"exempt {entry.pattern}" for entry in policy.exemptions if entry.pattern.overlaps(pattern)]
+    effort = Effort(_EFFORT_PER_RULE)
+    exemptions = [f"exempt {entry.pattern}" for entry in policy.exemptions if entry.pattern.overlaps(pattern, effort)]
     rules = [
         f"rule {number} {entry.pattern}"
         for number, entry in enumerate(policy.rules[:index], 1)
-        if entry.pattern.overlaps(pattern)
+        if entry.pattern.overlaps(pattern, effort)
     ]
     return exemptions + rules

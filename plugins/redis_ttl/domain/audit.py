@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from redis_ttl.domain.estimate import add_estimates
+from redis_ttl.domain.schema import check_schema, fields_of
 from redis_ttl.domain.server import ServerProfile
 from redis_ttl.domain.shards import Shard
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Rule
 
-AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/1"
+AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/2"
 CHECKPOINT_SCHEMA: Final = "redis_ttl.checkpoint/1"
 AUDIT_SCHEMA: Final = "redis_ttl.audit/1"
 
@@ -103,7 +104,12 @@ class RuleInForce:
 
 @dataclass(frozen=True, slots=True)
 class AuditPlan:
-    """What an audit set out to scan; every task of its run reads the same one."""
+    """What an audit set out to scan; every task of its run reads the same one.
+
+    ``seed`` is what the fingerprints of its keys are hashed with: a secret of the cluster, so that nobody who chooses names can
+    give two of them one fingerprint. Audits of version 0.1 had none, which is 0. While a baseline of that version holds, audits go
+    on without one, and hash each key with ``next_seed`` as well: what somebody accepts is kept under that.
+    """
 
     audit_id: str
     cluster: str
@@ -118,6 +124,8 @@ class AuditPlan:
     """The patterns of the policy's exemptions in their order; None in audits of an older version."""
     topology: str | None = None
     warnings: tuple[str, ...] = ()
+    seed: int = 0
+    next_seed: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""
@@ -135,11 +143,14 @@ class AuditPlan:
             "exemptions": None if self.exemptions is None else list(self.exemptions),
             "topology": self.topology,
             "warnings": list(self.warnings),
+            "seed": f"{self.seed:016x}",
+            "next_seed": None if self.next_seed is None else f"{self.next_seed:016x}",
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AuditPlan:
         """The plan that :meth:`to_json` wrote."""
+        check_schema(data, AUDIT_PLAN_SCHEMA)
         return cls(
             audit_id=data["audit_id"],
             cluster=data["cluster"],
@@ -149,10 +160,12 @@ class AuditPlan:
             servers=tuple(ServerProfile.from_json(server) for server in data["servers"]),
             splits=tuple(Split(**split) for split in data["splits"]),
             shards=tuple(Shard.from_json(shard) for shard in data["shards"]),
-            rules=tuple(RuleInForce(**rule) for rule in data["rules"]),
+            rules=tuple(RuleInForce(**rule) for rule in data.get("rules", ())),
             exemptions=None if data.get("exemptions") is None else tuple(data["exemptions"]),
-            topology=data["topology"],
-            warnings=tuple(data["warnings"]),
+            topology=data.get("topology"),
+            warnings=tuple(data.get("warnings", ())),
+            seed=int(data.get("seed", "0"), 16),
+            next_seed=None if data.get("next_seed") is None else int(data["next_seed"], 16),
         )
 
 
@@ -185,8 +198,8 @@ class Checkpoint:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Checkpoint:
         """The checkpoint that :meth:`to_json` wrote."""
-        kept = {name: value for name, value in data.items() if name != "schema"}
-        return cls(**{**kept, "seen_samples": tuple(data["seen_samples"])})
+        kept = fields_of(cls, data, CHECKPOINT_SCHEMA)
+        return cls(**{**kept, "seen_samples": tuple(data.get("seen_samples", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,14 +271,23 @@ class Audit:
     @property
     def maxmemory_bytes(self) -> int | None:
         """The nodes' limits together; ``None`` where one of them has none or doesn't tell."""
-        limits = [server.memory_limit_bytes for server in self.plan.servers]
-        return None if not limits or None in limits else sum(limit for limit in limits if limit is not None)
+        return self.limit_bytes(None)
 
     @property
     def memory_ratio(self) -> float | None:
         """Memory in use as a share of the limit."""
-        limit = self.maxmemory_bytes
-        return self.used_memory_bytes / limit if limit else None
+        return self.ratio_of(self.maxmemory_bytes)
+
+    def limit_bytes(self, memory_limit_bytes: int | None) -> int | None:
+        """The nodes' limits together, where one without maxmemory may use what the policy says (``memory.limit``); None where
+        it says nothing.
+        """
+        limits = [server.memory_limit_bytes or memory_limit_bytes for server in self.plan.servers]
+        return None if not limits or None in limits else sum(limit for limit in limits if limit is not None)
+
+    def ratio_of(self, limit_bytes: int | None) -> float | None:
+        """Memory in use as a share of that limit; None without one."""
+        return self.used_memory_bytes / limit_bytes if limit_bytes else None
 
     @property
     def size_bytes(self) -> Estimate | None:
@@ -346,6 +368,7 @@ class Audit:
     @classmethod
     def from_json(cls, data: Mapping[str, Any], plan: AuditPlan, patterns: Iterable[PatternStatistics]) -> Audit:
         """The audit that :meth:`to_json` wrote, with its plan and the rows of its patterns document."""
+        check_schema(data, AUDIT_SCHEMA)
         completeness = data["completeness"]
         return cls(
             plan=plan,
@@ -360,8 +383,14 @@ class Audit:
             patterns=tuple(patterns),
             patterns_document=data["patterns_document"],
             fingerprints=tuple(data["fingerprints"]),
-            warnings=tuple(data["warnings"]),
+            warnings=tuple(data.get("warnings", ())),
         )
+
+
+def fingerprints_of(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The documents of fingerprints that an audit's document names, for whoever needs no more of it."""
+    check_schema(data, AUDIT_SCHEMA)
+    return tuple(map(str, data["fingerprints"]))
 
 
 def _fields(record: Any) -> dict[str, Any]:

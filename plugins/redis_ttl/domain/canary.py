@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,5 +33,4 @@ class CanaryReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CanaryReport:
         """The report that :meth:`to_json` wrote."""
-        kept = {field.name: data[field.name] for field in fields(cls)}
-        return cls(**{**kept, "reasons": tuple(data["reasons"])})
+        return cls(**{**fields_of(cls, data, CANARY_SCHEMA), "reasons": tuple(data["reasons"])})

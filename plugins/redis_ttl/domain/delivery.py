@@ -14,11 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
 from redis_ttl.domain.message import Urgency
+from redis_ttl.domain.schema import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from redis_ttl.domain.policy import MessageSettings, Owner, Policy
+
+#: What version 0.1 wrote of these says no schema, which is the same as 1.
+ROUTE_SCHEMA: Final = "redis_ttl.route/1"
+SENT_SCHEMA: Final = "redis_ttl.sent/1"
+FAILURE_SCHEMA: Final = "redis_ttl.failed_delivery/1"
 
 #: After so many minutes a delivery that failed is tried again, and then no more.
 _RETRIES_MIN: Final = (5, 15, 60, 240)
@@ -59,11 +65,12 @@ class Route:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {**asdict(self), "kind": self.kind.value, "to": list(self.to)}
+        return {"schema": ROUTE_SCHEMA, **asdict(self), "kind": self.kind.value, "to": list(self.to)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Route:
         """The route that :meth:`to_json` wrote."""
+        check_schema(data, ROUTE_SCHEMA)
         return cls(ChannelKind(data["kind"]), data["connection"], tuple(data["to"]), data["is_fallback"])
 
 
@@ -89,6 +96,7 @@ class Sent:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
+            "schema": SENT_SCHEMA,
             **asdict(self.receipt),
             "route": self.route.to_json(),
             "message_id": self.message_id,
@@ -99,6 +107,7 @@ class Sent:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sent:
         """What :meth:`to_json` wrote."""
+        check_schema(data, SENT_SCHEMA)
         receipt = Receipt(data["at"], data["channel"], data["thread"])
         return cls(receipt, Route.from_json(data["route"]), data["message_id"], data["is_reply"], data["in_summary"])
 
@@ -114,11 +123,12 @@ class Failure:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         again = None if self.again_at is None else self.again_at.isoformat()
-        return {"at": self.at.isoformat(), "why": self.why, "again_at": again}
+        return {"schema": FAILURE_SCHEMA, "at": self.at.isoformat(), "why": self.why, "again_at": again}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Failure:
         """What :meth:`to_json` wrote."""
+        check_schema(data, FAILURE_SCHEMA)
         again = None if data["again_at"] is None else dt.datetime.fromisoformat(data["again_at"])
         return cls(dt.datetime.fromisoformat(data["at"]), data["why"], again)
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.pattern_statistics import Governance
+from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy import DriftTolerance, Policy, Rule
 
 DRIFT_SCHEMA: Final = "redis_ttl.drift/1"
-BASELINE_SCHEMA: Final = "redis_ttl.baseline/1"
+BASELINE_SCHEMA: Final = "redis_ttl.baseline/2"
 
 #: Names of keys that a finding shows at most.
 EXAMPLES_SHOWN: Final = 10
@@ -68,7 +69,8 @@ class Baseline:
     ``number`` counts the cluster's baselines from 1, ``previous`` is the one that it was made of. ``accepted`` is the
     number of the first or accepted one that it goes back to, whose audit began at ``accepted_at``. ``databases`` are
     those that some audit has read, None for all that there may be.
-    ``by``, ``why`` and ``run`` say who accepted it, for which reason, in which run.
+    ``by``, ``why`` and ``run`` say who accepted it, for which reason, in which run. ``seed`` is what its fingerprints are hashed
+    with, as the audit's were; 0 in baselines of version 0.1.
     """
 
     number: int
@@ -85,12 +87,14 @@ class Baseline:
     by: str | None = None
     why: str | None = None
     run: str | None = None
+    seed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""
         return {
             "schema": BASELINE_SCHEMA,
             **_fields(self),
+            "seed": f"{self.seed:016x}",
             "kind": self.kind.value,
             "databases": None if self.databases is None else list(self.databases),
             "ranges": [each.to_json() for each in self.ranges],
@@ -101,10 +105,11 @@ class Baseline:
         """The baseline that :meth:`to_json` wrote."""
         return cls(
             **{
-                **_without_schema(data),
+                **fields_of(cls, data, BASELINE_SCHEMA),
                 "kind": BaselineKind(data["kind"]),
                 "databases": None if data["databases"] is None else tuple(data["databases"]),
                 "ranges": tuple(FingerprintRange.from_json(each) for each in data["ranges"]),
+                "seed": int(data.get("seed", "0"), 16),
             }
         )
 
@@ -116,7 +121,8 @@ class ComparisonScope:
     ``audit_began_ms`` is when the audit began (ms since 1970). ``scanned`` are the databases that it read, ``covered``
     those that an audit had read before, whose unknown keys are new (None: all); keys of others join the baseline. ``is_first``: there
     is no baseline yet. ``accepts_all``: everything that is there becomes the next one. ``may_leave``: a key that the audit didn't meet is
-    gone or has a TTL now.
+    gone or has a TTL now. ``seed`` is what the audit's fingerprints are hashed with, and the baseline's; ``next_seed`` is
+    what the next baseline's are, where it is another one: only everything that is there can become one, so only if ``accepts_all``.
     """
 
     audit_began_ms: int
@@ -125,6 +131,8 @@ class ComparisonScope:
     is_first: bool = False
     accepts_all: bool = False
     may_leave: bool = True
+    seed: int = 0
+    next_seed: int | None = None
 
 
 class DriftKind(StrEnum):
@@ -208,7 +216,7 @@ class DriftFinding:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DriftFinding:
         """The finding that :meth:`to_json` wrote."""
-        return cls(**{**data, "kind": DriftKind(data["kind"]), "examples": tuple(data["examples"])})
+        return cls(**{**data, "kind": DriftKind(data["kind"]), "examples": tuple(data.get("examples", ()))})
 
 
 class Verdict(StrEnum):
@@ -291,10 +299,10 @@ class DriftReport:
         """The report that :meth:`to_json` wrote."""
         return cls(
             **{
-                **_without_schema(data),
+                **fields_of(cls, data, DRIFT_SCHEMA),
                 "verdict": Verdict(data["verdict"]),
-                "findings": tuple(DriftFinding.from_json(each) for each in data["findings"]),
-                "notes": tuple(data["notes"]),
+                "findings": tuple(DriftFinding.from_json(each) for each in data.get("findings", ())),
+                "notes": tuple(data.get("notes", ())),
             }
         )
 
@@ -427,7 +435,3 @@ def _tolerance(policy: Policy, rule: Rule | None) -> DriftTolerance:
 
 def _fields(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-
-
-def _without_schema(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != "schema"}

@@ -12,17 +12,23 @@ UNIT_SECONDS: Final = {"y": 365 * 86_400, "w": 7 * 86_400, "d": 86_400, "h": 3_6
 
 EXPECTED: Final = "a duration with a unit: y, w, d, h, m or s, as in 60d, 12h or 1d12h"
 
+#: A hundred years: no TTL, no wait and no age that anybody means is longer, and every clock can still add it to now.
+MAX_DURATION_S: Final = 100 * 365 * 86_400
+
 _PART = re.compile(r"([0-9]+)([ywdhms])")
 _WHOLE = re.compile(r"(?:[0-9]+[ywdhms])+")
+#: Digits of one part, with leading zeros: more are refused before they become a number.
+_MOST_DIGITS: Final = 10
 _NUMBER = re.compile(r"[+]?[0-9]+(?:\.[0-9]+)?")
 _SECONDS = re.compile(r"[1-9][0-9]{0,11}")
+_SHOWN: Final = 60
 _WORDS = {
     "sec": "s", "secs": "s", "second": "s", "seconds": "s",
     "min": "m", "mins": "m", "minute": "m", "minutes": "m",
     "hr": "h", "hrs": "h", "hour": "h", "hours": "h",
     "day": "d", "days": "d", "week": "w", "weeks": "w", "year": "y", "years": "y",
 }  # fmt: skip
-_WORDED = re.compile(r"([0-9]+)\s*([a-z]+)", re.IGNORECASE)
+_WORDED = re.compile(r"([0-9]{1,10})\s*([a-z]{1,10})", re.IGNORECASE)
 
 
 def parse_duration(text: str) -> int:
@@ -32,8 +38,8 @@ def parse_duration(text: str) -> int:
     """
     if not _WHOLE.fullmatch(text):
         raise InvalidOption("not a duration", found=_shown(text), allowed=EXPECTED, todo=_advice(text))
-    parts = [(int(number), unit) for number, unit in _PART.findall(text)]
-    units = [unit for _, unit in parts]
+    written = _PART.findall(text)
+    units = [unit for _, unit in written]
     if units != [unit for unit in UNIT_SECONDS if unit in units]:
         raise InvalidOption(
             "units out of order",
@@ -41,7 +47,11 @@ def parse_duration(text: str) -> int:
             allowed="each unit once, the largest first, as in 1d12h",
             todo=None,
         )
-    seconds = sum(number * UNIT_SECONDS[unit] for number, unit in parts)
+    if any(len(number) > _MOST_DIGITS for number, _ in written):
+        raise _too_long(text)
+    seconds = sum(int(number) * UNIT_SECONDS[unit] for number, unit in written)
+    if seconds > MAX_DURATION_S:
+        raise _too_long(text)
     if seconds == 0:
         raise InvalidOption(
             "a duration of zero",
@@ -50,6 +60,14 @@ def parse_duration(text: str) -> int:
             todo="Zero would delete the keys at once",
         )
     return seconds
+
+
+def _too_long(text: str) -> InvalidOption:
+    return InvalidOption(
+        "too long a duration",
+        found=_shown(text),
+        allowed=f"at most {MAX_DURATION_S // UNIT_SECONDS['y']}y, which is {format_duration(MAX_DURATION_S)}",
+    )
 
 
 def format_duration(seconds: int) -> str:
@@ -68,7 +86,8 @@ def format_duration(seconds: int) -> str:
 
 
 def _shown(text: str) -> str:
-    return f"`{text:.60}`"
+    plain = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text[:_SHOWN])[:_SHOWN]
+    return f"`{plain}`" if len(text) <= _SHOWN else f"`{plain}...`"
 
 
 def _advice(text: str) -> str | None:

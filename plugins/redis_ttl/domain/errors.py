@@ -16,10 +16,13 @@
     │   ├── TlsMismatch          one side speaks TLS and the other doesn't, or the certificate doesn't hold
     │   ├── MissingPermission    its ACL forbids a command or keys that we can't do without
     │   ├── CommandUnavailable   it has no such command (a proxy, a restricted service)
+    │   ├── UnexpectedReply      it answers something that Redis never would (a proxy, a look-alike)
     │   ├── NoSuchDatabase       no database of that number
     │   └── WrongRole            a replica where a primary was asked for, or the reverse
     ├── ServerChanged            another process answers than the one whose cursors we hold
     ├── IncompleteScan           keys that were there all along were not seen
+    ├── SlotsMoved               a cluster moved slots while we looked             (tried again)
+    ├── NotVerified              keys were missed, or what became of them can't be told
     ├── OtherServer              not the data set that the plan was made of
     ├── WorseThanBefore      a watched figure has reached a worse level, or grows far too fast
     ├── Aborted                  a guard or an operator ended the work
@@ -29,6 +32,8 @@
     ├── ChannelRefused           Slack or a mail server doesn't take a message, and won't
     ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (tried again)
     └── StoreProblem             the document store can't be written or read
+        ├── AlreadyWritten       a document of that name is there, and documents aren't replaced
+        └── DamagedDocument      what is read isn't what was written
 
 Fields come first and the text is derived from them: what happened, where, what was found against what is allowed, and
 what to do next. The module knows no library: adapters translate foreign exceptions into these, with ``from``.
@@ -153,6 +158,10 @@ class CommandUnavailable(ServerProblem):
     """The server has no such command."""
 
 
+class UnexpectedReply(ServerProblem):
+    """The server answers something that Redis never would: it may be a proxy or a look-alike."""
+
+
 class NoSuchDatabase(ServerProblem):
     """The server has no database of that number."""
 
@@ -171,6 +180,16 @@ class IncompleteScan(RedisTtlError):
     """Keys that existed before and after the scan were not met by it."""
 
 
+class SlotsMoved(RedisTtlError):
+    """A cluster moved slots while we looked, so nobody can say what became of the keys in them."""
+
+    retryable = True
+
+
+class NotVerified(RedisTtlError):
+    """Keys were missed, or have our expiry without a row in the journal, or the journal can't be read whole."""
+
+
 class OtherServer(RedisTtlError):
     """No server that can be reached holds the data set that the plan was made of."""
 
@@ -181,6 +200,10 @@ class WorseThanBefore(RedisTtlError):
 
 class Aborted(RedisTtlError):
     """A guard or an operator ended the work; what was done until then is in the journal."""
+
+
+class Unfinished(RedisTtlError):
+    """A rollback left something of its plan behind, or can't tell whether it did."""
 
 
 class TooManyMatches(RedisTtlError):
@@ -207,6 +230,14 @@ class ChannelUnavailable(RedisTtlError):
 
 class StoreProblem(RedisTtlError):
     """The document store can't be written or read."""
+
+
+class DamagedDocument(StoreProblem):
+    """What is read from the store isn't what was written, or can't be made sense of."""
+
+
+class AlreadyWritten(StoreProblem):
+    """A document of that name is there, and documents aren't replaced: somebody else was first."""
 
 
 def _rebuild(kind: type[RedisTtlError], fields: dict[str, object]) -> RedisTtlError:

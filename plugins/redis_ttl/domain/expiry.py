@@ -22,6 +22,11 @@ ANCHOR_STEP_MS: Final = 15 * 60_000
 #: By how much an anchor lies after the moment of deciding at least: what is decided is written within seconds.
 _AHEAD_MS: Final = 30_000
 _HASH_BITS: Final = 64
+#: By how much an expiry may have shifted, earlier and later, that went with its key from one node of a cluster to another: MIGRATE
+#: hands on what is left of a key's life instead of the instant, so it comes later by as long as the way took (1 ms on one machine,
+#: up to a second for a large value), and earlier or later by what the nodes' clocks differ. Instants of a plan are hours apart from
+#: one another's, so a second more or less tells them as well; an application that sets just this second is one in 100,000s.
+MOVES_SHIFT_MS: Final = (100, 1_000)
 
 
 def anchor_ms(approved_at_ms: int, now_ms: int) -> int:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from redis_ttl.domain.key_name import key_text
-from redis_ttl.domain.message import ActionRequired, BurstFacts, Cost, Memory, RuleFacts, UnknownFacts
+from redis_ttl.domain.message import (
+    ActionRequired,
+    BurstFacts,
+    Cost,
+    KindShare,
+    Memory,
+    RuleFacts,
+    UnknownFacts,
+    ValueKind,
+)
 from redis_ttl.domain.pattern_statistics import Governance
 from redis_ttl.domain.policy import Mode, Priority
 
@@ -65,7 +74,7 @@ def action_required(
             audited_at=audit.finished_at,
             keys=audit.keys,
             no_ttl_keys=audit.no_ttl_keys,
-            memory=Memory(audit.used_memory_bytes, audit.maxmemory_bytes or policy.memory.limit_bytes),
+            memory=Memory(audit.used_memory_bytes, audit.limit_bytes(policy.memory.limit_bytes)),
             memory_warn_ratio=policy.memory.warn_ratio,
             memory_critical_ratio=policy.memory.critical_ratio,
             eviction_policy=audit.plan.servers[0].eviction_policy,
@@ -78,6 +87,8 @@ def action_required(
             cost=None if cost is None else Cost(cost.usd_per_month, cost.note),
             burst=_burst_facts(burst) if is_clusters and burst is not None else None,
             growth_bytes_per_day=growth_bytes_per_day,
+            knows_expire_nx=all(server.knows_expire_nx for server in audit.plan.servers),
+            knows_field_ttls=all(server.knows_field_ttls for server in audit.plan.servers),
             link=link,
         )
         found.append((owner, facts))
@@ -150,7 +161,25 @@ def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | No
         else None,
         size_bytes=_size(rows, no_ttl + (longer if caps else 0)),
         examples=_names(rows),
+        kinds=_kinds(rows),
     )
+
+
+def _kinds(rows: Sequence[PatternStatistics]) -> tuple[KindShare, ...]:
+    """The kinds of the sampled values with their shares, each row by its keys; what wasn't asked is of no known kind."""
+    keys = dict.fromkeys(ValueKind, 0.0)
+    for row in rows:
+        sampled = sum(row.types.values())
+        for name, count in row.types.items():
+            counters = min(count, row.counter_keys) if name == ValueKind.STRING.value else 0
+            keys[ValueKind(name)] += row.keys * (count - counters) / sampled
+            keys[ValueKind.COUNTER] += row.keys * counters / sampled
+        keys[ValueKind.OTHER] += 0 if sampled else row.keys
+    if not any(row.types for row in rows):
+        return ()
+    total = sum(keys.values())
+    shares = [KindShare(kind, held / total) for kind, held in keys.items() if held]
+    return tuple(sorted(shares, key=lambda each: -each.share))
 
 
 def _size(rows: Sequence[PatternStatistics], keys: int) -> int | None:

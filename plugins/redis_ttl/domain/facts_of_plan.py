@@ -9,6 +9,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from redis_ttl.domain.approval import Verdict
+from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.message import (
     AbortCause,
     ApprovalRequested,
@@ -53,7 +54,13 @@ def approval_requested(
                 answer_by=(asked + dt.timedelta(seconds=policy.remediation.approval_timeout_s)).isoformat(),
                 rules=tuple(
                     PlannedFacts(
-                        rule.pattern, rule.priority, rule.ttl_s, rule.window_s, rule.change_keys, rule.size_bytes
+                        rule.pattern,
+                        rule.priority,
+                        rule.ttl_s,
+                        rule.window_s + plan.forecast.late_s,
+                        rule.change_keys,
+                        rule.size_bytes,
+                        _cautions(rule.warnings, rule.cautions),
                     )
                     for rule in rules
                 ),
@@ -62,6 +69,7 @@ def approval_requested(
                 peak=Memory(plan.forecast.peak_bytes, plan.forecast.limit_bytes),
                 expiries_per_s=plan.forecast.expiries_per_s,
                 undo_s=plan.forecast.first_expiry_s or 0,
+                cautions=_cautions(plan.warnings, plan.cautions),
                 approvers=policy.remediation.approvers,
                 link=link,
             ),
@@ -126,13 +134,22 @@ def rollback_result(
                 plan_id=plan.plan_id,
                 ended_at=result.ended_at,
                 rules=tuple(_restored(rule, result.accounts.get(rule.number, RestoreAccount())) for rule in rules),
-                left=sum(found.accounts[rule.number].restored for rule in rules if rule.number in found.accounts),
+                left=sum(
+                    found.still_ours(rule.number) + found.accounts.get(rule.number, RestoreAccount()).unreached
+                    for rule in rules
+                ),
+                holes=len(found.holes),
                 link=link,
             ),
         )
         for owner, rules in _by_owner(plan, policy)
-        if any(rule.number in result.accounts for rule in rules)
+        if any(rule.number in {*result.accounts, *(found.leftovers or {})} for rule in rules)
     ]
+
+
+def _cautions(warnings: Sequence[str], cautions: Sequence[Caution]) -> tuple[Caution, ...]:
+    """The figures; a plan of an older version has sentences only."""
+    return tuple(cautions) or tuple(Caution(CautionKind.TEXT, text=text) for text in warnings)
 
 
 def _by_owner(plan: Plan, policy: Policy) -> list[tuple[Owner, tuple[PlannedRule, ...]]]:

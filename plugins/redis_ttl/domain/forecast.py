@@ -50,8 +50,12 @@ class NodeForecast:
         return None if self.limit_bytes is None else self.peak_bytes / self.limit_bytes
 
 
-def forecast_node(server: ServerProfile, new_ttls: Mapping[int, int]) -> NodeForecast:
-    """What so many new TTLs in each database (by its number) do to this server."""
+def forecast_node(
+    server: ServerProfile, new_ttls: Mapping[int, int], *, limit_bytes: int | None = None
+) -> NodeForecast:
+    """What so many new TTLs in each database (by its number) do to this server. ``limit_bytes`` is its limit where it has no
+    maxmemory.
+    """
     table_bytes = sum(
         _growth_bytes(server, before=server.counts_of(db).expires, added=added) for db, added in new_ttls.items()
     )
@@ -62,7 +66,7 @@ def forecast_node(server: ServerProfile, new_ttls: Mapping[int, int]) -> NodeFor
         used_bytes=server.used_memory_bytes or 0,
         ttl_bytes=round(added * BYTES_PER_TTL),
         table_bytes=table_bytes,
-        limit_bytes=server.memory_limit_bytes,
+        limit_bytes=limit_bytes if server.memory_limit_bytes is None else server.memory_limit_bytes,
     )
 
 

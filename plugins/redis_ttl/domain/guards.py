@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LEAST_SLOW_S: Final = 2e-3
 #: So many good readings in a row end a pause.
 GOOD_LOOKS: Final = 2
+#: By how much a server's clock and ours may differ.
+CLOCKS_DIFFER_S: Final = 60.0
 #: Misses and errors a second that the canary's watch lets pass, whatever they were before.
 _MISSES_ALLOWED_PER_S: Final = 100.0
 _ERRORS_ALLOWED_PER_S: Final = 10.0
@@ -31,7 +33,8 @@ class Reading:
 
     Counters (``evicted_keys``, ``expire_cap_hits``, ``misses``, ``errors``) count since the server's start.
     ``limit_bytes`` is 0 for a server without a limit. ``lag_bytes`` and ``lag_s`` are those of the replica that is
-    furthest behind, 0 without replicas. ``round_trip_s`` is our own, without any work in it.
+    furthest behind, 0 without replicas. ``replicas_online`` take part in what is written: one that is being filled (again)
+    does not. ``clock_ahead_s`` is the server's clock less this machine's. ``round_trip_s`` is our own, without any work in it.
     """
 
     at_s: float
@@ -46,13 +49,17 @@ class Reading:
     lag_s: int | None
     misses: int | None = None
     errors: int | None = None
+    replicas_online: int | None = None
+    clock_ahead_s: float | None = None
 
-    @property
-    def memory_ratio(self) -> float | None:
-        """Used memory as a share of the limit; None where there is no limit, or it can't be read."""
-        if self.used_bytes is None or not self.limit_bytes:
+    def memory_ratio(self, policy_limit_bytes: int | None = None) -> float | None:
+        """Used memory as a share of maxmemory, or of the policy's limit for a server without one; None where there is neither,
+        or it can't be read.
+        """
+        if self.used_bytes is None or self.limit_bytes is None:
             return None
-        return self.used_bytes / self.limit_bytes
+        limit = self.limit_bytes or policy_limit_bytes
+        return self.used_bytes / limit if limit else None
 
 
 class Step(StrEnum):
@@ -74,12 +81,15 @@ class Ruling:
 @dataclass(slots=True)
 class Guards:
     """Watches one server from reading to reading. ``start_round_trip_s`` is the round trip before anything was written;
-    ``critical_ratio`` the policy's share of maxmemory, for guards that name none.
+    ``critical_ratio`` the policy's share of maxmemory, for guards that name none. ``memory_limit_bytes`` counts where the
+    server has no maxmemory; ``start_replicas`` were online when the run began, None where that isn't known.
     """
 
     settings: GuardSettings
     critical_ratio: float
     start_round_trip_s: float
+    memory_limit_bytes: int | None = None
+    start_replicas: int | None = None
     _before: Reading | None = field(default=None, init=False)
     _bad_since_s: dict[str, float] = field(default_factory=dict, init=False)
     _good_looks: int = field(default=GOOD_LOOKS, init=False)
@@ -93,6 +103,8 @@ class Guards:
             self.settings,
             critical_ratio=self.critical_ratio,
             start_round_trip_s=self.start_round_trip_s,
+            memory_limit_bytes=self.memory_limit_bytes,
+            start_replicas=self.start_replicas,
         )
         self._before = reading
         if found:
@@ -122,10 +134,14 @@ def reasons(
     *,
     critical_ratio: float,
     start_round_trip_s: float,
+    memory_limit_bytes: int | None = None,
+    start_replicas: int | None = None,
 ) -> dict[str, str]:
     """Why nothing should be written at this moment, by guard, in words with the figure and its bound; empty: go on."""
     found = {
-        "memory": _memory(now, critical_ratio if settings.memory_ratio is None else settings.memory_ratio),
+        "memory": _memory(
+            now, critical_ratio if settings.memory_ratio is None else settings.memory_ratio, memory_limit_bytes
+        ),
         "evictions": _counter(
             "evicted keys",
             now.evicted_keys,
@@ -145,6 +161,8 @@ def reasons(
         ),
         "lag_bytes": _bound("bytes that a replica is behind", now.lag_bytes, settings.replica_lag_bytes),
         "lag_s": _bound("seconds that a replica is behind", now.lag_s, settings.replica_lag_s),
+        "replicas": _replicas(now, start_replicas),
+        "clock": _clock(now),
     }
     return {kind: text for kind, text in found.items() if text is not None}
 
@@ -157,9 +175,19 @@ def watch_reasons(
     *,
     critical_ratio: float,
     start_round_trip_s: float,
+    memory_limit_bytes: int | None = None,
+    start_replicas: int | None = None,
 ) -> dict[str, str]:
     """Why the canary's watch from ``before`` to ``after`` isn't passed; ``normal`` are two readings from before it."""
-    return reasons(after, before, settings, critical_ratio=critical_ratio, start_round_trip_s=start_round_trip_s) | {
+    return reasons(
+        after,
+        before,
+        settings,
+        critical_ratio=critical_ratio,
+        start_round_trip_s=start_round_trip_s,
+        memory_limit_bytes=memory_limit_bytes,
+        start_replicas=start_replicas,
+    ) | {
         kind: text
         for kind, text in (
             ("misses", _risen("keyspace misses", "misses", before, after, normal, allowed_per_s=_MISSES_ALLOWED_PER_S)),
@@ -178,13 +206,32 @@ def rate_per_s(name: str, before: Reading, after: Reading) -> float | None:
     return float(max(0, last - first) / took_s)
 
 
-def _memory(now: Reading, bound: float) -> str | None:
+def _memory(now: Reading, bound: float, policy_limit_bytes: int | None) -> str | None:
     if now.used_bytes is None or now.limit_bytes is None:
         return "memory can't be read"
-    ratio = now.memory_ratio
+    ratio = now.memory_ratio(policy_limit_bytes)
     if ratio is None or ratio <= bound:
         return None
-    return f"memory is at {ratio:.1%} of maxmemory (bound {bound:.0%})"
+    limit = "maxmemory" if now.limit_bytes else "the policy's memory.limit"
+    return f"memory is at {ratio:.1%} of {limit} (bound {bound:.0%})"
+
+
+def _replicas(now: Reading, at_start: int | None) -> str | None:
+    """A replica that is lost, or is being filled again, is missing; one that was added later is nobody's concern."""
+    if not at_start:
+        return None
+    if now.replicas_online is None:
+        return f"replicas online: can't be read ({at_start} when the run began)"
+    if now.replicas_online >= at_start:
+        return None
+    return f"replicas online: {now.replicas_online} ({at_start} when the run began)"
+
+
+def _clock(now: Reading) -> str | None:
+    """TTLs count from the server's clock, approvals from this machine's: instants of clocks that differ are nonsense."""
+    if now.clock_ahead_s is None or abs(now.clock_ahead_s) <= CLOCKS_DIFFER_S:
+        return None
+    return f"the server's clock is {now.clock_ahead_s:+,.0f} s from this machine's (bound {CLOCKS_DIFFER_S:g} s)"
 
 
 def _latency(now: Reading, start_s: float, factor: float) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
+from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.drift import DriftKind
 from redis_ttl.domain.incident import FULL_KEYS
 from redis_ttl.domain.message import (
@@ -20,6 +21,7 @@ from redis_ttl.domain.message import (
     Cost,
     DriftFacts,
     DriftFound,
+    KindShare,
     Memory,
     MemoryLevel,
     MessageKind,
@@ -30,6 +32,7 @@ from redis_ttl.domain.message import (
     RuleFacts,
     RunAborted,
     UnknownFacts,
+    ValueKind,
     WrittenFacts,
 )
 from redis_ttl.domain.watch import Forecast, Level, Measure, PatternGrowth, WritingClients
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 _CLUSTER: Final = "luckyus-isales-market"
 _TEAM: Final = "isales-marketing"
 _DAY_S: Final = 86_400
+#: So much later than the approval the last TTLs may be counted from: an approval of a day, and a step.
+_LATE_S: Final = _DAY_S + 900
 _GIB: Final = 2**30
 _MIB: Final = 2**20
 _NO_TTL: Final = 2_623_984
@@ -79,6 +84,7 @@ ACTION_REQUIRED: Final = ActionRequired(
             no_ttl_keys=177_450,
             size_bytes=60_000_000,
             examples=("contact:userGroupLabel:set:1001",),
+            kinds=(KindShare(ValueKind.SET, 1.0),),
         ),
         RuleFacts(
             _COUPONS,
@@ -89,6 +95,7 @@ ACTION_REQUIRED: Final = ActionRequired(
             no_ttl_keys=147_111,
             size_bytes=80_000_000,
             examples=("MARKETING:COUPON:UNREAD:20931",),
+            kinds=(KindShare(ValueKind.STRING, 1.0),),
         ),
         RuleFacts(
             _ACTIVITY,
@@ -100,8 +107,17 @@ ACTION_REQUIRED: Final = ActionRequired(
             longer_keys=374_639,
             current_ttl_s=364 * _DAY_S,
             size_bytes=100_000_000,
+            kinds=(KindShare(ValueKind.STRING, 1.0),),
         ),
-        RuleFacts(_PRICES, "P2", 7 * _DAY_S, caps=False, signed_off=False, no_ttl_keys=473),
+        RuleFacts(
+            _PRICES,
+            "P2",
+            7 * _DAY_S,
+            caps=False,
+            signed_off=False,
+            no_ttl_keys=473,
+            kinds=(KindShare(ValueKind.HASH, 1.0),),
+        ),
     ),
     unknown=(UnknownFacts("contact:profile:{n}", 351_520, 170_000_000),),
     other_unknown_patterns=45,
@@ -126,16 +142,33 @@ EXAMPLES: Final[Mapping[MessageKind, AnyFacts]] = {
         gate="approve_plan",
         answer_by="2026-02-21T19:06:00+00:00",
         rules=(
-            PlannedFacts(_COUPONS, "P1", 60 * _DAY_S, 6 * _DAY_S, 147_111, 80_000_000),
-            PlannedFacts(_LABELS, "P1", 30 * _DAY_S, 3 * _DAY_S, 177_450, 60_000_000),
-            PlannedFacts(_PRICES, "P2", 7 * _DAY_S, 60_480, 473),
-            PlannedFacts(_ACTIVITY, "P2", 90 * _DAY_S, 9 * _DAY_S, 374_639, 100_000_000),
+            PlannedFacts(_COUPONS, "P1", 60 * _DAY_S, 6 * _DAY_S + _LATE_S, 147_111, 80_000_000),
+            PlannedFacts(
+                _LABELS,
+                "P1",
+                30 * _DAY_S,
+                3 * _DAY_S + _LATE_S,
+                177_450,
+                60_000_000,
+                (Caution(CautionKind.IN_PLACE, ttl_s=30 * _DAY_S, kinds=("set 100%",)),),
+            ),
+            PlannedFacts(_PRICES, "P2", 7 * _DAY_S, 60_480 + _LATE_S, 473),
+            PlannedFacts(
+                _ACTIVITY,
+                "P2",
+                90 * _DAY_S,
+                9 * _DAY_S + _LATE_S,
+                374_639,
+                100_000_000,
+                (Caution(CautionKind.IN_USE, ratio=0.31),),
+            ),
         ),
         plan_keys=699_673,
         keys=FULL_KEYS,
         peak=Memory(round(2.19 * _GIB), round(2.40 * _GIB)),
         expiries_per_s=0.9,
         undo_s=7 * _DAY_S,
+        cautions=(Caution(CautionKind.EVICTABLE, name="volatile-lfu"),),
         approvers=("lin.wei", "maria"),
         link=f"https://airflow.example.com/dags/redis_ttl.{_CLUSTER}.remediate/runs/manual__1/tasks/approve_plan/required_actions",
     ),

@@ -20,16 +20,21 @@ from functools import lru_cache
 from typing import Final
 
 from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.pattern_automaton import pattern_automaton
 from redis_ttl.domain.pattern_shapes import EXAMPLES, PatternShape, pattern_shape
-from redis_ttl.domain.pattern_steps import CharacterSet, Step, can_meet, includes
+from redis_ttl.domain.pattern_steps import CharacterSet, Effort, Step, TooMuchEffort, can_meet, includes
 
 MAX_LENGTH: Final = 1024
 """Characters that a pattern may have. Longer ones are accidents, and the time to compare two grows with both."""
+
+MAX_PLACEHOLDERS: Final = 32
+"""Placeholders that a pattern may have. Names have a handful of parts that vary; matching looks at all of them at once."""
 
 _KEPT = 4096
 """Patterns that are kept in memory once read: DAG files are parsed again and again, by one process."""
 _NAME = re.compile(r"[^\W\d][\w-]*")
 _FURTHER_SEPARATORS = "/|"
+_BEFORE, _BEHIND = "(?s)^", "$"
 _REGEX_SIGNS = frozenset(r"\.+*?()|[]{}^$&~#-")
 
 
@@ -60,7 +65,7 @@ class KeyPattern:
     def __post_init__(self) -> None:
         """Raises ``InvalidOption`` when the text is not a pattern, or is one that would match almost anything."""
         parts = _parse(self.text)
-        regex = "(?s)^" + "".join(_part_regex(part) for part in parts) + "$"
+        regex = _BEFORE + "".join(_part_regex(part) for part in parts) + _BEHIND
         for name, value in (
             ("parts", parts),
             ("regex", regex),
@@ -73,19 +78,30 @@ class KeyPattern:
 
     def matches(self, text: str) -> bool:
         """Whether the pattern matches the whole of a key's text (``redis_ttl.domain.key_name.key_text``)."""
-        return _compiled(self.regex).fullmatch(text) is not None
+        return self._matches(text, Effort())
 
-    def overlaps(self, other: KeyPattern) -> bool:
-        """Whether some name may match both. Never False when one does; True in doubt, where shapes differ."""
-        return self._may_share_prefix(other) and can_meet(_steps(self.parts), _steps(other.parts))
+    def overlaps(self, other: KeyPattern, effort: Effort | None = None) -> bool:
+        """Whether some name may match both. Never False when one does; True in doubt, where shapes differ, or where it would
+        take more steps than ``effort`` has left.
+        """
+        try:
+            return self._may_share_prefix(other) and can_meet(
+                _steps(self.parts), _steps(other.parts), effort or Effort()
+            )
+        except TooMuchEffort:
+            return True
 
-    def covers(self, other: KeyPattern) -> bool:
-        """Whether every name that ``other`` matches is matched by this one too. Never True when one isn't."""
+    def covers(self, other: KeyPattern, effort: Effort | None = None) -> bool:
+        """Whether every name that ``other`` matches is matched by this one too. Never True when one isn't.
+
+        ``effort`` counts the steps; raises ``TooMuchEffort`` when they are more than it allows.
+        """
+        effort = effort or Effort()
         # Most pairs of a policy share no prefix, and most of the others differ on the first name tried.
         return (
             self._may_share_prefix(other)
-            and self.matches(other.example())
-            and includes(_steps(self.parts), _steps(other.parts))
+            and self._matches(other.example(), effort)
+            and includes(_steps(self.parts), _steps(other.parts), effort)
         )
 
     def example(self) -> str:
@@ -97,6 +113,22 @@ class KeyPattern:
         example = self.example()
         others = (f"{example}:more", f"more:{example}", example[:-1])
         return next((name for name in others if not self.matches(name)), None)
+
+    def _matches(self, text: str, effort: Effort) -> bool:
+        effort.spend(1)
+        # Most names are no match because a literal part isn't there at all, which is seen at once.
+        at = 0
+        for part in self.parts:
+            if isinstance(part, str):
+                found = text.find(part, at)
+                if found < 0:
+                    return False
+                at = found + len(part)
+        return text.startswith(self.literal_prefix) and pattern_automaton(self._body).matches(text, effort)
+
+    @property
+    def _body(self) -> str:
+        return self.regex.removeprefix(_BEFORE).removesuffix(_BEHIND)
 
     def _may_share_prefix(self, other: KeyPattern) -> bool:
         mine, theirs = self.literal_prefix, other.literal_prefix
@@ -126,6 +158,14 @@ def _parse(text: str) -> tuple[Part, ...]:
                 allowed="a separator between two placeholders",
                 todo="Use one placeholder, or put the literal text that separates them in between",
             )
+    placeholders = sum(named for named, _ in tokens)
+    if placeholders > MAX_PLACEHOLDERS:
+        raise InvalidOption(
+            "a pattern with too many placeholders",
+            found=f"{placeholders} placeholders",
+            allowed=f"at most {MAX_PLACEHOLDERS}",
+            todo="One placeholder may stand for everything up to the next separator",
+        )
     separators = ":" + "".join(
         c for c in _FURTHER_SEPARATORS if any(not named and c in words for named, words in tokens)
     )
@@ -229,12 +269,6 @@ def _part_example(part: Placeholder) -> str:
 def _escaped(text: str) -> str:
     # Not re.escape: it escapes spaces and newlines too, which is Python's taste and not Rust's.
     return "".join("\\" + c if c in _REGEX_SIGNS else c for c in text)
-
-
-@lru_cache(_KEPT)
-def _compiled(regex: str) -> re.Pattern[str]:
-    # Late, and once: policies are read far more often (by each parse of a DAG file) than matched in Python.
-    return re.compile(regex)
 
 
 def shown(text: str) -> str:

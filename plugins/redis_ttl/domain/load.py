@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar, Protocol, assert_never
+from typing import ClassVar, Final, Protocol, assert_never
 
 from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.written import KEYS_PER_S, MOST_KEYS_PER_S, number_of, quoted, whole, word
 
 # More than this and one page blocks the server for over a millisecond (measured: 0.2 to 0.8 ms for SCAN alone).
 MOST_KEYS_PER_PAGE = 1000
@@ -70,24 +71,29 @@ class Load:
         return f"{self.keys_per_s} keys/s" if self.kind is LoadKind.RATE else self.kind.value
 
 
+LOAD_EXPECTED: Final = f"gentle, fast, or keys per second as in 20000/s, at most {MOST_KEYS_PER_S:,}/s"
+#: What :func:`parse_load` reads, all of it.
+LOAD_PATTERN: Final = whole(
+    rf"({word(LoadKind.GENTLE)})|({word(LoadKind.FAST)})|({KEYS_PER_S})(?:[ \t]*(?:{word('keys')})?/{word('s')})?"
+)
+_LOAD: Final = re.compile(LOAD_PATTERN)
+
+
 def parse_load(text: str) -> Load:
     """The load that a person wrote: ``gentle``, ``fast``, or a number of keys a second as in ``20000`` or ``20000
     keys/s``. Raises `InvalidOption`.
     """
-    word = text.strip().lower()
-    if word == LoadKind.GENTLE:
-        return Load(LoadKind.GENTLE)
-    if word == LoadKind.FAST:
-        return Load(LoadKind.FAST)
-    match = re.fullmatch(r"([1-9][0-9_,]*)\s*((?:keys)?/s)?", word, re.ASCII)
+    match = _LOAD.match(text)
     if match is None:
         raise InvalidOption(
             "this load can't be used",
             where="load",
-            found=repr(text),
-            allowed="gentle, fast, or keys per second as in 20000/s",
+            found=quoted(text),
+            allowed=LOAD_EXPECTED,
         )
-    return Load(LoadKind.RATE, int(re.sub("[_,]", "", match[1])))
+    if match[3] is not None:
+        return Load(LoadKind.RATE, number_of(match[3]))
+    return Load(LoadKind.GENTLE if match[1] is not None else LoadKind.FAST)
 
 
 class FastPace:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from redis_ttl.domain.caution import Caution
     from redis_ttl.domain.drift import DriftKind
     from redis_ttl.domain.watch import Forecast, Level, Measure, NotKnown, PatternGrowth, WritingClients
 
@@ -88,13 +89,37 @@ class Cost:
     note: str | None = None
 
 
+class ValueKind(StrEnum):
+    """How a key's value is written, which decides how its TTL is."""
+
+    STRING = "string"
+    COUNTER = "counter"
+    """A string that holds a whole number."""
+    HASH = "hash"
+    LIST = "list"
+    SET = "set"
+    ZSET = "zset"
+    STREAM = "stream"
+    OTHER = "other"
+    """A module's type, or one that wasn't asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindShare:
+    """The share of a pattern's sampled keys that are of that kind, 0 to 1."""
+
+    kind: ValueKind
+    share: float
+
+
 @dataclass(frozen=True, slots=True)
 class RuleFacts:
     """The keys of one rule that don't keep it.
 
     ``pattern`` is the rule's, with the names of its parameters. ``no_ttl_keys`` have no TTL, ``longer_keys`` a longer one than the rule
     allows. ``current_ttl_s`` is the mean of those that have one, None where it would say nothing of the longer ones. ``size_bytes`` is
-    what the keys hold that would get another expiry.
+    what the keys hold that would get another expiry. ``kinds`` are those of the sampled keys, the commonest first; none where
+    types weren't asked.
     """
 
     pattern: str
@@ -107,6 +132,7 @@ class RuleFacts:
     current_ttl_s: int | None = None
     size_bytes: int | None = None
     examples: tuple[str, ...] = ()
+    kinds: tuple[KindShare, ...] = ()
 
     @property
     def concerned_keys(self) -> int:
@@ -141,7 +167,8 @@ class ActionRequired:
     ``owner`` is the team that it is written to, ``rules`` and ``unknown`` are its rows only. ``unknown`` are the patterns that hold a
     noticeable share; ``other_unknown_patterns`` with ``other_unknown_keys`` keys without a TTL are the rest. ``is_scattered``: none has
     a noticeable share, but all together have; then the first few are named.
-    ``growth_bytes_per_day`` is the trend of memory that the watch saw last.
+    ``growth_bytes_per_day`` is the trend of memory that the watch saw last. ``knows_expire_nx`` and ``knows_field_ttls`` say that
+    every server takes EXPIRE with NX, and HEXPIRE.
     """
 
     cluster: str
@@ -164,6 +191,8 @@ class ActionRequired:
     cost: Cost | None = None
     burst: BurstFacts | None = None
     growth_bytes_per_day: float | None = None
+    knows_expire_nx: bool = False
+    knows_field_ttls: bool = False
     link: str | None = None
 
     @property
@@ -208,7 +237,9 @@ class ActionRequired:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFacts:
-    """What a plan would do to one rule's keys: they expire between ``ttl_s`` and ``ttl_s + window_s`` seconds after the approval."""
+    """What a plan would do to one rule's keys: they expire between ``ttl_s`` and ``ttl_s + window_s`` seconds after the approval,
+    the last of those that are written when it ends. ``cautions`` are the plan's, about these keys.
+    """
 
     pattern: str
     priority: str
@@ -216,6 +247,7 @@ class PlannedFacts:
     window_s: int
     keys: int
     size_bytes: int | None = None
+    cautions: tuple[Caution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +256,7 @@ class ApprovalRequested:
     ``gate`` the task that waits.
 
     ``peak`` is the memory forecast while TTLs are set, ``expiries_per_s`` the worst second of what expires later; ``undo_s`` after the
-    approval the plan's first key expires, and until then all of it can be taken back.
+    approval the plan's first key expires, and until then all of it can be taken back. ``cautions`` are about the plan as a whole.
     """
 
     cluster: str
@@ -240,6 +272,7 @@ class ApprovalRequested:
     peak: Memory
     expiries_per_s: float
     undo_s: int
+    cautions: tuple[Caution, ...] = ()
     approvers: tuple[str, ...] = ()
     link: str | None = None
 
@@ -347,7 +380,9 @@ class RestoredFacts:
 
 @dataclass(frozen=True, slots=True)
 class RollbackResult:
-    """A plan was taken back; ``left`` keys of all rules still have its expiry."""
+    """A plan was taken back; ``left`` keys of all rules still have its expiry, or can't be reached. ``holes`` are parts of its journal
+    that are lost: what became of their keys isn't known.
+    """
 
     cluster: str
     owner: str
@@ -356,6 +391,7 @@ class RollbackResult:
     rules: tuple[RestoredFacts, ...]
     left: int
     link: str | None = None
+    holes: int = 0
 
     @property
     def kind(self) -> MessageKind:
@@ -365,7 +401,7 @@ class RollbackResult:
     @property
     def urgency(self) -> Urgency:
         """What couldn't be taken back expires."""
-        return Urgency.CRITICAL if self.left else Urgency.NORMAL
+        return Urgency.CRITICAL if self.left or self.holes else Urgency.NORMAL
 
     @property
     def thread(self) -> str:

@@ -9,6 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+
+class TooMuchEffort(Exception):  # no mistake by itself: whoever set the limit says what it means
+    """Comparing or matching took as much as was allowed."""
+
+
+@dataclass(slots=True)
+class Effort:
+    """Counts the steps of comparing and matching, up to ``limit``; None is no limit."""
+
+    limit: int | None = None
+    spent: int = 0
+
+    def spend(self, steps: int) -> None:
+        """Count so many; raises ``TooMuchEffort`` beyond the limit."""
+        self.spent += steps
+        if self.limit is not None and self.spent > self.limit:
+            raise TooMuchEffort
+
+
+_FREE: Final = Effort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +48,9 @@ class CharacterSet:
         if other.negated:
             return CharacterSet(self.characters - other.characters)
         return CharacterSet(self.characters & other.characters)
+
+    def __contains__(self, character: str) -> bool:
+        return (character in self.characters) is not self.negated
 
     def __invert__(self) -> CharacterSet:
         return CharacterSet(self.characters, not self.negated)
@@ -55,12 +80,16 @@ _Position = tuple[int, bool]
 _START: _Position = (0, False)
 
 
-def can_meet(one: Sequence[Step], two: Sequence[Step]) -> bool:
-    """Whether some name may match both. Never False when one does; True in doubt, where shapes differ."""
+def can_meet(one: Sequence[Step], two: Sequence[Step], effort: Effort = _FREE) -> bool:
+    """Whether some name may match both. Never False when one does; True in doubt, where shapes differ.
+
+    ``effort`` counts the pairs of positions that were looked at.
+    """
     seen = {(_START, _START)}
     todo = [(_START, _START)]
     while todo:
         here, there = todo.pop()
+        effort.spend(1)
         if here[0] == len(one) and there[0] == len(two):
             return True
         for taken, next_here in _moves(one, here):
@@ -72,11 +101,12 @@ def can_meet(one: Sequence[Step], two: Sequence[Step]) -> bool:
     return False
 
 
-def includes(wide: Sequence[Step], narrow: Sequence[Step]) -> bool:
+def includes(wide: Sequence[Step], narrow: Sequence[Step], effort: Effort = _FREE) -> bool:
     """Whether ``wide`` matches all of ``narrow``. Never True when it doesn't; False in doubt, where shapes differ.
 
     Needs ``wide`` to be without choice: a repeating step doesn't take the character that the next step begins with.
-    Then each name has one way through it, and following ``narrow`` along that way decides.
+    Then each name has one way through it, and following ``narrow`` along that way decides. ``effort`` counts the pairs
+    of positions that were looked at.
     """
     seen = {(_START, _START)}
     todo = [(_START, _START)]
@@ -88,6 +118,7 @@ def includes(wide: Sequence[Step], narrow: Sequence[Step]) -> bool:
 
     while todo:
         here, there = todo.pop()
+        effort.spend(1)
         if there[0] == len(narrow) and here[0] != len(wide):
             return False
         shape = wide[here[0]].shape if here[0] < len(wide) else None

@@ -12,7 +12,9 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.caution import Caution
 from redis_ttl.domain.errors import NewerDocument
+from redis_ttl.domain.other_plans import OtherPlan
 from redis_ttl.domain.policy import Cold, Mode, SignOff
 from redis_ttl.domain.schema import check_schema
 from redis_ttl.domain.shards import Shard
@@ -20,7 +22,8 @@ from redis_ttl.domain.shards import Shard
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: 2 added ``requested_by``.
+#: 2 added ``requested_by``, ``others``, ``cautions`` (of rules, too), and of the forecast ``late_s``, ``others_per_s`` and
+#: ``limit_is_policys``.
 PLAN_SCHEMA: Final = "redis_ttl.plan/2"
 
 
@@ -68,7 +71,9 @@ class PlannedRule:
     ``number`` is the rule's place in the policy, from 0. ``refusal`` says why the plan leaves the rule out (no sign-off,
     or not chosen); then nothing of it is written. ``set_keys`` have no TTL; ``cap_keys`` have one that is longer than
     the rule allows (mode ``cap`` only). Every one of them expires between ``ttl_s`` and ``ttl_s + window_s`` seconds
-    after the approval. ``limit_keys`` is what the writer may change at most: the planned keys and the policy's tolerance.
+    after an anchor that follows the moment of writing (:mod:`redis_ttl.domain.expiry`). ``limit_keys`` is what the writer
+    may change at most: the planned keys and the policy's tolerance.
+    ``warnings`` are sentences, and ``cautions`` the figures of the same.
     ``size_bytes`` and its 95% interval are estimated from the audit's sample; None without one. ``hot_ratio`` is the share of
     the sampled keys that are in use; None where that can't be told.
     """
@@ -91,6 +96,7 @@ class PlannedRule:
     size_high_bytes: int | None = None
     examples: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     hot_ratio: float | None = None
     databases: tuple[PlannedDatabase, ...] = ()
 
@@ -104,10 +110,15 @@ class PlannedRule:
 class Forecast:
     """Memory and expiries to come, for all nodes together. Bytes; ``None`` where a server doesn't tell or has no limit.
 
+    ``limit_bytes`` is maxmemory, or where a server has none the policy's ``memory.limit`` (``limit_is_policys``).
     ``peak_bytes`` is ``used_bytes``, the TTLs' own memory and, where this run makes a server's table of expiries
-    double, that; ``after_bytes`` is the level when the last key of the plan has gone. ``expiries_per_s`` is the worst
-    second. ``peak_ratio`` is the peak of the fullest server as a share of its limit, and ``allowed_ratio`` what it may
-    come to.
+    double, that; ``after_bytes`` is the level when the last key of the plan has gone. ``peak_ratio`` is the peak of the
+    fullest server as a share of its limit, and ``allowed_ratio`` what it may come to.
+
+    ``expiries_per_s`` is the worst second, with the keys of other plans that expire then; ``others_per_s`` is the worst
+    second of those alone. No key expires earlier than ``first_expiry_s`` after the approval, and none later than
+    ``last_expiry_s``, which has ``late_s`` in it: so much later than the approval the last keys may be written, and their
+    TTLs counted from.
     """
 
     used_bytes: int
@@ -120,6 +131,9 @@ class Forecast:
     last_expiry_s: int | None
     peak_ratio: float | None = None
     allowed_ratio: float | None = None
+    late_s: int = 0
+    others_per_s: float = 0.0
+    limit_is_policys: bool = False
 
     @property
     def peak_bytes(self) -> int:
@@ -134,7 +148,8 @@ class Plan:
     ``run`` names the DAG run that it was made in: another run can't use it. ``nodes`` are in the order of the audit's
     servers, ``shards`` the parts in which the keyspace will be read, with the addresses of ``nodes``. ``limit_keys`` is what
     the run may change at most, over all rules; None in plans that say nothing of it. ``requested_by`` is the Airflow user
-    who triggered the run, None where that isn't known. ``schema`` is the document's own, and ``unsaid`` names what a document of
+    who triggered the run, None where that isn't known. ``others`` are the cluster's other plans whose keys have still to
+    expire. ``schema`` is the document's own, and ``unsaid`` names what a document of
     an older version doesn't have (``rules.hot_ratio``): neither counts in its digest, which stays what was approved.
     """
 
@@ -156,10 +171,12 @@ class Plan:
     canary_watch_s: int = 600
     eviction_policy: str | None = None
     warnings: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     exempt: tuple[Skipped, ...] = ()
     ungoverned_keys: int = 0
     limit_keys: int | None = None
     requested_by: str | None = None
+    others: tuple[OtherPlan, ...] = ()
     schema: str = PLAN_SCHEMA
     unsaid: frozenset[str] = frozenset()
 
@@ -203,7 +220,9 @@ class Plan:
                 "rules": tuple(_rule(rule) for rule in data["rules"]),
                 "forecast": Forecast(**data["forecast"]),
                 "warnings": tuple(data.get("warnings", ())),
+                "cautions": tuple(Caution.from_json(each) for each in data.get("cautions", ())),
                 "exempt": tuple(Skipped(**each) for each in data.get("exempt", ())),
+                "others": tuple(OtherPlan.from_json(each) for each in data.get("others", ())),
                 "schema": f"{PLAN_SCHEMA.rpartition('/')[0]}/{version}",
             }
         )
@@ -219,7 +238,9 @@ class Plan:
             "rules": [_plain_rule(rule) for rule in self.rules],
             "forecast": asdict(self.forecast),
             "warnings": list(self.warnings),
+            "cautions": [each.to_json() for each in self.cautions],
             "exempt": [asdict(each) for each in self.exempt],
+            "others": [each.to_json() for each in self.others],
         }
         for path in self.unsaid:
             _forget(said, path.split("."))
@@ -273,7 +294,8 @@ def _plain_rule(rule: PlannedRule) -> dict[str, Any]:
     if rule.sign_off is not None:
         plain["sign_off"] |= {"on": rule.sign_off.on.isoformat()}
     # Lists, as JSON has them: the content that is hashed is the content that is read back.
-    return plain | {name: list(plain[name]) for name in ("skipped", "examples", "warnings", "databases")}
+    plain |= {name: list(plain[name]) for name in ("skipped", "examples", "warnings", "databases")}
+    return plain | {"cautions": [each.to_json() for each in rule.cautions]}
 
 
 def _rule(data: Mapping[str, Any]) -> PlannedRule:
@@ -289,6 +311,7 @@ def _rule(data: Mapping[str, Any]) -> PlannedRule:
             "skipped": tuple(Skipped(**each) for each in data.get("skipped", ())),
             "examples": tuple(data.get("examples", ())),
             "warnings": tuple(data.get("warnings", ())),
+            "cautions": tuple(Caution.from_json(each) for each in data.get("cautions", ())),
             "databases": tuple(PlannedDatabase(**each) for each in data.get("databases", ())),
         }
     )

@@ -21,6 +21,9 @@ DEFAULT_SCHEDULE: Final = "0 2 * * *"
 
 DEFAULT_JITTER_RATIO: Final = 0.10
 
+#: Marks a setting that version 0.1 didn't have.
+_ADDED_LATER: Final = {"added": "after 0.1"}
+
 
 class Priority(StrEnum):
     """How urgent a rule is to its owner; P0 is the most urgent."""
@@ -200,6 +203,8 @@ class RemediationSettings:
     """How many different people must approve."""
     approvers: tuple[str, ...] = ()
     """The Airflow user names that may approve; empty means whoever Airflow lets answer."""
+    self_approval: bool = dataclasses.field(default=False, metadata=_ADDED_LATER)
+    """Whether the one who triggers a remediation may approve it, too."""
     approval_timeout_s: int = 24 * 3600
     """How long a plan waits for its approval; no answer means no."""
     approval_valid_s: int = 24 * 3600
@@ -397,11 +402,19 @@ class Policy:
 
 
 def _canonical(value: object) -> object:
-    """A value as JSON types, the same for equal policies in every process."""
+    """A value as JSON types, the same for equal policies in every process.
+
+    A field that was added later is left out where it has its default: a policy that doesn't use it keeps its hash, and what was
+    planned and approved by the version before stays good.
+    """
     if isinstance(value, KeyPattern):
         return value.text
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _canonical(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: _canonical(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if field.metadata != _ADDED_LATER or getattr(value, field.name) != field.default
+        }
     if isinstance(value, tuple):
         return [_canonical(item) for item in value]
     if isinstance(value, dt.date | dt.time):

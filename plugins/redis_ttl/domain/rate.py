@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.written import KEYS_PER_S, MOST_KEYS_PER_S, number_of, quoted, whole, word
 
 UNLIMITED: Final = "unlimited"
+RATE_EXPECTED: Final = f"keys changed per second as in 20000/s, at most {MOST_KEYS_PER_S:,}/s; or unlimited"
+#: What :func:`parse_rate` reads, all of it.
+RATE_PATTERN: Final = whole(rf"{word(UNLIMITED)}|({KEYS_PER_S})[ \t]*(?:{word('keys')})?/{word('s')}")
+_RATE: Final = re.compile(RATE_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +32,12 @@ class Rate:
 
 def parse_rate(text: str) -> Rate:
     """The rate that a person wrote: ``20000/s``, ``20,000 keys/s`` or ``unlimited``. Raises `InvalidOption`."""
-    word = text.strip().lower()
-    if word == UNLIMITED:
-        return Rate(None)
-    match = re.fullmatch(r"([1-9][0-9_,]*)\s*((?:keys)?/s)", word, re.ASCII)
+    match = _RATE.match(text)
     if match is None:
         raise InvalidOption(
             "this rate can't be used",
             where="rate",
-            found=repr(text),
-            allowed="keys changed per second as in 20000/s, or unlimited",
+            found=quoted(text),
+            allowed=RATE_EXPECTED,
         )
-    return Rate(float(re.sub("[_,]", "", match[1])))
+    return Rate(None if match[1] is None else float(number_of(match[1])))

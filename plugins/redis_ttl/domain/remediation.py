@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from redis_ttl.domain.schema import check_schema
+from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,8 +22,9 @@ class RuleAccount:
     ``met`` keys match the rule and no exemption; each of them is in exactly one of the other figures. ``set`` and
     ``capped`` got our instant now. ``already_ours`` had it, from an earlier attempt or the canary. ``had_ttl`` have a
     TTL of their own that the rule leaves alone. ``raced`` were changed by the application between our reading and our
-    writing, so the server refused. ``vanished`` were gone by then. ``hot`` are in use, and the rule takes cold keys
-    only. ``left`` would be changed, and weren't: not the canary's share, or the run was stopped.
+    writing, so the server refused; read again, the rule left them alone, or they were changed again and again. ``vanished``
+    were gone by then. ``hot`` are in use, and the rule takes cold keys only. ``left`` would be changed, and weren't: not the
+    canary's share, or the run was stopped.
     """
 
     met: int = 0
@@ -43,6 +44,16 @@ class RuleAccount:
     def changed(self) -> int:
         """How many keys got our instant now."""
         return self.set + self.capped
+
+    @property
+    def settled(self) -> int:
+        """How many keys it is known of what became of them."""
+        return sum(getattr(self, field.name) for field in fields(self) if field.name != "met")
+
+    @property
+    def undecided(self) -> int:
+        """How many keys were met and are in no other figure yet: they shall change."""
+        return self.met - self.settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +96,7 @@ class PartBegun:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PartBegun:
         """What :meth:`to_json` wrote."""
-        check_schema(data, BEGUN_SCHEMA)
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
+        return cls(**fields_of(cls, data, BEGUN_SCHEMA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +141,13 @@ class PartResult:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PartResult:
         """The result that :meth:`to_json` wrote."""
-        kept = {name: value for name, value in data.items() if name != "schema"}
+        kept = fields_of(cls, data, APPLY_SCHEMA)
         return cls(
             **{
                 **kept,
                 "outcome": Outcome(data["outcome"]),
                 "accounts": {int(rule): RuleAccount(**account) for rule, account in data["accounts"].items()},
-                "interruptions": tuple(Interruption(**each) for each in data["interruptions"]),
+                "interruptions": tuple(Interruption(**each) for each in data.get("interruptions", ())),
             }
         )
 

@@ -6,12 +6,16 @@ fields, so a reader of version 2 reads version 1 by giving the missing fields th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from redis_ttl.domain.errors import NewerDocument
+from redis_ttl.domain.errors import DamagedDocument, NewerDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+_Read = TypeVar("_Read")
 
 
 def check_schema(data: Mapping[str, Any], known: str, *, where: str | None = None) -> int:
@@ -33,4 +37,64 @@ def check_schema(data: Mapping[str, Any], known: str, *, where: str | None = Non
         found=str(said)[:80],
         allowed=f"{kind}/1" if newest == "1" else f"{kind}/1 to {kind}/{newest}",
         todo="Install the version that wrote it, or a newer one, on every machine of this Airflow.",
+    )
+
+
+def fields_of(kind: type, data: Mapping[str, Any], known: str) -> dict[str, Any]:
+    """The fields of the dataclass ``kind`` that a document of the schema ``known``, or an older version of it, has; what it
+    lacks has its default.
+
+    Raises :class:`NewerDocument` as :func:`check_schema` does, and for a field that no version has: what it means to the
+    rest can't be known. A field that is null and mustn't be is a `TypeError`, which :func:`read_document` names.
+    """
+    check_schema(data, known)
+    types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    if strange := sorted(data.keys() - types.keys() - {"schema", "kind"}):
+        raise NewerDocument(
+            "this document has fields that its version doesn't have",
+            found=", ".join(strange)[:80],
+            todo="Install the version that wrote it, or a newer one, on every machine of this Airflow.",
+        )
+    if nulls := [name for name in types if data.get(name, "") is None and "None" not in types[name]]:
+        raise TypeError(f"{nulls[0]} is null")
+    return {name: data[name] for name in data if name in types}
+
+
+def read_document(text: bytes, read: Callable[[Any], _Read], *, where: str) -> _Read:
+    """What ``read`` makes of a JSON document; ``where`` is its path in the store.
+
+    Raises :class:`DamagedDocument` for one that is no JSON object, or that lacks what it can't do without, and what
+    ``read`` raises of the tree, which names the document then.
+    """
+    try:
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise TypeError(f"{type(data).__name__} instead of an object")  # as if it lacked everything
+        return read(data)
+    except NewerDocument as error:
+        raise NewerDocument(
+            error.what, where=where, found=error.found, allowed=error.allowed, todo=error.todo
+        ) from error
+    except _DAMAGES as error:
+        raise _damaged(error, where) from error
+
+
+def read_lines(lines: Iterable[str], read: Callable[[Any], _Read], *, where: str) -> list[_Read]:
+    """What ``read`` makes of each line of JSON. Raises :class:`DamagedDocument`."""
+    try:
+        return [read(json.loads(line)) for line in lines]
+    except _DAMAGES as error:
+        raise _damaged(error, where) from error
+
+
+#: What reading raises that meets something else than what was written.
+_DAMAGES: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+
+
+def _damaged(error: Exception, where: str) -> DamagedDocument:
+    return DamagedDocument(
+        "this document is damaged",
+        where=where,
+        found=f"{type(error).__name__}: {error}"[:120],
+        todo="Put it back from a copy of the store.",
     )

@@ -103,7 +103,8 @@ class ServerProfile:
     ``memory_limit_bytes`` is None when the server has no limit or doesn't tell; ``databases`` holds those with keys
     only. ``lineage`` and ``former_lineage`` are the replication ids of the data set (INFO's ``master_replid`` and
     ``master_replid2``), which a replica has in common with its primary and keeps when it takes over; empty where the
-    server hides them or has none.
+    server hides them or has none. ``frees_expired_lazily`` says whether the value of a key that expires is freed in the
+    background (``lazyfree-lazy-expire``), None where that can't be asked; if not, the server answers nobody meanwhile.
     """
 
     address: str
@@ -122,6 +123,7 @@ class ServerProfile:
     primary_address: str | None = None
     databases: tuple[DatabaseCounts, ...] = ()
     replicas: tuple[ReplicaState, ...] = ()
+    frees_expired_lazily: bool | None = None
     lineage: str = ""
     former_lineage: str = ""
     can: Mapping[Command, Access] = field(default_factory=dict)
@@ -144,6 +146,19 @@ class ServerProfile:
         nonsense, under the other policy.
         """
         return self.eviction_policy is not None and "lfu" in self.eviction_policy
+
+    @property
+    def knows_expire_nx(self) -> bool:
+        """Whether EXPIRE takes NX, by what the program and its version are known to do."""
+        if self.flavour is Flavour.REDIS:
+            return self.version_tuple >= (7,)
+        return self.flavour is Flavour.VALKEY
+
+    @property
+    def knows_field_ttls(self) -> bool:
+        """Whether single fields of a hash can have a TTL (HEXPIRE), by what the program and its version are known to do."""
+        least = {Flavour.REDIS: (7, 4), Flavour.VALKEY: (9,)}.get(self.flavour)
+        return least is not None and self.version_tuple >= least
 
     def allows(self, command: Command) -> bool:
         """Whether this user may send that command to this server."""

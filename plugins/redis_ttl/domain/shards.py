@@ -222,3 +222,31 @@ def _slot_ranges(owned: Sequence[tuple[int, int]], count: int) -> list[tuple[int
     starts = [0, *(slots[number * len(slots) // count] for number in range(1, count))]
     ends = [*(start - 1 for start in starts[1:]), SLOTS - 1]
     return list(zip(starts, ends, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class SlotClaims:
+    """What one primary of a cluster says of its own slots: those that it owns, and those that it is giving away or taking over."""
+
+    owned: frozenset[int]
+    moving: frozenset[int]
+
+
+def unsettled_slots(before: Mapping[str, SlotClaims], after: Mapping[str, SlotClaims]) -> frozenset[int]:
+    """The slots that were on their way at either of two moments, that another node owned at each of them, or that none or several
+    claimed: what was seen of their keys in between may be wrong. Claims are by the nodes' addresses; none outside a cluster.
+    """
+    was, now = _owners(before), _owners(after)
+    moving = {slot for claims in (before, after) for each in claims.values() for slot in each.moving}
+    if was != now or any(len(owners) != 1 for owners in now.values()):
+        slots = was.keys() | now.keys()
+        moving |= {slot for slot in slots if was.get(slot) != now.get(slot) or len(now.get(slot, ())) != 1}
+    return frozenset(moving)
+
+
+def _owners(claims: Mapping[str, SlotClaims]) -> dict[int, list[str]]:
+    owners: dict[int, list[str]] = {}
+    for address in sorted(claims):
+        for slot in claims[address].owned:
+            owners.setdefault(slot, []).append(address)
+    return owners

@@ -2,7 +2,9 @@
 
 Every key that we journalled is in exactly one of ``kept``, ``changed``, ``wiped``, ``unfinished``, ``expired`` and
 ``gone``. Every key that a rule of the plan governs and that has no TTL is in exactly one of ``wiped``, ``unfinished``,
-``new``, ``rewritten``, ``in_use``, ``left`` and ``missed``. The last one is our fault, and must be 0.
+``new``, ``rewritten``, ``in_use``, ``left`` and ``missed``. The last one is our fault, and must be 0. So must ``unjournalled``.
+
+Version 2 added ``unjournalled`` to the rules, ``unreadable`` and ``moving_slots``.
 """
 
 from __future__ import annotations
@@ -10,17 +12,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.schema import fields_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VERIFICATION_SCHEMA: Final = "redis_ttl.verification/1"
+VERIFICATION_SCHEMA: Final = "redis_ttl.verification/2"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRule:
     """What became of one rule's keys. ``number`` and ``refusal`` are the plan's; keys are counted once, in the first figure that fits.
 
-    Keys in our journal: ``kept`` expire at exactly the instant that we set. ``changed`` expire at another one, which the
+    Keys in our journal: ``kept`` expire at an instant that we set. ``changed`` expire at another one, which the
     application set since. ``wiped`` have lost their TTL (the application wrote them again, as SET does).
     ``unfinished`` don't have our instant, and were journalled only by a part of the run that never came to its end:
     perhaps they were never written. ``expired`` are gone, and their time had come; ``gone`` went before (deleted,
@@ -30,6 +34,9 @@ class VerifiedRule:
     meet them; they were used or written since it began, so they were away meanwhile, as far as can be told. ``in_use``
     are too much in use for a rule that takes cold keys only. ``left`` were not reached, because the run ended before.
     ``missed`` were there all along, as they are now.
+
+    ``unjournalled`` are outside our journal too, and have an instant of this plan all the same: their row is lost, so a rollback
+    that goes by the journal alone leaves them as they are.
 
     ``longer`` (mode ``cap``) have a TTL beyond what the rule allows, and not by us. ``met`` are all keys governed by the
     rule. What the writers themselves left alone, from their accounts: ``had_ttl``, ``raced``, ``vanished``, ``hot``.
@@ -52,6 +59,7 @@ class VerifiedRule:
     in_use: int = 0
     left: int = 0
     missed: int = 0
+    unjournalled: int = 0
     longer: int = 0
     no_ttl_keys: int = 0
     had_ttl: int = 0
@@ -71,6 +79,8 @@ class Verification:
 
     ``scanned`` counts all keys met, ``no_ttl_keys`` those of them without a TTL, governed or not. ``complete`` says
     whether every shard of the plan was written to its end. ``used_bytes`` is the memory in use on all nodes together.
+    ``unreadable`` names objects of the journal that are damaged or missing. ``moving_slots`` of a cluster were on their way to
+    another node while we looked, or went there: what is said of their keys isn't certain.
     """
 
     plan_id: str
@@ -83,6 +93,13 @@ class Verification:
     complete: bool
     rules: tuple[VerifiedRule, ...]
     notes: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    moving_slots: int = 0
+
+    @property
+    def unjournalled(self) -> int:
+        """Keys that have an instant of ours and no row in the journal, over all rules."""
+        return sum(rule.unjournalled for rule in self.rules)
 
     @property
     def missed(self) -> int:
@@ -96,7 +113,7 @@ class Verification:
 
     def summary(self) -> dict[str, Any]:
         """The few figures that travel between tasks."""
-        figures = ("kept", "changed", "wiped", "expired", "gone", "missed")
+        figures = ("kept", "changed", "wiped", "expired", "gone", "missed", "unjournalled")
         included = [rule for rule in self.rules if rule.refusal is None]
         return {
             "plan_id": self.plan_id,
@@ -114,11 +131,13 @@ class Verification:
             **{field.name: getattr(self, field.name) for field in fields(self)},
             "rules": [asdict(rule) for rule in self.rules],
             "notes": list(self.notes),
+            "unreadable": list(self.unreadable),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Verification:
         """The verification that :meth:`to_json` wrote."""
-        kept = {field.name: data[field.name] for field in fields(cls)}
+        kept = fields_of(cls, data, VERIFICATION_SCHEMA)
         rules = tuple(VerifiedRule(**rule) for rule in data["rules"])
-        return cls(**{**kept, "rules": rules, "notes": tuple(data["notes"])})
+        lists = {name: tuple(data.get(name, ())) for name in ("notes", "unreadable")}
+        return cls(**{**kept, "rules": rules, **lists})

@@ -12,6 +12,8 @@ from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.schema import fields_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -100,11 +102,11 @@ class Sample:
 
     @property
     def limit_bytes(self) -> int | None:
-        """The maxmemory of all nodes together, or the policy's limit where one of them has none; None without either."""
-        limits = [node.limit_bytes for node in self.nodes]
+        """The limits of all nodes together: maxmemory, or the policy's limit of a node that has none; None without either."""
+        limits = [node.limit_bytes or self.policy_limit_bytes for node in self.nodes]
         if limits and None not in limits:
             return sum(limit for limit in limits if limit is not None)
-        return self.policy_limit_bytes
+        return None
 
     @property
     def memory_ratio(self) -> float | None:
@@ -456,15 +458,15 @@ class BurstReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BurstReport:
         """The report that :meth:`to_json` wrote."""
-        kept = {name: data[name] for name in cls.__slots__}
+        kept = fields_of(cls, data, EVENT_SCHEMA)
         return cls(
             **{
                 **kept,
-                "patterns": tuple(PatternGrowth.from_json(each) for each in data["patterns"]),
-                "clients": tuple(WritingClients.from_json(each) for each in data["clients"]),
-                "calls": tuple((name, count) for name, count in data["calls"]),
-                "jobs": tuple(data["jobs"]),
-                "missing": tuple(NotKnown(each) for each in data["missing"]),
+                "patterns": tuple(PatternGrowth.from_json(each) for each in data.get("patterns", ())),
+                "clients": tuple(WritingClients.from_json(each) for each in data.get("clients", ())),
+                "calls": tuple((name, count) for name, count in data.get("calls", ())),
+                "jobs": tuple(data.get("jobs", ())),
+                "missing": tuple(NotKnown(each) for each in data.get("missing", ())),
             }
         )
 
@@ -534,8 +536,8 @@ class LevelChange:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LevelChange:
         """The change that :meth:`to_json` wrote."""
-        kept = {name: data[name] for name in cls.__slots__}
-        forecast = data["forecast"]
+        kept = fields_of(cls, data, EVENT_SCHEMA)
+        forecast = data.get("forecast")
         return cls(
             **{
                 **kept,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from redis_ttl.domain.message import ValueKind
 from redis_ttl.messages.document import (
     Bullets,
     Code,
@@ -12,6 +13,7 @@ from redis_ttl.messages.document import (
     Line,
     Paragraph,
     Part,
+    Span,
     Table,
     link,
     name,
@@ -19,11 +21,17 @@ from redis_ttl.messages.document import (
     strong,
 )
 from redis_ttl.messages.figures import ratio, size
+from redis_ttl.messages.idioms import field_idiom, idiom
 from redis_ttl.messages.speech import CRITICAL, WARNING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis_ttl.domain.message import ActionRequired, BurstFacts, RuleFacts
     from redis_ttl.messages.speech import Speech
+
+#: Of one kind of value; of more it is said how many.
+_PATTERNS_SHOWN: Final = 4
 
 
 def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
@@ -141,20 +149,12 @@ def _unknown(facts: ActionRequired, speech: Speech) -> Table:
 
 
 def _asked(facts: ActionRequired, speech: Speech) -> list[Part]:
-    phrases, own = speech.phrases, speech.phrases.action_required
+    own = speech.phrases.action_required
     parts: list[Part] = []
     if facts.rules:
-        first = facts.rules[0]
         if not _is_agreed(facts):
             parts.append(Bullets((say(own.you_review),)))
-        change = say(
-            own.you_change,
-            pattern=name(first.pattern),
-            duration=phrases.duration(first.ttl_s),
-            seconds=f"{first.ttl_s}",
-        )
-        parts += [Bullets((change,)), Code(_at_write(first.ttl_s))]
-        parts += [Bullets((say(own.you_code),)), Code(_after_write(first.ttl_s))]
+        parts += [Bullets((say(own.you_change),)), *_advice(facts, speech)]
     asked: list[Line] = []
     if facts.burst is not None:
         asked.append(_burst(facts.burst, speech))
@@ -179,17 +179,34 @@ def _burst(burst: BurstFacts, speech: Speech) -> Line:
     return line
 
 
-def _at_write(ttl_s: int) -> tuple[str, ...]:
-    """One line for each idiom: redis-cli, redis-py, Jedis, Lettuce, go-redis, node-redis."""
-    return (
-        f"SET key value EX {ttl_s}",
-        f"client.set(key, value, ex={ttl_s})  # redis-py",
-        f"jedis.setex(key, {ttl_s}, value);  // Jedis",
-        f"commands.setex(key, {ttl_s}, value);  // Lettuce",
-        f"rdb.Set(ctx, key, value, {ttl_s}*time.Second)  // go-redis",
-        f"await client.set(key, value, {{ EX: {ttl_s} }});  // node-redis",
-    )
+def _advice(facts: ActionRequired, speech: Speech) -> list[Part]:
+    """For each kind of value that was sampled the way to give it a TTL; the seconds are those of the kind's first pattern."""
+    parts: list[Part] = []
+    own = speech.phrases.advice
+    for kind in ValueKind:
+        rules = [(rule, each.share) for rule in facts.rules for each in rule.kinds if each.kind is kind]
+        if rules:
+            parts += _way(getattr(own, kind.value), kind, rules, facts, speech)
+    unknown = [(rule, 1.0) for rule in facts.rules if not rule.kinds]
+    if unknown:
+        parts += _way(own.unknown, ValueKind.OTHER, unknown, facts, speech)
+    return parts
 
 
-def _after_write(ttl_s: int) -> tuple[str, ...]:
-    return (f"EXPIRE key {ttl_s}", f"client.expire(key, {ttl_s})  # redis-py")
+def _way(
+    sentence: str, kind: ValueKind, rules: Sequence[tuple[RuleFacts, float]], facts: ActionRequired, speech: Speech
+) -> list[Part]:
+    ttl_s = rules[0][0].ttl_s
+    patterns: Line = ()
+    for rule, share in rules[:_PATTERNS_SHOWN]:
+        shown: Line = (name(rule.pattern),)
+        if share < 1:
+            shown = say(speech.phrases.advice.share, pattern=shown, share=ratio(share))
+        patterns += (*((Span(speech.phrases.between),) if patterns else ()), *shown)
+    if left := max(0, len(rules) - _PATTERNS_SHOWN):
+        patterns += say(speech.phrases.and_more, number=speech.phrases.count(left))
+    line = say(sentence, patterns=patterns, duration=speech.phrases.duration(ttl_s), seconds=f"{ttl_s}")
+    parts: list[Part] = [Bullets((line,)), Code(idiom(kind, ttl_s, knows_expire_nx=facts.knows_expire_nx))]
+    if kind is ValueKind.HASH and facts.knows_field_ttls:
+        parts += [Bullets((say(speech.phrases.advice.field),)), Code(field_idiom(ttl_s))]
+    return parts

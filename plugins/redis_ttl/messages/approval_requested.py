@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from redis_ttl.messages.cautions import caution_parts
 from redis_ttl.messages.document import (
     Button,
     Document,
@@ -31,6 +32,13 @@ def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Doc
     """The message in one language."""
     phrases, own = speech.phrases, speech.phrases.approval_requested
     parts: list[Part] = [Paragraph(say(phrases.greeting, owner=strong(facts.owner))), Paragraph(say(own.intro))]
+    parts += caution_parts(
+        [
+            *((rule.pattern, caution) for rule in facts.rules for caution in rule.cautions),
+            *((None, caution) for caution in facts.cautions),
+        ],
+        speech,
+    )
     followed = None if facts.link is None else address(facts.link)
     if followed is None:
         where = {"dag": name(f"redis_ttl.{facts.cluster}.remediate"), "gate": name(facts.gate)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from redis_ttl.messages.document import (
     Bullets,
@@ -18,14 +18,12 @@ from redis_ttl.messages.document import (
     Table,
     plain,
 )
-from redis_ttl.messages.figures import code_span, columns_of
+from redis_ttl.messages.figures import code_span, columns_of, printable
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import escaped, markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-#: What could be markup, a link, HTML, or a mention of somebody.
-_ACTS: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@])")
 
 
 def as_markdown(documents: Sequence[Document]) -> str:
@@ -59,7 +57,7 @@ def _part(part: Part, words: Callable[[Line], str], heading: str, *, marked: boo
         case Table(header, rows, right):
             return markdown_table(header, [[words(cell) for cell in row] for row in rows], right=right)
         case Code(lines):
-            return "\n".join(["```", *lines, "```"]) if marked else "\n".join(f"    {line}" for line in lines)
+            return _fenced(lines) if marked else "\n".join(f"    {line}" for line in lines)
         case Button(text, url):
             return words((Span(text, url=url),))
         case _:
@@ -73,7 +71,22 @@ def _marked(line: Line) -> str:
 def _span(span: Span) -> str:
     if span.name:
         return code_span(span.text)
-    escaped = _ACTS.sub(r"\\\1", span.text)
     if span.url is not None:
-        return f"[{escaped}](<{span.url}>)"
-    return f"**{escaped}**" if span.strong and escaped.strip() else escaped
+        return f"[{escaped(span.text, is_read=False)}](<{span.url}>)"
+    words = _spaced(span.text)
+    return f"**{words}**" if span.strong and words.strip() else words
+
+
+def _spaced(text: str) -> str:
+    """Words in which nothing acts, with the spaces around them."""
+    kept = text.strip()
+    before, _, after = text.partition(kept) if kept else (text, "", "")
+    return f"{before}{markdown_text(kept, is_read=False)}{after}"
+
+
+def _fenced(lines: Sequence[str]) -> str:
+    """Lines between fences that none of them can close."""
+    shown = [printable(line) for line in lines]
+    longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([fence, *shown, fence])

@@ -19,6 +19,7 @@ from redis_ttl.messages.figures import (
     ttl_spread,
 )
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import markdown_text
 from redis_ttl.messages.server_text import server_lines
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ _PATTERN_WIDTH: Final = 70
 _EXAMPLES_SHOWN: Final = 2
 
 
-def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN) -> str:
-    """The whole report: headline, server, completeness, TTL spread, one row a pattern, notes."""
+def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN, memory_limit_bytes: int | None = None) -> str:
+    """The whole report: headline, server, completeness, TTL spread, one row a pattern, notes. ``memory_limit_bytes`` is what the
+    policy lets a server without maxmemory use.
+    """
     parts = [
         f"# Audit of {audit.plan.cluster}, {audit.plan.started_at[:16].replace('T', ' ')} UTC",
-        headline(audit),
+        headline(audit, memory_limit_bytes),
         "## Server\n\n```\n"
         + "\n".join(line for server in audit.plan.servers for line in server_lines(server))
         + "\n```",
@@ -46,21 +49,23 @@ def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN) -> str:
         "## Patterns\n\n" + _pattern_table(audit, rows),
         "## TTL of all keys\n\n" + _histogram(audit),
         "## What the patterns hold\n\n" + _details_table(audit.patterns[:rows]),
-        "## How it was counted\n\n" + "\n".join(f"- {line}" for line in counting_lines(audit)),
+        "## How it was counted\n\n" + "\n".join(f"- {markdown_text(line)}" for line in counting_lines(audit)),
     ]
     if audit.warnings:
-        parts.insert(2, "## Notes\n\n" + "\n".join(f"- {printable(warning)}" for warning in audit.warnings))
+        parts.insert(2, "## Notes\n\n" + "\n".join(f"- {markdown_text(warning)}" for warning in audit.warnings))
     return "\n\n".join(parts) + "\n"
 
 
-def headline(audit: Audit) -> str:
+def headline(audit: Audit, memory_limit_bytes: int | None = None) -> str:
     """Two sentences: the leak, and what it means for memory."""
     leak = f"{count(audit.no_ttl_keys)} of {count(audit.keys)} keys ({ratio(audit.no_ttl_ratio)}) have no TTL."
     policies = sorted({server.eviction_policy for server in audit.plan.servers if server.eviction_policy})
-    if audit.memory_ratio is None:
+    limit = audit.limit_bytes(memory_limit_bytes)
+    share = audit.ratio_of(limit)
+    if share is None:
         memory = f"Memory in use is {size(audit.used_memory_bytes)}; the server has no limit."
     else:
-        memory = f"Memory is at {ratio(audit.memory_ratio)} ({size(audit.used_memory_bytes)} of {size(audit.maxmemory_bytes)})."
+        memory = f"Memory is at {ratio(share)} ({size(audit.used_memory_bytes)} of {size(limit)})."
     if audit.no_ttl_keys and any(policy.startswith("volatile-") for policy in policies):
         memory += f" The eviction policy {', '.join(policies)} can't remove keys without a TTL."
     return f"**{leak}** {memory}"

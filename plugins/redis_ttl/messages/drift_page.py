@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from redis_ttl.domain.drift import DriftKind, Verdict
 from redis_ttl.messages.figures import code_span, count, printable
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ _KINDS: Final = {
 _MEANINGS: Final = {
     DriftKind.NEW_WRITER: "something writes such keys without a TTL. Have the writer set one; then remediate what is there",
     DriftKind.TTL_WIPED: "a remediation gave these keys a TTL, and they were written again without one, as SET does. Have the writer set "
-    "the TTL, or keep it (SET with KEEPTTL)",
+    "the TTL, or keep it (strings: SET with EX or KEEPTTL; other types: EXPIRE again after what replaces the key)",
     DriftKind.RULE_MISSING: "no rule and no exemption speaks of these keys. Write one, with their owner",
     DriftKind.OVERDUE: "the rule's `due` date has passed. Remediate, or agree on another date",
 }
@@ -33,9 +34,9 @@ _LINES_OF_TASK: Final = 10
 
 def drift_page(report: DriftReport) -> str:
     """The whole report."""
-    parts = [f"# Drift of {printable(report.cluster)}", _headline(report)]
+    parts = [f"# Drift of {markdown_text(report.cluster)}", _headline(report)]
     if report.why is not None:
-        parts.append(f"Accepted by **{printable(report.by or '')}**: {printable(report.why)}")
+        parts.append(f"Accepted by **{markdown_text(report.by or 'nobody')}**: {markdown_text(report.why)}")
     if report.findings:
         parts += [_table(report.findings), *(_section(finding) for finding in report.findings)]
         kinds = dict.fromkeys(finding.kind for finding in report.findings)
@@ -43,7 +44,7 @@ def drift_page(report: DriftReport) -> str:
     if report.verdict is Verdict.DRIFT:
         parts.append(_way_out(report))
     if report.notes:
-        parts.append("## Notes\n\n" + "\n".join(f"- {note}." for note in report.notes))
+        parts.append("## Notes\n\n" + "\n".join(f"- {markdown_text(note)}." for note in report.notes))
     parts.append(_comparison(report))
     return "\n\n".join(parts) + "\n"
 
@@ -95,7 +96,7 @@ def _table(findings: Sequence[DriftFinding]) -> str:
         (
             _KINDS[each.kind] + ("" if each.fails else " (tolerated)"),
             code_span(printable(each.pattern, _NAME_WIDTH)) + (f" db{each.db}" if each.db else ""),
-            printable(each.owner),
+            markdown_text(each.owner),
             count(each.new_keys),
             count(each.no_ttl_keys),
             count(each.keys),
@@ -111,7 +112,7 @@ def _table(findings: Sequence[DriftFinding]) -> str:
 
 def _section(finding: DriftFinding) -> str:
     lines = [f"### {code_span(printable(finding.pattern, _NAME_WIDTH))}: {_KINDS[finding.kind]}", ""]
-    lines.append(f"{_figures(finding)}; {_responsible(finding, code_span)}.")
+    lines.append(f"{_figures(finding)}; {_responsible(finding, code_span, markdown_text)}.")
     if finding.examples:
         lines += ["", *(f"- {code_span(printable(name, 2 * _NAME_WIDTH))}" for name in finding.examples)]
     return "\n".join(lines)
@@ -121,7 +122,7 @@ def _lines(finding: DriftFinding) -> str:
     """A finding in two lines of plain text."""
     where = f"{printable(finding.pattern, _NAME_WIDTH)}{f' (db{finding.db})' if finding.db else ''}"
     example = f", such as {printable(finding.examples[0], _NAME_WIDTH)}" if finding.examples else ""
-    return f"{where}: {_KINDS[finding.kind]}, {_figures(finding)}\n    {_responsible(finding, str)}{example}"
+    return f"{where}: {_KINDS[finding.kind]}, {_figures(finding)}\n    {_responsible(finding, str, printable)}{example}"
 
 
 def _figures(finding: DriftFinding) -> str:
@@ -135,13 +136,13 @@ def _figures(finding: DriftFinding) -> str:
     return f"{_counted(finding.new_keys, 'new key')}{allowed}{pace}, since {finding.since[:10]}"
 
 
-def _responsible(finding: DriftFinding, quoted: Callable[[str], str]) -> str:
+def _responsible(finding: DriftFinding, quoted: Callable[[str], str], said: Callable[[str], str]) -> str:
     governor = "no rule"
     if finding.rule is not None:
         governor = f"rule {quoted(printable(finding.rule, _NAME_WIDTH))}"
     elif finding.exemption is not None:
         governor = f"exempt as {quoted(printable(finding.exemption, _NAME_WIDTH))}"
-    return f"owner {printable(finding.owner)}, {governor}"
+    return f"owner {said(finding.owner)}, {governor}"
 
 
 def _way_out(report: DriftReport) -> str:
@@ -160,7 +161,7 @@ def _comparison(report: DriftReport) -> str:
     if report.baseline is None:
         base = "none before"
     else:
-        who = f"accepted by {printable(report.accepted_by)}" if report.accepted_by else "of the first check"
+        who = f"accepted by {markdown_text(report.accepted_by)}" if report.accepted_by else "of the first check"
         base = f"number {report.baseline} with {_keys(report.baseline_keys)}, {who}, of {report.accepted_at[:10]}"
     return markdown_table(
         ("Compared", ""),

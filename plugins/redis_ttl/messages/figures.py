@@ -100,9 +100,11 @@ def columns_of(text: str) -> int:
 
 def code_span(text: str) -> str:
     """A name as Markdown code, in which no markup acts, whatever backticks it has itself (CommonMark, section 6.1)."""
+    text = text or '""'
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
-    padding = " " if text.startswith("`") or text.endswith("`") else ""
+    is_stripped = text.startswith(" ") and text.endswith(" ") and text.strip(" ")
+    padding = " " if is_stripped or text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{padding}{text}{padding}{fence}"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.messages.figures import code_span, count, printable
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ def journal_page(
     """The whole page; with ``key``, the rows about one key at its end."""
     parts = [
         f"# Journal of plan {plan.plan_id} for {plan.cluster}",
-        f"Made by {printable(plan.run)}, {plan.created_at[:16].replace('T', ' ')} UTC. Digest: `{plan.digest}`",
+        f"Made by {markdown_text(plan.run)}, {plan.created_at[:16].replace('T', ' ')} UTC. Digest: `{plan.digest}`",
         "## Approval\n\n" + ("\n".join(map(_decision, decisions)) or "No decision is in the store."),
         "## Keys\n\n" + (_rules(plan, rules) if rules else "Nothing was written by this plan."),
         f"In {count(objects)} journal objects. A key that several attempts journalled is counted as often.",
@@ -58,15 +59,15 @@ def _rules(plan: Plan, rules: Sequence[JournalledRule]) -> str:
 def _signed(rule: PlannedRule) -> str:
     if rule.sign_off is None:
         return "nobody"
-    ref = f", {printable(rule.sign_off.ref)}" if rule.sign_off.ref else ""
-    return f"{printable(rule.sign_off.by)}, {rule.sign_off.on}{ref}"
+    ref = f", {markdown_text(rule.sign_off.ref)}" if rule.sign_off.ref else ""
+    return f"{markdown_text(rule.sign_off.by)}, {rule.sign_off.on}{ref}"
 
 
 def _decision(decision: Decision) -> str:
     why = decision.comment or decision.why
     return (
-        f"- {decision.verdict.value} by {printable(decision.by or 'nobody')}, {decision.at}, by {decision.channel.value}"
-        + (f": {printable(why)}" if why else "")
+        f"- {decision.verdict.value} by {markdown_text(decision.by or 'nobody')}, {decision.at}, by {decision.channel.value}"
+        + (f": {markdown_text(why)}" if why else "")
     )
 
 
@@ -75,7 +76,7 @@ def _row(plan: Plan, row: JournalledKey) -> str:
     did = "restored" if row.undoes else "set"
     return (
         f"- db{row.db}, rule {code_span(printable(pattern))}: expiry was {_instant(row.was_ms)}, {did} to {_instant(row.set_ms)} "
-        f"({row.object})"
+        f"({code_span(row.object)})"
     )
 
 

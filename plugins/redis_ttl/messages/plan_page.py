@@ -1,7 +1,8 @@
 """A plan as one Markdown page: what somebody reads who is about to approve it.
 
 What is dangerous comes first, then what will happen in one sentence, then everything that it rests on. Dates count as if
-the plan were approved when it was made. Names of keys act nowhere: they stand in code spans.
+the plan were approved when it was made, and "until" is the latest that can be: for keys that are written when the approval
+ends. Names of keys act nowhere: they stand in code spans.
 """
 
 from __future__ import annotations
@@ -11,15 +12,22 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.duration import format_duration
+from redis_ttl.domain.other_plans import OtherState
 from redis_ttl.domain.rate import parse_rate
 from redis_ttl.messages.figures import code_span, count, duration, printable, ratio, size
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import markdown_text
 
 if TYPE_CHECKING:
     from redis_ttl.domain.plan import Forecast, Plan, PlannedRule
     from redis_ttl.domain.policy import Policy
 
 RULE_HEADER: Final = ("Rule", "Action", "Keys", "TTL", "Expires from", "until", "Frees")
+OTHERS_HEADER: Final = ("Plan", "Rule", "Keys", "Expire from", "until", "State")
+_OTHERS: Final = (
+    "Keys of other plans that have still to expire, by their journals, or as planned while they are being written. They count in "
+    "the worst second, and the windows of this plan are fitted to what they leave."
+)
 _PATTERN_WIDTH: Final = 80
 _EXAMPLE_WIDTH: Final = 100
 
@@ -32,10 +40,12 @@ def plan_page(plan: Plan, policy: Policy) -> str:
         f"{summary(plan)} {conditions(plan, policy)}",
         f"Digest: `{plan.digest}`",
         "## What will happen\n\n" + markdown_table(RULE_HEADER, _rules(plan), right=(2, 6)),
-        "## Memory\n\n" + markdown_table(("When", "Used", "Of maxmemory", "Why"), memory_rows(plan), right=(1, 2)),
+        "## Memory\n\n" + markdown_table(("When", "Used", "Of the limit", "Why"), memory_rows(plan), right=(1, 2)),
         "## Examples\n\n"
         + markdown_table(("Rule", "Keys such as"), [[_code(rule.pattern), _examples(rule)] for rule in plan.included]),
     ]
+    if rows := other_plan_rows(plan):
+        parts.append("## Other plans\n\n" + _OTHERS + "\n\n" + markdown_table(OTHERS_HEADER, rows, right=(2,)))
     if skipped := skipped_rows(plan):
         rows = [[_named(who), count(keys), _named(why)] for who, keys, why in skipped]
         parts.append("## Left alone\n\n" + markdown_table(("Keys of", "Keys", "Why"), rows, right=(1,)))
@@ -62,7 +72,7 @@ def summary(plan: Plan) -> str:
         f"This will {' and '.join(acts)}, by {len(included)} rule{'' if len(included) == 1 else 's'}: "
         f"{ratio(plan.change_keys / plan.keys if plan.keys else 0.0)} of the {count(plan.keys)} keys that the audit met. "
         f"They are deleted between {_day(plan, forecast.first_expiry_s or 0)} and {_day(plan, forecast.last_expiry_s or 0)} UTC "
-        f"if it is approved now{freed}."
+        f"if it is approved now{freed}. Each key lives for at least its TTL from the moment at which it is written."
     )
 
 
@@ -94,7 +104,7 @@ def rule_row(plan: Plan, rule: PlannedRule) -> list[str]:
         count(rule.change_keys),
         format_duration(rule.ttl_s),
         _day(plan, rule.ttl_s),
-        _day(plan, rule.ttl_s + rule.window_s),
+        _day(plan, rule.ttl_s + rule.window_s + plan.forecast.late_s),
         freed if rule.size_bytes is not None else "unknown",
     ]
 
@@ -127,7 +137,7 @@ def memory_rows(plan: Plan) -> list[list[str]]:
         )
     after = "all of these keys have expired, and nothing else has changed"
     return [
-        ["now", size(forecast.used_bytes), _share(forecast, forecast.used_bytes), f"maxmemory {_limit(forecast)}"],
+        ["now", size(forecast.used_bytes), _share(forecast, forecast.used_bytes), _limit(forecast)],
         ["while it is applied", size(forecast.peak_bytes), _share(forecast, forecast.peak_bytes), growth],
         [
             _day(plan, forecast.last_expiry_s or 0),
@@ -135,6 +145,22 @@ def memory_rows(plan: Plan) -> list[list[str]]:
             _share(forecast, forecast.after_bytes),
             after,
         ],
+    ]
+
+
+def other_plan_rows(plan: Plan) -> list[list[str]]:
+    """Keys of other plans that have still to expire: whose, which, how many, between when and when, how far that plan is."""
+    return [
+        [
+            other.plan_id,
+            _code(rule.pattern),
+            count(rule.keys),
+            _instant(rule.first_ms),
+            _instant(rule.last_ms),
+            other.state.value,
+        ]
+        for other in plan.others
+        for rule in other.rules
     ]
 
 
@@ -154,7 +180,7 @@ def ground_lines(plan: Plan) -> list[str]:
     )
     return [
         f"Audit {plan.audit_id}, finished {_minute(plan.audit_finished_at)}, and the policy with hash {plan.policy_hash[:12]}.",
-        f"Made {_minute(plan.created_at)} in run {printable(plan.run)}; good for this run only{at_most}.",
+        f"Made {_minute(plan.created_at)} in run {markdown_text(plan.run)}; good for this run only{at_most}.",
         (
             f"Writes at {parse_rate(plan.rate)} a server, and reads at load {plan.load}, in {count(len(plan.shards))} "
             f"shard{'' if len(plan.shards) == 1 else 's'}; each key's old expiry goes to the journal first."
@@ -164,7 +190,10 @@ def ground_lines(plan: Plan) -> list[str]:
             + (f"watched for {duration(plan.canary_watch_s)}" if plan.canary_watch_s else "not watched")
             + " before the others follow."
         ),
-        f"At worst {_rate(plan.forecast.expiries_per_s)} keys expire in a second, over all servers; below 2,500 nobody notices.",
+        (
+            f"At worst {_rate(plan.forecast.expiries_per_s)} keys expire in a second, over all servers{_of_others(plan)}; "
+            "below 2,500 nobody notices."
+        ),
         *[
             f"Server {node.address}, replication id {node.lineage[:12] or 'unknown'}, run_id {node.run_id[:12] or 'unknown'}."
             for node in plan.nodes
@@ -174,6 +203,14 @@ def ground_lines(plan: Plan) -> list[str]:
 
 def _rate(per_s: float) -> str:
     return count(round(per_s)) if per_s >= 1 else "fewer than one of these"
+
+
+def _of_others(plan: Plan) -> str:
+    counted = [other.plan_id for other in plan.others if other.state is not OtherState.WAITING and other.rules]
+    if not counted:
+        return ""
+    plans = "plan" if len(counted) == 1 else "plans"
+    return f", with the keys of {plans} {', '.join(counted)} (up to {_rate(plan.forecast.others_per_s)} a second)"
 
 
 def _rules(plan: Plan) -> list[list[str]]:
@@ -188,19 +225,19 @@ def _code(pattern: str) -> str:
     return code_span(printable(pattern, _PATTERN_WIDTH))
 
 
-#: What Markdown or HTML would act upon outside of a code span.
-_MARKUP: Final = re.compile(r"([\\*_\[\]<>#~])")
-
-
 def _named(text: str) -> str:
     """A sentence with patterns in backticks: what stands between them acts no more than the patterns do."""
     plain = printable(text)
     pieces = plain.split("`")
     if len(pieces) % 2 == 0:  # a backtick of the pattern's own: then all of it is text
-        return _MARKUP.sub(r"\\\1", plain.replace("`", "'"))
-    return "".join(
-        code_span(piece) if number % 2 else _MARKUP.sub(r"\\\1", piece) for number, piece in enumerate(pieces)
-    )
+        return markdown_text(plain.replace("`", "'"))
+    return "".join(code_span(piece) if number % 2 else _spaced(piece) for number, piece in enumerate(pieces))
+
+
+def _spaced(text: str) -> str:
+    """Words between two patterns, with the spaces around them."""
+    kept = text.strip(" ")
+    return text.replace(kept, markdown_text(kept)) if kept else text
 
 
 def _share(forecast: Forecast, bytes_used: int | None) -> str:
@@ -210,11 +247,17 @@ def _share(forecast: Forecast, bytes_used: int | None) -> str:
 
 
 def _limit(forecast: Forecast) -> str:
-    return "none" if forecast.limit_bytes is None else size(forecast.limit_bytes)
+    if forecast.limit_bytes is None:
+        return "maxmemory none"
+    return f"{'no maxmemory; memory.limit' if forecast.limit_is_policys else 'maxmemory'} {size(forecast.limit_bytes)}"
 
 
 def _day(plan: Plan, after_s: int) -> str:
     return f"{dt.datetime.fromisoformat(plan.created_at) + dt.timedelta(seconds=after_s):%Y-%m-%d %H:%M}"
+
+
+def _instant(ms: int) -> str:
+    return f"{dt.datetime.fromtimestamp(ms / 1000, dt.UTC):%Y-%m-%d %H:%M}"
 
 
 def _minute(moment: str) -> str:

@@ -9,6 +9,7 @@ from redis_ttl.domain.approval import Verdict
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.messages.figures import code_span, count, duration, printable, ratio, size
 from redis_ttl.messages.markdown_table import markdown_table
+from redis_ttl.messages.markdown_text import markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,21 @@ if TYPE_CHECKING:
     from redis_ttl.domain.verification import Verification, VerifiedRule
 
 _SET_HEADER: Final = (
-    "Rule", "Planned", "Ours", "Changed since", "TTL wiped", "Expired", "Gone", "Had a TTL", "Raced", "In use", "Missed",
+    "Rule", "Planned", "Ours", "Changed since", "TTL wiped", "Expired", "Gone", "Had a TTL", "Raced", "In use", "Missed", "No row",
 )  # fmt: skip
-_SET: Final = ("planned", "kept", "changed", "wiped", "expired", "gone", "had_ttl", "raced", "hot", "missed")
+_SET: Final = (
+    "planned",
+    "kept",
+    "changed",
+    "wiped",
+    "expired",
+    "gone",
+    "had_ttl",
+    "raced",
+    "hot",
+    "missed",
+    "unjournalled",
+)
 _BARE_HEADER: Final = (
     "Rule", "No TTL now", "New since the audit", "TTL wiped", "Rewritten", "In use", "Not reached", "Unfinished", "Missed",
 )  # fmt: skip
@@ -43,7 +56,7 @@ def remediation_page(
         "## Way back\n\n" + _way_back(plan, parts, decisions),
     ]
     if verification and verification.notes:
-        pages.append("## Notes\n\n" + "\n".join(f"- {printable(note)}" for note in verification.notes))
+        pages.append("## Notes\n\n" + "\n".join(f"- {markdown_text(note)}" for note in verification.notes))
     return "\n\n".join(page for page in pages if page) + "\n"
 
 
@@ -58,13 +71,22 @@ def _headline(plan: Plan, parts: Sequence[PartResult], verification: Verificatio
     done = verification.complete if verification else _complete(plan, parts)
     text = f"**{count(written)} of {count(plan.change_keys)} planned keys were given an expiry.**"
     if not done:
-        why = f" ({printable(ended.reason or 'no reason given')})" if ended else ""
+        why = f" ({markdown_text(ended.reason or 'no reason given')})" if ended else ""
         how = "stopped" if ended and ended.outcome is Outcome.STOPPED else "ended"
         text += f" The run {how} before every shard was written{why}."
     if verification is None:
         return text + " It has not been verified."
     missed = "No key was missed." if not verification.missed else f"**{count(verification.missed)} keys were missed.**"
-    return f"{text} {count(verification.kept)} still have exactly that one. {missed}"
+    text = f"{text} {count(verification.kept)} still have exactly that one. {missed}"
+    if verification.unjournalled:
+        text += f" **{count(verification.unjournalled)} keys have our expiry and no row in the journal.**"
+    if verification.unreadable:
+        text += f" **{count(len(verification.unreadable))} objects of the journal are damaged or missing.**"
+    if verification.moving_slots:
+        text += (
+            f" **Slots moved during this look ({count(verification.moving_slots)}), so these figures aren't certain.**"
+        )
+    return text
 
 
 def _complete(plan: Plan, parts: Sequence[PartResult]) -> bool:
@@ -95,7 +117,7 @@ def _bare(verification: Verification) -> str:
     rows = [_row(rule, _BARE) for rule in verification.rules if rule.refusal is None]
     text = markdown_table(_BARE_HEADER, rows, right=range(1, len(_BARE_HEADER)))
     left_out = [
-        f"- {code_span(printable(rule.pattern))}: {count(rule.no_ttl_keys)} keys, left out ({printable(rule.refusal)})"
+        f"- {code_span(printable(rule.pattern))}: {count(rule.no_ttl_keys)} keys, left out ({markdown_text(rule.refusal)})"
         for rule in verification.rules
         if rule.refusal is not None
     ]
@@ -108,7 +130,7 @@ def _row(rule: VerifiedRule, figures: Sequence[str]) -> list[str]:
 
 def _interruptions(parts: Sequence[PartResult]) -> str:
     lines = [
-        f"- {_time(each.at)} {part.part}: {printable(each.reason)}, "
+        f"- {_time(each.at)} {part.part}: {markdown_text(each.reason)}, "
         + ("which ended it" if each.ended else f"for {duration(each.lasted_s)}")
         for part in parts
         for each in part.interruptions
@@ -118,9 +140,9 @@ def _interruptions(parts: Sequence[PartResult]) -> str:
 
 def _approval(decisions: Sequence[Decision]) -> str:
     lines = [
-        f"- {each.verdict.value} by {printable(each.by or 'nobody')}, {_time(each.at)}, by {each.channel.value}"
-        + (f": {printable(each.comment)}" if each.comment else "")
-        + (f" ({printable(each.why)})" if each.why else "")
+        f"- {each.verdict.value} by {markdown_text(each.by or 'nobody')}, {_time(each.at)}, by {each.channel.value}"
+        + (f": {markdown_text(each.comment)}" if each.comment else "")
+        + (f" ({markdown_text(each.why)})" if each.why else "")
         for each in decisions
     ]
     return "\n".join(lines) if lines else "No decision is in the store."
@@ -138,7 +160,7 @@ def _way_back(plan: Plan, parts: Sequence[PartResult], decisions: Sequence[Decis
         [
             code_span(printable(rule.pattern)),
             _moment(since + dt.timedelta(seconds=rule.ttl_s)),
-            _moment(since + dt.timedelta(seconds=rule.ttl_s + rule.window_s)),
+            _moment(since + dt.timedelta(seconds=rule.ttl_s + rule.window_s + plan.forecast.late_s)),
         ]
         for rule in plan.included
     ]

@@ -36,12 +36,16 @@ def rollback_result_document(facts: RollbackResult, speech: Speech) -> Document:
     ]
     if facts.left:
         parts.append(Paragraph(say(own.left, keys=strong(phrases.count(facts.left)))))
+    if facts.holes:
+        parts.append(Paragraph(say(own.holes, objects=strong(phrases.count(facts.holes)))))
     parts.append(Paragraph(say(own.never)))
     if facts.link is not None:
         parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     restored = sum(rule.restored for rule in facts.rules)
     figures = {"cluster": facts.cluster, "keys": phrases.count(restored)}
-    title = (
-        own.title_left.format(**figures, left=phrases.count(facts.left)) if facts.left else own.title.format(**figures)
-    )
-    return Document(speech.language, title, CRITICAL if facts.left else NEUTRAL, tuple(parts))
+    if facts.left:
+        title = own.title_left.format(**figures, left=phrases.count(facts.left))
+    else:
+        title = (own.title_holes if facts.holes else own.title).format(**figures)
+    level = CRITICAL if facts.left or facts.holes else NEUTRAL
+    return Document(speech.language, title, level, tuple(parts))

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from redis_ttl.domain.errors import BadInput, Unreachable
 from redis_ttl.tasks.dag_ids import is_ours
-from redis_ttl.usecases.confirm_approval import GateTrace, Mark
+from redis_ttl.usecases.gate_records import GateTrace, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,9 +61,8 @@ class AirflowRecords:
 
     def trace(self, gate: str) -> GateTrace:
         """What is known of that task. Raises :class:`Unreachable` (tried again) and :class:`BadInput`."""
-        run = f"/dags/{quote(self._dag_id, safe='')}/dagRuns/{quote(self._run_id, safe='')}"
-        task = self._get(f"{run}/taskInstances/{gate}") or {}
-        answer = self._get(f"{run}/taskInstances/{gate}/-1/hitlDetails") or {}
+        task = self._task(gate)
+        answer = self._get(f"{self._run}/taskInstances/{gate}/-1/hitlDetails") or {}
         rows = self._events(gate)
         return GateTrace(
             attempt=task.get("try_number"),
@@ -71,7 +70,13 @@ class AirflowRecords:
             marks=tuple(mark for row in rows if (mark := mark_of(row)) is not None),
             answered_by=(answer.get("responded_by_user") or {}).get("name"),
             lost=any(str(row["event"]).startswith("state mismatch") for row in rows),
+            instance=task.get("id"),
         )
+
+    def instance(self, gate: str) -> str | None:
+        """Airflow's id of that task as it is now, which a clear replaces. Raises as :meth:`trace`."""
+        found: str | None = self._task(gate).get("id")
+        return found
 
     def runs_between(self, since: datetime, until: datetime) -> list[str]:
         """The runs of all DAGs, but the project's own, that began before ``until`` and hadn't ended by ``since``."""
@@ -85,6 +90,13 @@ class AirflowRecords:
                         f"DAG {run['dag_id']}, run {run['dag_run_id']}, since {began}"
                     )
         return list(found.values())
+
+    @property
+    def _run(self) -> str:
+        return f"/dags/{quote(self._dag_id, safe='')}/dagRuns/{quote(self._run_id, safe='')}"
+
+    def _task(self, gate: str) -> dict[str, Any]:
+        return self._get(f"{self._run}/taskInstances/{gate}") or {}
 
     def _events(self, gate: str) -> list[dict[str, Any]]:
         """The rows of the audit log about that task, the earliest first."""

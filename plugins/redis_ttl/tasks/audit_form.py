@@ -4,17 +4,22 @@ that the nightly run has them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import Param
 
 from redis_ttl.domain.audit import AuditOptions
-from redis_ttl.domain.databases import databases_text, parse_databases
+from redis_ttl.domain.databases import DATABASES_PATTERN, MAX_DATABASES_TEXT, databases_text, parse_databases
+from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.load import LOAD_PATTERN, parse_load
+from redis_ttl.domain.shards import MOST_SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from redis_ttl.domain.policy import Policy
+
+_ALL_PERCENT: Final = 100
 
 
 def form_of(policy: Policy) -> dict[str, Param]:
@@ -27,13 +32,14 @@ def form_of(policy: Policy) -> dict[str, Param]:
             title="Load",
             description="gentle keeps to about a fifth of the server's time and backs off when it slows down; fast doesn't wait at all; "
             "or keys per second, as in 20000/s.",
+            pattern=LOAD_PATTERN,
             examples=["gentle", "fast", "20000/s"],
         ),
         "shards": Param(
             audit.shards,
             type=["null", "integer"],
             minimum=1,
-            maximum=64,
+            maximum=MOST_SHARDS,
             title="Shards",
             description="Into how many parts the scan of each node and database is cut. Empty: as its size suggests. "
             f"{audit.parallel} of them are scanned at a time, as the policy says.",
@@ -42,7 +48,7 @@ def form_of(policy: Policy) -> dict[str, Param]:
             audit.sample_percent,
             type="number",
             minimum=0,
-            maximum=100,
+            maximum=_ALL_PERCENT,
             title="Sampling %",
             description="How many of a hundred keys are asked for their type, size and use; 0 asks none.",
         ),
@@ -56,6 +62,8 @@ def form_of(policy: Policy) -> dict[str, Param]:
         "db": Param(
             databases_text(audit.databases),
             type=["null", "string"],
+            pattern=DATABASES_PATTERN,
+            maxLength=MAX_DATABASES_TEXT,
             title="Database",
             description="A number, several as in 0,3, or all. Empty: the one that the connection names.",
             examples=["all", "0"],
@@ -65,10 +73,20 @@ def form_of(policy: Policy) -> dict[str, Param]:
 
 def options_of(params: Mapping[str, Any], *, connection_db: int, parallel: int) -> AuditOptions:
     """The audit that the answers ask for; :class:`InvalidOption` for one that can't be meant."""
+    load = str(params["load"])
+    parse_load(load)
+    sample_percent = float(params["sample_percent"])
+    if not 0 <= sample_percent <= _ALL_PERCENT:  # NaN passes the form's bounds
+        raise InvalidOption(
+            "this share can't be used",
+            where="sample_percent",
+            found=str(sample_percent),
+            allowed="a number from 0 to 100",
+        )
     return AuditOptions(
-        load=params["load"],
+        load=load,
         shards=params["shards"],
-        sample_percent=float(params["sample_percent"]),
+        sample_percent=sample_percent,
         source=params["source"],
         databases=parse_databases(params["db"], default=connection_db, where="db"),
         parallel=parallel,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from redis_ttl.messages.markdown_text import markdown_text
+
 if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
 
@@ -23,7 +25,7 @@ the server evicts keys.
 
 | | |
 |---|---|
-| owner | {policy.owner.team} ({contact}) |
+| owner | {markdown_text(f"{policy.owner.team} ({contact})")} |
 | connection | `{policy.connection}` |
 | schedule | {"by hand only" if audit.schedule is None else f"`{audit.schedule}` {audit.timezone}"} |
 | load | `{audit.load}`, at most {audit.parallel} shards at a time{f", pool `{audit.pool}`" if audit.pool else ""} |

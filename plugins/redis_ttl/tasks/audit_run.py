@@ -121,8 +121,9 @@ def merge_audit(policy: Policy, audit_id: str) -> dict[str, Any]:
     else:
         audit = merging.merge_audit(folder, PatternMerger(), _tools(policy, plan))
     if not folder.has(_REPORT):
-        folder.write(_REPORT, audit_page(audit).encode())
-    figures = audit.headline()
+        folder.write(_REPORT, audit_page(audit, memory_limit_bytes=policy.memory.limit_bytes).encode())
+    share = audit.ratio_of(audit.limit_bytes(policy.memory.limit_bytes))
+    figures = {**audit.headline(), "memory_ratio": None if share is None else round(share, 6)}
     _log.info(
         "%s keys, %s of them without TTL, in %s patterns",
         count(audit.keys),
@@ -142,7 +143,7 @@ def report(policy: Policy, context: Context, audit_id: str) -> None:
         _log.info("%s", line)
     _log.info("the same as a document: %s/%s", folder.path, _REPORT)
     tell(policy, MessageKind.ACTION_REQUIRED, audit_id, run_link(context))
-    _log.info("%s", headline(read_audit(folder, read_patterns)).replace("**", ""))
+    _log.info("%s", headline(read_audit(folder, read_patterns), policy.memory.limit_bytes).replace("**", ""))
 
 
 def _options(policy: Policy, context: Context) -> AuditOptions:

@@ -6,30 +6,36 @@ Nothing here decides what is sent or when. What a channel answers is said as one
 from __future__ import annotations
 
 import logging
+import re
 import smtplib
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, Final, assert_never
+from urllib.parse import urlsplit
 
 from airflow.providers.slack.hooks.slack import SlackHook
 from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from redis_ttl.domain.delivery import ChannelKind, Receipt
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
+from redis_ttl.domain.secret import without_secrets
 from redis_ttl.messages.document import Document
 from redis_ttl.messages.rendering import RenderedMessage, render, summary_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from redis_ttl.domain.errors import RedisTtlError
     from redis_ttl.usecases.message_ports import Envelope
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_S: Final = 15
+_SECRET_NAME: Final = re.compile("pass|secret|token|key|proxy|webhook|auth", re.IGNORECASE)
 #: By itself the client sends again when a connection breaks, perhaps what has arrived already; we count our tries.
 _NO_RETRIES: Final[list[Any]] = []
 #: What Slack answers when the same message may be taken later.
@@ -48,25 +54,69 @@ def send(envelope: Envelope) -> Receipt:
     message = render(documents, summary_title(envelope.count, languages) if envelope.count > 1 else None)
     where = f"connection {envelope.route.connection}"
     try:
-        match envelope.route.kind:
-            case ChannelKind.SLACK:
-                return _by_bot(envelope, message, where)
-            case ChannelKind.SLACK_WEBHOOK:
-                return _by_webhook(envelope, message, where)
-            case ChannelKind.EMAIL:
-                return _by_mail(envelope, message, where)
-            case _:
-                assert_never(envelope.route.kind)
-    except (ChannelRefused, ChannelUnavailable):
-        raise
+        return _sent(envelope, message, where)
+    except (ChannelRefused, ChannelUnavailable) as error:
+        raise _without_secrets(error, envelope.route.connection) from None
     except AirflowNotFoundException as error:
         raise ChannelRefused(
             "there is no such connection, or it has no token",
             where=where,
             todo="Create it under Admin > Connections, or take its id out of the policy's messages.",
         ) from error
-    except Exception as error:  # whatever a provider raises: one message mustn't keep those after it from being sent
-        raise ChannelUnavailable(f"the message can't be sent ({_text(error)})", where=where) from error
+    except Exception as error:  # noqa: BLE001  # whatever a provider raises: one message mustn't keep those after it from being sent
+        unavailable = ChannelUnavailable(f"the message can't be sent ({_text(error)})", where=where)
+        # Not from the error: providers put addresses and tokens into their texts, and a traceback shows them.
+        raise _without_secrets(unavailable, envelope.route.connection) from None
+
+
+def _sent(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt:
+    match envelope.route.kind:
+        case ChannelKind.SLACK:
+            return _by_bot(envelope, message, where)
+        case ChannelKind.SLACK_WEBHOOK:
+            return _by_webhook(envelope, message, where)
+        case ChannelKind.EMAIL:
+            return _by_mail(envelope, message, where)
+        case _:
+            assert_never(envelope.route.kind)
+
+
+def _without_secrets(error: ChannelRefused | ChannelUnavailable, connection_id: str) -> RedisTtlError:
+    """The error, which becomes part of logs and of the store, with nothing of the connection in it that opens doors."""
+    secrets = _secrets_of(connection_id)
+    kept = {
+        name: None if text is None else without_secrets(text, secrets)
+        for name, text in (
+            ("where", error.where),
+            ("found", error.found),
+            ("allowed", error.allowed),
+            ("todo", error.todo),
+        )
+    }
+    return type(error)(without_secrets(error.what, secrets), **kept)
+
+
+def _secrets_of(connection_id: str) -> list[str]:
+    """What of a connection nobody may see: its password and everything in its extra field that is named like one."""
+    try:
+        connection = Connection.get(connection_id)
+    except Exception:  # noqa: BLE001  # there is none, or it can't be read: then nothing of it can be in an error
+        return []
+    extra = connection.extra_dejson
+    named = [str(value) for key, value in extra.items() if _SECRET_NAME.search(key) and isinstance(value, str)]
+    # A webhook's token may be a whole address.
+    secrets = [connection.password or "", *named]
+    return [secret for each in secrets for secret in (each, urlsplit(each).path) if secret.strip("/")]
+
+
+class _Quiet(logging.Logger):
+    """Says nothing: what clients log of a failure has the address with its token in it; the error is told by us."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: ARG002, N802  # logging's own name
+        return False
+
+
+_QUIET: Final = _Quiet("redis_ttl.channel_client")
 
 
 def _by_bot(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt:
@@ -83,7 +133,9 @@ def _by_bot(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt
         if envelope.is_loud:
             asked["reply_broadcast"] = True
     try:
-        hook = SlackHook(slack_conn_id=envelope.route.connection, timeout=_TIMEOUT_S, retry_handlers=_NO_RETRIES)
+        hook = SlackHook(
+            slack_conn_id=envelope.route.connection, timeout=_TIMEOUT_S, retry_handlers=_NO_RETRIES, logger=_QUIET
+        )
         answer = hook.call("chat.postMessage", json=asked)
     except SlackApiError as error:
         reason = _slack_reason(error)
@@ -116,7 +168,10 @@ def _slack_reason(error: SlackApiError) -> str:
 def _by_webhook(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt:
     try:
         hook = SlackWebhookHook(
-            slack_webhook_conn_id=envelope.route.connection, timeout=_TIMEOUT_S, retry_handlers=_NO_RETRIES
+            slack_webhook_conn_id=envelope.route.connection,
+            timeout=_TIMEOUT_S,
+            retry_handlers=_NO_RETRIES,
+            logger=_QUIET,
         )
         # The client and not the hook's own method: that one says what went wrong in a text only.
         answer = hook.client.send_dict(
@@ -159,7 +214,9 @@ class _TwoPartMail(SmtpHook):
 
 def _by_mail(envelope: Envelope, message: RenderedMessage, where: str) -> Receipt:
     hook = _TwoPartMail(smtp_conn_id=envelope.route.connection)
-    hook.get_connection(envelope.route.connection)  # says that there is none as the other hooks do
+    connection = hook.get_connection(envelope.route.connection)  # says that there is none as the other hooks do
+    if not connection.host:
+        raise ChannelRefused("the connection names no mail server", where=where, allowed="its host")
     try:
         with hook:
             if not hook.from_email:

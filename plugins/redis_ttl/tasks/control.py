@@ -10,7 +10,10 @@ from airflow.sdk import Variable
 from redis_ttl.domain.control import Wish, WishedState
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.rate import parse_rate
+from redis_ttl.domain.written import quoted
 
+#: Characters of a wish: the longest that means anything has some forty.
+_MOST_CHARACTERS: Final = 1_000
 _ALLOWED: Final = 'run, pause, stop, a rate as in 5000/s, or JSON as in {"state": "run", "rate": "5000/s"}'
 
 
@@ -55,7 +58,7 @@ def parse_wish(text: object) -> Wish:
 
 
 def _fields(text: object) -> dict[str, Any]:
-    if not isinstance(text, str):
+    if not isinstance(text, str) or len(text) > _MOST_CHARACTERS:
         raise _nonsense(text)
     word = text.strip()
     if word.lower() in list(WishedState):
@@ -64,10 +67,10 @@ def _fields(text: object) -> dict[str, Any]:
         return {"rate": word}
     try:
         fields = json.loads(word)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise _nonsense(text) from None
     return {**fields}
 
 
 def _nonsense(text: object) -> InvalidOption:
-    return InvalidOption("this can't be understood, so the run waits", found=repr(text)[:80], allowed=_ALLOWED)
+    return InvalidOption("this can't be understood, so the run waits", found=quoted(text), allowed=_ALLOWED)

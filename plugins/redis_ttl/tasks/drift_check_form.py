@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow.sdk import Param
 
+from redis_ttl.domain.document_ids import ID_PATTERN
+from redis_ttl.domain.written import optional
+
 if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
+
+_MOST_REASON: Final = 2_000
 
 
 def form_of(policy: Policy) -> dict[str, Param]:
@@ -23,13 +28,14 @@ def form_of(policy: Policy) -> dict[str, Param]:
         "reason": Param(
             "",
             type=["null", "string"],
+            maxLength=_MOST_REASON,
             title="Reason",
             description="Why that is right; required to accept. Whoever reads it in a year wasn't there.",
         ),
         "audit_id": Param(
             None,
             type=["null", "string"],
-            pattern=r"^\s*(\d{8}T\d{6}Z-[0-9a-f]{6})?\s*$",
+            pattern=optional(ID_PATTERN),
             title="Audit",
             description="The id of a finished audit. Empty: the newest one.",
         ),

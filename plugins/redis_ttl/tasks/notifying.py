@@ -88,9 +88,10 @@ def _tell(policy: Policy, store: Store, found: Sequence[tuple[Owner, AnyFacts]])
 
 def _sources(store: Store, policy: Policy) -> MessageSources:
     from redis_ttl.adapters.pattern_merger import read_patterns
+    from redis_ttl.tasks.signing import signing_keys
     from redis_ttl.usecases.message_sources import MessageSources
 
-    return MessageSources(store, policy, read_patterns)
+    return MessageSources(store, policy, read_patterns, signing_keys)
 
 
 def _tools(store: Store, policy: Policy) -> MessageTools:

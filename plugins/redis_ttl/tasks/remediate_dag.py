@@ -96,7 +96,7 @@ def build_remediate_dag(policy: Policy) -> DAG:
         def apply_shard(shard: dict[str, Any]) -> dict[str, Any]:
             from redis_ttl.tasks import remediate_run
 
-            return remediate_run.apply_shard(policy, get_current_context(), shard["plan_id"], shard["number"])
+            return remediate_run.apply_shard(policy, get_current_context(), shard)
 
         @task(doc_md=remediate_pages.VERIFY, **_QUIET)
         @clear_failure()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.duration import format_duration
+from redis_ttl.messages.markdown_text import markdown_text
 from redis_ttl.tasks.control import variable_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ def of_dag(policy: Policy) -> str:
     """The page of one cluster's remediation."""
     remediation = policy.remediation
     approvers = ", ".join(f"`{name}`" for name in remediation.approvers) or "whoever Airflow lets answer, by name"
+    if not remediation.self_approval:
+        approvers += "; not by whoever triggers the run"
     return f"""\
 ### Remediation of `{policy.cluster}`
 
@@ -23,7 +26,7 @@ it runs out.** Nothing is written before somebody has approved exactly the plan 
 
 | | |
 |---|---|
-| owner | {policy.owner.team} |
+| owner | {markdown_text(policy.owner.team)} |
 | writes over | connection `{policy.write_connection or policy.connection}` |
 | approvals | {remediation.approvals}, by {approvers} |
 | an approval is good for | {format_duration(remediation.approval_valid_s)} |
@@ -33,7 +36,7 @@ it runs out.** Nothing is written before somebody has approved exactly the plan 
 **How it goes.** `build_plan` makes the plan, `approve_plan` shows it and waits: open it, *Required Actions*, Approve or
 Reject. Marking that task as success approves too, and as failed rejects, if the Airflow connection `redis_ttl_airflow`
 lets the run see who did it. Then a few keys of each rule go first and the server is watched, then the others follow,
-then every key is looked at once more. Clearing `approve_plan` asks again.
+then every key is looked at once more. Clearing `approve_plan` takes back what was decided there, and asks again.
 
 **Slower, pause, stop.** Set the Airflow Variable `{variable_of(policy.cluster, "remediate")}` (Admin > Variables) to `pause`, `stop`,
 `run`, a rate such as `5000/s`, or both as in `{{"state": "run", "rate": "5000/s"}}`. It is read every two seconds. Delete

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.observability import stats
@@ -15,6 +15,7 @@ from airflow.sdk.observability import stats
 import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
 
 # isort: split
+from redis_ttl.adapters.coming_expiries import ComingExpiries
 from redis_ttl.adapters.pattern_merger import read_patterns
 from redis_ttl.adapters.redis_deployment import RedisDeployment
 from redis_ttl.adapters.system_clock import SystemClock
@@ -30,17 +31,27 @@ from redis_ttl.messages.figures import count
 from redis_ttl.messages.plan_page import plan_page
 from redis_ttl.messages.remediation_page import remediation_page
 from redis_ttl.tasks.airflow_api import AIRFLOW_CONNECTION, viewer_of
+from redis_ttl.tasks.approval_evidence import (
+    lacking_approvers,
+    lines_on_approving,
+    refuse_if_withdrawn,
+    refuse_other_requester,
+    requester_of,
+    run_now,
+)
 from redis_ttl.tasks.connection import endpoint_of
 from redis_ttl.tasks.control import VariableControl
 from redis_ttl.tasks.notifying import run_link, tell
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.remediate_form import wanted_of
-from redis_ttl.tasks.store import open_store
+from redis_ttl.tasks.signing import SIGNING_CONNECTION, signing_keys
+from redis_ttl.tasks.store import open_store, open_store_for_writing
 from redis_ttl.usecases import apply_plan as applying
 from redis_ttl.usecases import build_plan as planning
 from redis_ttl.usecases import confirm_approval as approving
 from redis_ttl.usecases import verify_plan as verifying
 from redis_ttl.usecases.documents import AuditFolder, finished_audits
+from redis_ttl.usecases.other_plans import other_plans
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from redis_ttl.usecases.read_audit import read_audit
 
@@ -73,7 +84,7 @@ def build_plan(policy: Policy, context: Context) -> str:
     """Make a new plan for this run and keep it; returns its id."""
     refuse_missing_pools(context["dag_run"].conf, policy.cluster)
     wanted = wanted_of(context["params"])
-    store = open_store()
+    store = open_store_for_writing()
     audits = finished_audits(store, policy.cluster)
     audit_id = wanted.audit_id or (audits[0] if audits else None)
     if audit_id is None or audit_id not in audits:
@@ -96,7 +107,9 @@ def build_plan(policy: Policy, context: Context) -> str:
         rate=wanted.rate,
         load=wanted.load,
         canary_watch_s=wanted.canary_watch_s,
+        others=other_plans(store, policy, run=_run(context), now=now, new_expiries=ComingExpiries),
     )
+    plan = replace(plan, requested_by=requester_of(context))
     documents = PlanDocuments(store, policy.cluster, plan.plan_id)
     documents.write_plan(plan)
     _log.info("plan %s for %s keys, digest %s: %s", plan.plan_id, count(plan.change_keys), plan.digest, documents.path)
@@ -109,6 +122,15 @@ def announce(policy: Policy, context: Context, plan_id: str) -> None:
     for line in plan_page(plan, policy).splitlines():
         _log.info("%s", line)
     gates = " and ".join(gates_of(policy.remediation.approvals))
+    if signing_keys() is None:
+        _log.warning(
+            "decisions aren't signed: whoever may write to the store may approve, because the Airflow connection %s doesn't exist",
+            SIGNING_CONNECTION,
+        )
+    if (lacking := lacking_approvers(plan, policy)) is not None:
+        _log.warning("%s", lacking)
+    elif plan.requested_by is not None and not policy.remediation.self_approval:
+        _log.info("requested by %s, who can't approve it", plan.requested_by)
     if viewer_of(_run_fields(context)) is None:
         _log.warning(
             "approve it in the form of %s (Required Actions); marks don't count, because the Airflow connection %s, by which "
@@ -124,12 +146,8 @@ def ask(policy: Policy, context: Context, plan_id: object, request_id: str) -> A
     """Write down that the gate shows the plan now; returns what it shows."""
     documents, plan = _plan(policy, context, plan_id)
     task = context["ti"]
-    page = plan_page(plan, policy)
-    if viewer_of(_run_fields(context)) is None:
-        page += (
-            "\nAnswer with the buttons of this form: without the Airflow connection "
-            f"`{AIRFLOW_CONNECTION}` a mark on this task is no approval.\n"
-        )
+    lines = lines_on_approving(plan, policy, context, signing_keys())
+    page = plan_page(plan, policy) + "\n## Who may approve\n\n" + "".join(f"- {line}\n" for line in lines)
     documents.write_request(
         ApprovalRequest(
             request_id=request_id,
@@ -138,6 +156,7 @@ def ask(policy: Policy, context: Context, plan_id: object, request_id: str) -> A
             gate=task.task_id,
             attempt=task.try_number,
             requested_at=SystemClock().now().isoformat(),
+            instance=str(task.id),
         )
     )
     tell(policy, MessageKind.APPROVAL_REQUESTED, plan.plan_id, run_link(context, _required_actions(task.task_id)))
@@ -190,6 +209,8 @@ def decide(
                 at=answer["responded_at"].isoformat(),
                 echoed=form.get("plan_digest"),
                 comment=form.get("comment"),
+                instance=str(context["ti"].id),
+                clears=context["dag_run"].clear_number,
             ),
         )
     documents.write_decision(decision)
@@ -202,13 +223,16 @@ def decide(
 def confirm_approval(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     """Write down what marks mean, and require the approval; returns by whom and until when."""
     documents, plan = _plan(policy, context, plan_id)
+    seen = run_now(policy, context, returned=True)
     approval = approving.confirm_approval(
         documents,
         policy,
         plan,
         _run(context),
         SystemClock().now(),
-        states=_gate_states(policy, context),
+        states=seen.states,
+        clears=seen.clears,
+        returned=seen.returned,
         history=viewer_of(_run_fields(context)),
     )
     _log.info("plan %s is approved by %s", plan.plan_id, " and ".join(approval.by))
@@ -231,11 +255,19 @@ def check_canary(policy: Policy, context: Context, plan_id: object) -> list[dict
     ]
 
 
-def apply_shard(policy: Policy, context: Context, plan_id: object, number: int) -> dict[str, Any]:
-    """Write one shard; returns the figures."""
-    documents, plan = _plan(policy, context, plan_id)
-    if not 0 <= number < len(plan.shards):
-        raise BadInput("the plan has no such shard", where=f"plan {plan.plan_id}", found=repr(number))
+def apply_shard(policy: Policy, context: Context, shard: object) -> dict[str, Any]:
+    """Write one shard, as `check_canary` named it; returns the figures. An XCom may say anything, and is believed nothing."""
+    named = shard if isinstance(shard, dict) else {}
+    documents, plan = _plan(policy, context, named.get("plan_id"))
+    number = named.get("number")
+    if type(number) is not int or not 0 <= number < len(plan.shards):
+        raise BadInput(
+            "the plan has no such shard",
+            where=f"plan {plan.plan_id}",
+            found=repr(number)[:80],
+            allowed=f"a number from 0 to {len(plan.shards) - 1}",
+            todo="Clear check_canary with its downstream tasks.",
+        )
     return _told(applying.apply_shard(plan, number, _tools(policy, context, documents, plan)))
 
 
@@ -255,23 +287,16 @@ def verify(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     )
     summary = verification.summary()
     stats.gauge("redis_ttl.keys_with_our_expiry", verification.kept, tags={"cluster": policy.cluster})
-    if verification.missed:
-        raise RedisTtlError(
-            "keys were missed",
-            where=f"plan {plan.plan_id}",
-            found=count(verification.missed),
-            allowed="none",
-            todo="Clear apply_shard with its downstream tasks while the approval is good.",
-        )
+    verifying.refuse_unverified(verification)
     return summary
 
 
 def report(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     """Log the report and keep it; raises when the run didn't come to its end, so that it isn't green."""
     documents, plan = _plan(policy, context, plan_id)
-    parts, verifications = documents.parts(), documents.results("verify")
-    latest = max(verifications, key=lambda each: str(each["ended_at"]), default=None)
-    verification = None if latest is None else Verification.from_json(latest)
+    parts = documents.parts()
+    verifications = documents.results_as("verify", Verification.from_json)
+    verification = max(verifications, key=lambda each: each.ended_at, default=None)
     page = remediation_page(plan, parts, documents.decisions(), verification)
     documents.write_page("report", page)
     for line in page.splitlines():
@@ -298,14 +323,17 @@ def _plan(policy: Policy, context: Context, plan_id: object) -> tuple[PlanDocume
         raise BadInput("there is no plan", where=f"run {_run(context)}", todo="The log of build_plan says why.")
     store = open_store()
     plan = approving.plan_of_run(store, policy.cluster, plan_id, _run(context))
-    return PlanDocuments(store, policy.cluster, plan.plan_id), plan
+    refuse_other_requester(plan, context)
+    return PlanDocuments(store, policy.cluster, plan.plan_id, signing_keys()), plan
 
 
 def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Plan) -> applying.ApplyTools:
     run = _run(context)
 
     def approve() -> Approval:
-        return approving.require_approval(documents, policy, plan, run, SystemClock().now())
+        approval = approving.require_approval(documents, policy, plan, run, SystemClock().now())
+        refuse_if_withdrawn(policy, context, approval)
+        return approval
 
     return applying.ApplyTools(
         redis=WritableDeployment(_writing_endpoint(policy), parse_load(plan.load)),
@@ -332,13 +360,6 @@ def _told(result: PartResult) -> dict[str, Any]:
         count(result.journal_objects),
     )
     return {"part": result.part, "changed": result.changed, "scanned": result.scanned}
-
-
-def _gate_states(policy: Policy, context: Context) -> dict[str, str | None]:
-    run_id = context["dag_run"].run_id
-    gates = list(gates_of(policy.remediation.approvals))
-    states = context["ti"].get_task_states(dag_id=context["dag_run"].dag_id, run_ids=[run_id], task_ids=gates)
-    return {gate: states.get(run_id, {}).get(gate) for gate in gates}
 
 
 def _required_actions(gate: str) -> str:

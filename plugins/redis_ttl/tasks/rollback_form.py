@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import Param, get_parsing_context
 
-from redis_ttl.domain.document_ids import check_document_id
+from redis_ttl.adapters.policy_file_relations import MAX_ENTRIES
+from redis_ttl.domain.document_ids import ID_PATTERN, check_document_id
 from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.key_pattern import MAX_LENGTH
+from redis_ttl.domain.rate import RATE_PATTERN
+from redis_ttl.domain.written import whole
 from redis_ttl.tasks.store import STORE_VARIABLE
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ def form_of(policy: Policy) -> dict[str, Param]:
     return {
         "plan": Param(
             type="string",
-            pattern=r"^\s*\d{8}T\d{6}Z-[0-9a-f]{6}\s*$",
+            pattern=whole(ID_PATTERN),
             title="Plan",
             description="The id of the plan to take back: its remediation shows it, and so does the journal's folder in the store. "
             + ("The newest is the first." if recent else "It looks like 20260220T190000Z-0a1b2c."),
@@ -35,7 +39,8 @@ def form_of(policy: Policy) -> dict[str, Param]:
         "rules": Param(
             [],
             type=["null", "array"],
-            items={"type": "string"},
+            items={"type": "string", "minLength": 1, "maxLength": MAX_LENGTH},
+            maxItems=MAX_ENTRIES,
             title="Rules",
             description="Take back these rules only. Empty: all of them.",
             examples=[rule.pattern.text for rule in policy.rules],
@@ -49,6 +54,7 @@ def form_of(policy: Policy) -> dict[str, Param]:
         "rate": Param(
             policy.remediation.rate,
             type="string",
+            pattern=RATE_PATTERN,
             title="Rate",
             description="Keys changed per second on each server, as in 20000/s; or unlimited.",
             examples=[policy.remediation.rate, "5000/s", "unlimited"],

@@ -39,22 +39,26 @@ than {policy.remediation.undo_window_s // 3600} hours after the approval; `redis
 LOAD_JOURNAL: Final = """\
 Finds the plan and its journal, and cuts the journal into parts. When it isn't a dry run, it ends the plan's approval.
 
-**If it fails:** the plan's id isn't one, the plan has no journal (nothing was written by it), or the store can't be read.
+**If it fails:** the plan's id isn't one, the plan has no journal (nothing was written by it, or the journal is gone), the store can't
+be read, or later plans have changed keys of this one: the error names the order in which to take them back.
 """
 
 RESTORE_SHARD: Final = """\
 Reads its part of the journal, the newest first, asks the server for the keys' expiries, journals what it is about to restore, and
-restores a hundred keys at a time: only those whose expiry is ours, compared and set in one step.
+restores a hundred keys at a time: only those whose expiry is ours, compared and set in one step. It pauses while a server is in trouble,
+as writing does, and ends when that lasts too long.
 
 **If it fails or is killed:** it is retried from the beginning of its part; what was restored stays restored. With *don't
 continue those of the plan*, read the option *Not the same servers any more* in the trigger form.
 """
 
 VERIFY: Final = """\
-Asks for every key of the journal once more, says per rule how many still have our expiry, and tells the owners.
+Asks for every key of the journal once more, looks through the whole keyspace for the plan's expiries, says per rule how many keys
+still have them, and tells the owners.
 
-**If it fails:** keys still have our expiry after a real run. Somebody is writing them again: see that the remediation
-has stopped, then clear `load_journal` with its downstream tasks.
+**If it fails:** something of the plan is left, or isn't known. Keys still have our expiry: somebody is writing them again (see that the
+remediation has stopped), or the journal has a hole. Holes in the journal, which a dry run names, too: put the objects back from a
+copy of the store. Keys weren't reached: wait until the cluster is whole. Then clear `load_journal` with its downstream tasks.
 """
 
 REPORT: Final = """\

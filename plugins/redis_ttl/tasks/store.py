@@ -21,19 +21,31 @@ def open_store() -> Store:
     """The store of this Airflow: an ObjectStoragePath URL such as ``s3://aws_default@bucket/redis_ttl``, or
     ``redis_ttl/`` under AIRFLOW_HOME.
 
-    Raises :class:`InvalidOption` for a local folder with an executor that runs tasks on other machines.
+    Raises :class:`InvalidOption` for a local folder with an executor that runs tasks on other machines, and for storage that
+    isn't known to create documents on condition, or whose provider isn't installed.
     """
     from airflow.sdk import ObjectStoragePath, conf
 
+    from redis_ttl.adapters.object_shelf import is_folder_url, refuse_protocol
     from redis_ttl.adapters.store import Store
 
     url = os.environ.get(STORE_VARIABLE) or f"file://{_airflow_home() / 'redis_ttl'}"
     path = ObjectStoragePath(url)
-    if path.protocol not in ("", "file"):
+    if not is_folder_url(path.protocol):
+        refuse_protocol(path.protocol, where=STORE_VARIABLE)
         _refuse_unknown(path, url)
         return Store(path)
     refuse_unshared(url, conf.get("core", "executor"))
     return Store(Path(path.path))  # a plain folder can promise more than object storage: whole documents, durable ones
+
+
+def open_store_for_writing() -> Store:
+    """The store of this Airflow, tried out: for the first task of a run that changes keys, so that what a store can't do ends the
+    run before anything is asked or done.
+    """
+    store = open_store()
+    store.try_out()
+    return store
 
 
 def refuse_unshared(url: str, executors: str) -> None:

@@ -16,7 +16,7 @@ import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that impor
 # isort: split
 from redis_ttl.adapters.cron_windows import interval_s, jobs_between
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.adapters.watched_deployment import WRITES, WatchedDeployment
+from redis_ttl.adapters.watched_deployment import WatchedDeployment
 from redis_ttl.domain.errors import RedisTtlError, WorseThanBefore
 from redis_ttl.messages.watch_page import burst_lines, change_lines, sample_line
 from redis_ttl.tasks.airflow_api import runs_between
@@ -54,7 +54,6 @@ def sample(policy: Policy, context: Context) -> dict[str, Any]:
         interval_s=_BY_HAND_S if policy.watch.schedule is None else interval_s(policy.watch.schedule),
         audited=partial(_audited, store, policy),
         jobs=partial(_jobs, policy),
-        writes=WRITES,
     )
     seen = watch_cluster(policy, tools)
     _log.info("%s", sample_line(seen.sample))

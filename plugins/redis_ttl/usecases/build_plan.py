@@ -7,8 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from redis_ttl.domain.audit import AuditOptions
+from redis_ttl.domain.duration import format_duration
+from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.load import parse_load
-from redis_ttl.domain.planning import PlanRequest, check_age, check_rules, make_plan
+from redis_ttl.domain.plan_grounds import check_age, check_rules
+from redis_ttl.domain.planning import PlanRequest, make_plan
 from redis_ttl.domain.rate import parse_rate
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from redis_ttl.domain.audit import Audit
+    from redis_ttl.domain.other_plans import OtherPlan
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.policy import Policy
     from redis_ttl.usecases.ports import Redis
@@ -33,11 +37,15 @@ def build_plan(
     rate: str | None = None,
     load: str | None = None,
     canary_watch_s: int | None = None,
+    others: Sequence[OtherPlan] = (),
 ) -> Plan:
     """The plan for this audit and this policy, in the run named ``run`` ("terminal" outside of Airflow).
 
     ``rules`` are the patterns of the rules to take, None takes all; ``rate``, ``load`` and ``canary_watch_s`` are
-    the policy's unless given. Raises `UnsafePlan` for what must not happen, `BadInput` when there is nothing to do, `InvalidOption` for an
+    the policy's unless given. ``others`` are the cluster's other plans whose keys have still to expire
+    (:mod:`redis_ttl.usecases.other_plans`).
+
+    Raises `UnsafePlan` for what must not happen, `BadInput` when there is nothing to do, `InvalidOption` for an
     option that can't be used, and what a server that can't be asked raises.
     """
     request = PlanRequest(
@@ -51,6 +59,14 @@ def build_plan(
     )
     parse_rate(request.rate)
     parse_load(request.load)
+    if request.canary_watch_s >= policy.remediation.approval_valid_s:
+        raise InvalidOption(
+            "the canary would be watched for as long as the approval lasts, or longer",
+            where="canary_watch",
+            found=format_duration(request.canary_watch_s),
+            allowed=f"less than {format_duration(policy.remediation.approval_valid_s)} (remediation.approval_valid)",
+            todo="The other keys follow after the canary, and nothing is written without a valid approval.",
+        )
     # Before anybody is asked anything: no answer could make up for these.
     check_age(audit, policy, now)
     check_rules(audit, policy)
@@ -59,4 +75,4 @@ def build_plan(
     for address in redis.nodes(AuditOptions(source="primary")):
         with redis.connect(address, database) as node:
             servers.append(node.profile())
-    return make_plan(audit, policy, servers, request)
+    return make_plan(audit, policy, servers, request, others)

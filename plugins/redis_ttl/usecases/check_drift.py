@@ -119,6 +119,12 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
             allowed=f"an audit from {oldest} on",
         )
     audit = read_audit(folder, tools.read_patterns)
+    if base is not None and base.seed != audit.plan.seed:
+        raise BadInput(
+            "this audit's fingerprints can't be compared with the baseline's: it was begun before there was one",
+            where=folder.path,
+            todo="Run another audit, which takes over what the baseline's fingerprints are hashed with, and check that one.",
+        )
     scope = _scope(audit, base, accepts=accept is not None)
     journals = () if base is None else _journals(audit, tools)
     about = audit.no_ttl_keys + (0 if base is None else base.keys) + sum(each.keys for each in journals)
@@ -163,6 +169,10 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
         is_first=base is None,
         accepts_all=accepts,
         # What slots on the move, or a scan that lost some, didn't meet may still be there: it would come back as new.
+        seed=audit.plan.seed,
+        next_seed=audit.plan.next_seed
+        if accepts and not _beyond(None if base is None else base.databases, scanned)
+        else None,
         may_leave=audit.completeness.unseen == 0 and len(audit.warnings) == len(audit.plan.warnings),
     )
 
@@ -283,6 +293,7 @@ class _Check:
             by=base.by if base is not None and stands else None if accept is None else accept.by,
             why=base.why if base is not None and stands else None if accept is None else accept.why.strip(),
             run=None if accept is None else self.request.run,
+            seed=self.scope.seed if self.scope.next_seed is None else self.scope.next_seed,
         )
         self.documents.write_baseline(made)
         return made

@@ -20,11 +20,22 @@ from redis_ttl.domain.approval import (
     gates_of,
     instant_ms,
     is_nameable,
+    is_own_plan,
     judge,
     latest_request,
     may_approve,
+    why_own_plan,
 )
 from redis_ttl.domain.errors import BadInput, NotApproved
+from redis_ttl.usecases.gate_records import (
+    MARK_TAKES_MS,
+    GateHistory,
+    GateTrace,
+    Mark,
+    RunNow,
+    asks_no_more,
+    why_withdrawn,
+)
 from redis_ttl.usecases.plan_documents import PlanDocuments, plan_ids
 
 if TYPE_CHECKING:
@@ -36,54 +47,24 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy import Policy
     from redis_ttl.usecases.ports import Documents
 
-#: Airflow writes a mark's row before it looks whether the user may mark, and then changes the task. A row that is older than
-#: the change by more than this was refused, and somebody else changed the task.
-_MARK_TAKES_MS: Final = 5_000
 _ENDED: Final = frozenset({"success", "failed", "skipped"})
-_PLAN_ID: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One row of Airflow's audit log: ``owner`` asked at that moment (ISO 8601) to mark the gate as ``new_state``."""
-
-    at: str
-    owner: str | None
-    new_state: str
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GateTrace:
-    """What Airflow knows of a gate beside its state.
-
-    ``attempt`` is its try number, ``ended_at`` (ISO 8601) when it ended; ``marks`` are in their order. ``answered_by`` is
-    who answered its form, also when that came too late to matter. ``lost``: the scheduler took the waiting task for a dead one.
-    """
-
-    attempt: int | None = None
-    ended_at: str | None = None
-    marks: tuple[Mark, ...] = ()
-    answered_by: str | None = None
-    lost: bool = False
-
-
-class GateHistory(Protocol):
-    """Looks a gate up in Airflow's own records."""
-
-    def trace(self, gate: str) -> GateTrace:
-        """What is known of that gate of this run."""
+_PLAN_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True, slots=True)
 class FormAnswer:
-    """What came back from the form; ``chosen`` is True for Approve. ``echoed`` is the digest that it was sent with."""
+    """What came back from the form; ``approves`` is True for Approve. ``echoed`` is the digest that it was sent with.
+
+    ``instance`` and ``clears`` are the gate's and its run's at that moment (see :class:`Decision`).
+    """
 
     approves: bool
     by: str | None
     at: str
     echoed: str | None
     comment: str | None = None
+    instance: str | None = None
+    clears: int | None = None
 
 
 def plan_of_run(documents: Documents, cluster: str, plan_id: object, run: str) -> Plan:
@@ -147,6 +128,7 @@ def require_approval(documents: PlanDocuments, policy: Policy, plan: Plan, run: 
         policy_hash=policy.hash,
         now_ms=instant_ms(now.isoformat()),
         valid_s=remediation.approval_valid_s,
+        self_approval=remediation.self_approval,
     )
 
 
@@ -159,14 +141,18 @@ def confirm_approval(
     *,
     states: Mapping[str, str | None],
     history: GateHistory | None,
+    clears: int | None = None,
+    returned: Mapping[str, object] | None = None,
 ) -> Approval:
-    """Write down what was decided at the gates by other ways than their forms, then :func:`require_approval`.
+    """Write down what was decided at the gates by other ways than their forms, and what was taken back; then :func:`require_approval`.
 
-    ``states`` are Airflow's states of the gates. Without a ``history`` only forms count.
+    ``states``, ``clears`` and ``returned`` are as in :class:`RunNow`. Without a ``history`` only forms count, and these must tell that
+    none was taken back.
     """
+    seen = RunNow(states, clears, returned)
     for gate in gates_of(policy.remediation.approvals):
         trace = None if history is None else history.trace(gate)
-        decision = decision_at(gate, documents, policy, plan, now, state=states.get(gate), trace=trace)
+        decision = decision_at(gate, documents, policy, plan, now, seen=seen, trace=trace)
         if decision is not None:
             documents.write_decision(decision)
     return require_approval(documents, policy, plan, run, now)
@@ -175,13 +161,17 @@ def confirm_approval(
 def decide_answer(documents: PlanDocuments, policy: Policy, request: ApprovalRequest, answer: FormAnswer) -> Decision:
     """What an answer to the form means for what ``request`` asked. Writes nothing."""
     verdict, why = Verdict.APPROVED, None
-    approvers = policy.remediation.approvers
+    approvers, plan = policy.remediation.approvers, documents.plan()
     if not answer.approves:
         verdict = Verdict.REJECTED
     elif not is_nameable(answer.by):
         why = f"the form was answered by {answer.by!r}, which is nobody's name; Airflow must have users that log in"
     elif not may_approve(answer.by, approvers):
         why = f"{answer.by} may not approve; the policy names {' and '.join(approvers)}"
+    elif is_own_plan(plan, answer.by, self_approval=policy.remediation.self_approval):
+        why = why_own_plan(plan, answer.by)
+    elif request.doubt is not None:
+        why = f"what was asked isn't believed: {request.doubt}"
     elif answer.echoed is None:
         why = "the answer didn't say which plan it is for; answer in Airflow's page, or send params_input with plan_digest and comment"
     elif answer.echoed != request.digest:
@@ -201,6 +191,8 @@ def decide_answer(documents: PlanDocuments, policy: Policy, request: ApprovalReq
         answer.at,
         answer.comment,
         why,
+        answer.instance,
+        answer.clears,
     )
 
 
@@ -211,35 +203,41 @@ def decision_at(
     plan: Plan,
     now: datetime,
     *,
-    state: str | None,
+    seen: RunNow,
     trace: GateTrace | None,
 ) -> Decision | None:
     """What remains to be written down about a gate in this state; None where everything is, or nothing happened yet."""
+    state = seen.states.get(gate)
     if state not in _ENDED:
         return None
     request = latest_request(documents.requests(), gate)
     asked_id = NOT_ASKED if request is None else request.request_id
-    made = [each for each in documents.decisions() if each.gate == gate and each.request_id == asked_id]
+    about = [each for each in documents.decisions() if each.gate == gate and each.request_id == asked_id]
+    made = [each for each in about if each.doubt is None]
     if any(each.verdict is not Verdict.APPROVED for each in made):
         return None
 
     def decided(verdict: Verdict, why: str | None, mark: Mark | None = None) -> Decision:
         channel = Channel.NOBODY if mark is None else Channel.MARK
         by, at, note = (None, now.isoformat(), None) if mark is None else (mark.owner, mark.at, mark.note)
-        return Decision(asked_id, plan.plan_id, plan.digest, gate, verdict, channel, by, at, note, why)
+        instance = None if trace is None else trace.instance
+        return Decision(
+            asked_id, plan.plan_id, plan.digest, gate, verdict, channel, by, at, note, why, instance, seen.clears
+        )
 
-    mark = _latest_mark(trace)
+    mark = _latest_mark(request, made, trace)
     if request is None:
         return decided(Verdict.INVALID, f"{gate} was marked {state} before it showed the plan to anybody", mark)
-    if trace is not None and trace.attempt is not None and trace.attempt > request.attempt:
+    if asks_no_more(request, trace):
         return decided(Verdict.INVALID, f"{gate} was cleared, and marked {state} before it showed the plan again", mark)
-    if mark is not None and instant_ms(mark.at) < instant_ms(request.requested_at):
-        mark = None  # it belongs to what was asked before
     if state != "success":
         return _refused(decided, gate, state, trace, mark, approved=bool(made))
     if made:
-        return None
-    why = _why_no_approval(gate, policy, trace, mark)
+        undone = next((why for each in made if (why := why_withdrawn(each, seen, trace))), None)
+        return None if undone is None else decided(Verdict.INVALID, undone)
+    why = _why_no_approval(gate, policy, plan, trace, mark)
+    if why is not None and about:
+        return None  # somebody left an approval that isn't believed, which is what must be said
     return decided(Verdict.APPROVED if why is None else Verdict.INVALID, why, mark)
 
 
@@ -264,7 +262,7 @@ def _refused(
     return decided(Verdict.INVALID, f"{gate} is {state} and nothing says who did it{_late(trace)}")
 
 
-def _why_no_approval(gate: str, policy: Policy, trace: GateTrace | None, mark: Mark | None) -> str | None:
+def _why_no_approval(gate: str, policy: Policy, plan: Plan, trace: GateTrace | None, mark: Mark | None) -> str | None:
     """Why a gate that was marked as success isn't approved; None when it is."""
     approvers = policy.remediation.approvers
     if trace is None:
@@ -286,8 +284,10 @@ def _why_no_approval(gate: str, policy: Policy, trace: GateTrace | None, mark: M
     if not may_approve(mark.owner, approvers):
         allowed = f"; the policy names {' and '.join(approvers)}" if approvers else ""
         return f"{gate} was marked success by {mark.owner}, who may not approve{allowed}{_late(trace)}"
+    if is_own_plan(plan, mark.owner, self_approval=policy.remediation.self_approval):
+        return f"{gate} was marked success by {mark.owner}: {why_own_plan(plan, mark.owner)}{_late(trace)}"
     took_ms = None if trace.ended_at is None else instant_ms(trace.ended_at) - instant_ms(mark.at)
-    if took_ms is None or not 0 <= took_ms <= _MARK_TAKES_MS:
+    if took_ms is None or not 0 <= took_ms <= MARK_TAKES_MS:
         return (
             f"{gate} ended at {trace.ended_at}, and {mark.owner} asked to mark it at {mark.at}: "
             f"somebody else may have ended it{_late(trace)}"
@@ -300,8 +300,17 @@ def _late(trace: GateTrace | None) -> str:
     return "" if answered is None else f" ({answered} answered its form, which no longer changed anything)"
 
 
-def _latest_mark(trace: GateTrace | None) -> Mark | None:
-    return trace.marks[-1] if trace is not None and trace.marks else None
+def _latest_mark(request: ApprovalRequest | None, made: list[Decision], trace: GateTrace | None) -> Mark | None:
+    """The last mark, when it is about what was asked last and isn't on record yet.
+
+    A gate whose approving mark is on record, and that was ended again by nobody known, wasn't ended by that mark.
+    """
+    mark = trace.marks[-1] if trace is not None and trace.marks else None
+    if mark is None or request is None:
+        return mark
+    belongs_to_earlier = instant_ms(mark.at) < instant_ms(request.requested_at)
+    is_on_record = any((each.by, each.at, "success") == (mark.owner, mark.at, mark.new_state) for each in made)
+    return None if belongs_to_earlier or is_on_record else mark
 
 
 def _approvers_elsewhere(documents: PlanDocuments, gate: str) -> set[str | None]:

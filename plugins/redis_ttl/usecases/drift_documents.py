@@ -12,7 +12,11 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.document_path import path_part
 from redis_ttl.domain.drift import Baseline, BaselineKind, DriftReport, FingerprintRange
+from redis_ttl.domain.errors import AlreadyWritten
+from redis_ttl.domain.schema import read_document
+from redis_ttl.usecases.documents import AuditFolder, finished_audits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,12 +26,29 @@ if TYPE_CHECKING:
 _REPORT: Final = re.compile(r"(?P<audit>.+?)(?:\.(?P<again>\d{4}))?\.json")
 
 
+def seed_of_next_audit(documents: Documents, cluster: str) -> int:
+    """What the fingerprints of the next audit are hashed with: as those of the baseline, or else of the latest audit, so that
+    the two can be compared; a secret of 64 random bits for a cluster that has neither, or whose audits had none.
+    """
+    newest = next(DriftDocuments(documents, cluster).baselines(), None)
+    if newest is not None:
+        return newest.seed
+    latest = next(iter(finished_audits(documents, cluster)), None)
+    seed = 0 if latest is None else AuditFolder(documents, cluster, latest).plan().seed
+    return seed or new_seed()
+
+
+def new_seed() -> int:
+    """A secret that nobody can foretell, and that isn't 0, which means none."""
+    return secrets.randbits(64) or 1
+
+
 class DriftDocuments:
     """The baselines and the reports of one cluster."""
 
     def __init__(self, documents: Documents, cluster: str) -> None:
         self._documents = documents
-        self._baselines = f"{cluster}/baselines"
+        self._baselines = f"{path_part(cluster)}/baselines"
         self._reports = f"{cluster}/drift"
 
     def baselines(self) -> Iterator[Baseline]:
@@ -38,7 +59,8 @@ class DriftDocuments:
 
     def baseline(self, number: int) -> Baseline:
         """The baseline of that number."""
-        return Baseline.from_json(self._read_json(f"{self._baselines}/{number:08d}.json"))
+        path = f"{self._baselines}/{number:08d}.json"
+        return read_document(self._documents.read(path), Baseline.from_json, where=path)
 
     def holding(self, audit_id: str, *, without_run: str | None = None) -> Baseline | None:
         """The newest baseline that an audit is compared with: one of an earlier audit, or one that somebody accepted of this one.
@@ -95,11 +117,16 @@ class DriftDocuments:
 
     def write_report(self, report: DriftReport, page: str) -> None:
         """Keep a report and its page."""
-        again = len([audit for audit, _ in self._report_names() if audit == report.audit_id])
-        stem = f"{self._reports}/{report.audit_id}" + (f".{again + 1:04d}" if again else "")
-        if not self._documents.exists(f"{stem}.md"):  # a check that was killed between the two left its page
-            self._documents.write(f"{stem}.md", page.encode())
-        self._write_json(f"{stem}.json", report.to_json())
+        number = len([audit for audit, _ in self._report_names() if audit == report.audit_id]) + 1
+        while True:
+            stem = f"{self._reports}/{report.audit_id}" + (f".{number:04d}" if number > 1 else "")
+            try:
+                self._documents.write(f"{stem}.md", page.encode())
+            except AlreadyWritten:  # by another check of this audit, which may have been killed before its report
+                number += 1
+                continue
+            self._write_json(f"{stem}.json", report.to_json())
+            return
 
     def _report_names(self) -> list[tuple[str, str]]:
         """Audits and names of reports, in their order."""
@@ -108,10 +135,8 @@ class DriftDocuments:
         return [(audit, name) for audit, _, name in found]
 
     def _report(self, name: str) -> DriftReport:
-        return DriftReport.from_json(self._read_json(f"{self._reports}/{name}"))
-
-    def _read_json(self, path: str) -> Any:
-        return json.loads(self._documents.read(path))
+        path = f"{self._reports}/{name}"
+        return read_document(self._documents.read(path), DriftReport.from_json, where=path)
 
     def _write_json(self, path: str, data: Any) -> None:
         self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())

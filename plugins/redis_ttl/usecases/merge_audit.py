@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from redis_ttl.domain.audit import UNSEEN_TOLERATED, Audit, Completeness, KeyspaceCount
-from redis_ttl.domain.errors import IncompleteScan
+from redis_ttl.domain.errors import IncompleteScan, MissingPermission
 from redis_ttl.domain.shards import SplitRule, split
 from redis_ttl.usecases.scan_shard import scan_shard
 
@@ -168,6 +168,12 @@ def _keyspace(servers: Iterable[ServerProfile], plan: AuditPlan) -> tuple[Keyspa
 
 
 def _late_warnings(plan: AuditPlan, tools: ScanTools) -> list[str]:
-    if plan.topology is not None and tools.redis.topology() != plan.topology:
+    if plan.topology is None:
+        return []
+    try:
+        are_moving = any(claims.moving for claims in tools.redis.slot_claims().values())
+    except MissingPermission:
+        are_moving = False  # the plan warns of it
+    if are_moving or tools.redis.topology() != plan.topology:
         return ["slots moved between nodes during the scan: keys on the way may be counted twice or not at all"]
     return []

@@ -15,17 +15,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis_ttl.domain.delivery import Failure, Route, Sent, Told
-from redis_ttl.domain.errors import StoreProblem
+from redis_ttl.domain.document_path import path_part
+from redis_ttl.domain.errors import AlreadyWritten, DamagedDocument, StoreProblem
+from redis_ttl.domain.schema import check_schema, read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis_ttl.usecases.message_ports import MessageStore
 
 MESSAGE_SCHEMA: Final = "redis_ttl.message/1"
+_Read = TypeVar("_Read")
 _STAMP: Final = "%Y%m%dT%H%M%S"
 #: Of a thread that are read; an audit's grows by one in a week.
 _LATEST: Final = 60
@@ -64,7 +67,7 @@ class MessageDocuments:
 
     def __init__(self, documents: MessageStore, cluster: str) -> None:
         self._documents = documents
-        self._cluster = cluster
+        self._cluster = path_part(cluster)
         self.path = f"{cluster}/messages"
 
     def told(self, thread: str, numbers: Sequence[int]) -> list[Told]:
@@ -81,7 +84,7 @@ class MessageDocuments:
 
     def message(self, thread: str, number: int) -> Any:
         """One message."""
-        return json.loads(self._documents.read(f"{self.folder(thread, number)}/message.json"))
+        return self._read(f"{self.folder(thread, number)}/message.json", _message)
 
     def has_message(self, thread: str, number: int) -> bool:
         """Whether it was written."""
@@ -116,7 +119,9 @@ class MessageDocuments:
         """The route that was marked; None when the mark is gone."""
         path = f"{self.path}/pending/{pending.file}"
         try:
-            return Route.from_json(json.loads(self._documents.read(path)))
+            return self._read(path, Route.from_json)
+        except DamagedDocument:
+            raise
         except StoreProblem:
             if self._documents.exists(path):
                 raise
@@ -131,12 +136,12 @@ class MessageDocuments:
         path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-sending-{pending.attempt}.json"
         if self._create(path, {"at": now.isoformat()}):
             return None
-        return dt.datetime.fromisoformat(json.loads(self._documents.read(path))["at"])
+        return self._read(path, lambda data: dt.datetime.fromisoformat(data["at"]))
 
     def sent(self, thread: str, number: int, route: str) -> Sent | None:
         """How a message went over a channel; None when that hasn't taken it."""
         path = f"{self.folder(thread, number)}/{route}-sent.json"
-        return Sent.from_json(json.loads(self._documents.read(path))) if self._documents.exists(path) else None
+        return self._read(path, Sent.from_json) if self._documents.exists(path) else None
 
     def write_sent(self, pending: Pending, sent: Sent) -> None:
         """A channel has taken it."""
@@ -145,7 +150,7 @@ class MessageDocuments:
     def failure(self, pending: Pending) -> Failure | None:
         """What came of an attempt that failed; None when it hasn't."""
         path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-failed-{pending.attempt}.json"
-        return Failure.from_json(json.loads(self._documents.read(path))) if self._documents.exists(path) else None
+        return self._read(path, Failure.from_json) if self._documents.exists(path) else None
 
     def write_failure(self, pending: Pending, failure: Failure) -> Failure:
         """A channel hasn't taken it; what holds of that attempt, which is what was written first."""
@@ -156,16 +161,24 @@ class MessageDocuments:
         """Whether nobody will try that route again."""
         folder, prefix = self.folder(thread, number), f"{route}-failed-"
         failed = (name for name in self._documents.names(folder) if name.startswith(prefix))
-        return any(json.loads(self._documents.read(f"{folder}/{name}"))["again_at"] is None for name in failed)
+        return any(self._read(f"{folder}/{name}", Failure.from_json).again_at is None for name in failed)
+
+    def _read(self, path: str, read: Callable[[Any], _Read]) -> _Read:
+        return read_document(self._documents.read(path), read, where=path)
 
     def _create(self, path: str, data: Any) -> bool:
-        """Write a document unless it is there; whether it wasn't."""
-        if self._documents.exists(path):
-            return False
+        """Write a document; False when somebody else has. The store decides which of two is the first, no look before."""
         try:
             self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
-        except StoreProblem:
-            if self._documents.exists(path):
-                return False
-            raise
+        except AlreadyWritten:
+            return False
         return True
+
+
+def _message(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_schema(data, MESSAGE_SCHEMA)
+    if missing := [
+        name for name in ("kind", "owner", "to", "urgency", "at", "why", "items", "documents") if data.get(name) is None
+    ]:
+        raise KeyError(missing[0])
+    return data

@@ -5,8 +5,7 @@ notifiers of other DAGs.
 from __future__ import annotations
 
 import datetime as dt
-import json
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 from redis_ttl.domain.approval import Verdict
 from redis_ttl.domain.canary import CanaryReport
@@ -18,6 +17,7 @@ from redis_ttl.domain.facts_of_plan import approval_requested, end_of_run, rollb
 from redis_ttl.domain.message import MessageKind
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.domain.rollback import RestoreResult
+from redis_ttl.domain.schema import read_document
 from redis_ttl.domain.verification import Verification
 from redis_ttl.domain.watch import BurstReport, LevelChange
 from redis_ttl.usecases.documents import AuditFolder, finished_audits
@@ -26,15 +26,17 @@ from redis_ttl.usecases.plan_documents import PlanDocuments, plan_ids
 from redis_ttl.usecases.read_audit import read_audit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis_ttl.domain.drift import DriftReport
     from redis_ttl.domain.message import AnyFacts
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Owner, Policy
+    from redis_ttl.domain.signing import SigningKeys
     from redis_ttl.usecases.ports import Documents
 
 Addressed = tuple["Owner", "AnyFacts"]
+_Read = TypeVar("_Read")
 
 LATEST: Final = "LATEST"
 _TREND_COUNTS: Final = dt.timedelta(days=7)
@@ -69,12 +71,18 @@ class MessageSources:
 
     ``which`` is an audit's id for ``action_required`` and ``drift_found``, a plan's for what is about plans, an event's name for what
     the watch saw; or ``LATEST``. Raises `BadInput` where there is no such document. An empty list means that there is nothing to say.
+    With a ``signer`` an approval that isn't signed as it must be is told as invalid.
     """
 
     def __init__(
-        self, documents: Documents, policy: Policy, read_patterns: Callable[[bytes], Sequence[PatternStatistics]]
+        self,
+        documents: Documents,
+        policy: Policy,
+        read_patterns: Callable[[bytes], Sequence[PatternStatistics]],
+        signer: Callable[[], SigningKeys | None] = lambda: None,
     ) -> None:
         self._documents = documents
+        self._signer = signer
         self._policy = policy
         self._read_patterns = read_patterns
 
@@ -90,18 +98,17 @@ class MessageSources:
                 return self._end_of_run(kind, which, link)
             case MessageKind.ROLLBACK_RESULT:
                 documents = self._plan(kind, which, lambda plan: bool(plan.results("rollback_check")))
-                check = max(documents.results("rollback_check"), key=lambda each: str(each["restored"]["ended_at"]))
-                restored, found = (RestoreResult.from_json(check[name]) for name in ("restored", "found"))
+                checks = documents.results_as("rollback_check", _restored_and_found)
+                restored, found = max(checks, key=lambda each: each[0].ended_at)
                 return rollback_result(documents.plan(), restored, found, self._policy, link=link)
             case MessageKind.DRIFT_FOUND:
                 return drift_found(self._drift(which), self._policy, link=link)
             case MessageKind.MEMORY_LEVEL:
-                change = LevelChange.from_json(self._event(kind, which, ("memory", "no_ttl")))
+                change = self._event(kind, which, ("memory", "no_ttl"), LevelChange.from_json)
                 return memory_level(change, self._policy, link=link)
             case MessageKind.BURST_DETECTED:
-                return burst_detected(
-                    BurstReport.from_json(self._event(kind, which, ("burst",))), self._policy, link=link
-                )
+                burst = self._event(kind, which, ("burst",), BurstReport.from_json)
+                return burst_detected(burst, self._policy, link=link)
             case _:
                 assert_never(kind)
 
@@ -122,8 +129,8 @@ class MessageSources:
             raise self._nothing(MessageKind.ACTION_REQUIRED, which, audits)
         audit = read_audit(AuditFolder(self._documents, self._policy.cluster, audit_id), self._read_patterns)
         bursts, levels = self._events(("burst",)), self._events(("memory",))
-        burst = BurstReport.from_json(self._read_event(bursts[-1])) if bursts else None
-        level = LevelChange.from_json(self._read_event(levels[-1])) if levels else None
+        burst = self._read_event(bursts[-1], BurstReport.from_json) if bursts else None
+        level = self._read_event(levels[-1], LevelChange.from_json) if levels else None
         growth = None if level is None else _trend_then(level, audit.finished_at)
         return action_required(audit, self._policy, burst=burst, growth_bytes_per_day=growth, link=link)
 
@@ -159,7 +166,7 @@ class MessageSources:
             else [each for each in [check_document_id(which, where="plan")] if each in known]
         )
         for plan_id in wanted:
-            documents = PlanDocuments(self._documents, self._policy.cluster, plan_id)
+            documents = PlanDocuments(self._documents, self._policy.cluster, plan_id, self._signer())
             if has(documents):
                 return documents
         raise self._nothing(kind, which, known)
@@ -174,12 +181,12 @@ class MessageSources:
             raise self._nothing(MessageKind.DRIFT_FOUND, which, [])
         return report
 
-    def _event(self, kind: MessageKind, which: str, suffixes: Sequence[str]) -> Any:
+    def _event(self, kind: MessageKind, which: str, suffixes: Sequence[str], read: Callable[[Any], _Read]) -> _Read:
         known = self._events(suffixes)
         name = _wanted(which, known[::-1])
         if name is None:
             raise self._nothing(kind, which, known[::-1])
-        return self._read_event(name)
+        return self._read_event(name, read)
 
     def _events(self, suffixes: Sequence[str]) -> list[str]:
         """What the watch saw of these kinds, the earliest first."""
@@ -187,8 +194,9 @@ class MessageSources:
         wanted = tuple(f"-{suffix}.json" for suffix in suffixes)
         return [name.removesuffix(".json") for name in names if name.endswith(wanted)]
 
-    def _read_event(self, name: str) -> Any:
-        return json.loads(self._documents.read(f"{self._policy.cluster}/watch/events/{name}.json"))
+    def _read_event(self, name: str, read: Callable[[Any], _Read]) -> _Read:
+        path = f"{self._policy.cluster}/watch/events/{name}.json"
+        return read_document(self._documents.read(path), read, where=path)
 
     def _nothing(self, kind: MessageKind, which: str, known: Sequence[str]) -> BadInput:
         return BadInput(
@@ -202,14 +210,17 @@ class MessageSources:
 
 def _verification(plan: PlanDocuments) -> Verification | None:
     """The last one."""
-    latest = max(plan.results("verify"), key=lambda each: str(each["ended_at"]), default=None)
-    return None if latest is None else Verification.from_json(latest)
+    return max(plan.results_as("verify", Verification.from_json), key=lambda each: each.ended_at, default=None)
 
 
 def _canary(plan: PlanDocuments) -> CanaryReport | None:
     """What the last watch over the canary's keys came to."""
-    latest = max(plan.results("check_canary"), key=lambda each: str(each["ended_at"]), default=None)
-    return None if latest is None else CanaryReport.from_json(latest)
+    return max(plan.results_as("check_canary", CanaryReport.from_json), key=lambda each: each.ended_at, default=None)
+
+
+def _restored_and_found(check: Mapping[str, Any]) -> tuple[RestoreResult, RestoreResult]:
+    """What a rollback did, and what a look after it found."""
+    return RestoreResult.from_json(check["restored"]), RestoreResult.from_json(check["found"])
 
 
 def _was_aborted(plan: PlanDocuments) -> bool:

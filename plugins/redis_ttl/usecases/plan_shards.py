@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit import AuditPlan, RuleInForce, Split
+from redis_ttl.domain.errors import MissingPermission
 from redis_ttl.domain.shards import SplitRule, choose_rule, split
+from redis_ttl.usecases.drift_documents import new_seed, seed_of_next_audit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,10 +74,24 @@ def plan_shards(
         splits=tuple(splits),
         shards=tuple(shards),
         topology=redis.topology(),
-        warnings=inspection.warnings,
+        warnings=(*inspection.warnings, *_slot_warnings(redis)),
+        seed=(seed := seed_of_next_audit(folder.documents, cluster)),
+        next_seed=None if seed else new_seed(),
     )
     folder.write_json("plan.json", plan.to_json())
     return plan
+
+
+def _slot_warnings(redis: Redis) -> list[str]:
+    try:
+        moving = {slot for claims in redis.slot_claims().values() for slot in claims.moving}
+    except MissingPermission:
+        return ["whether slots are moving between nodes can't be seen: the user lacks +cluster|nodes"]
+    if not moving:
+        return []
+    return [
+        f"{len(moving)} slots were moving between nodes when the scan began: their keys may be counted twice or not at all"
+    ]
 
 
 def _databases(server: ServerProfile, options: AuditOptions) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.key_facts import KeyFacts
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.server import ServerProfile
-    from redis_ttl.domain.shards import Shard, SplitRule
+    from redis_ttl.domain.shards import Shard, SlotClaims, SplitRule
 
 
 class Batch(Protocol):
@@ -62,12 +62,16 @@ class Node(Protocol):
 
     def random_keys(self, count: int) -> list[bytes]: ...
     def existing(self, keys: Sequence[bytes]) -> list[bytes]: ...
-    def expiries(self, keys: Sequence[bytes]) -> Any:
-        """The instants at which these keys expire, as columns that only adapters look into."""
-
     def reader(
         self, shard: Shard, *, load_share: int, samples: Iterable[bytes]
     ) -> AbstractContextManager[ShardReader]: ...
+
+
+class Expiries(Protocol):
+    """Asks for the expiries of keys by name; in a cluster it follows keys that are being moved."""
+
+    def read(self, db: int, keys: Sequence[bytes], *, at: str | None = None) -> Any:
+        """The instants at which these keys expire, as columns that only adapters look into; ``at`` is where they were met."""
 
 
 class Redis(Protocol):
@@ -82,7 +86,12 @@ class Redis(Protocol):
     def topology(self) -> str | None:
         """A fingerprint of who owns which slots; ``None`` where there is nothing to own."""
 
+    def slot_claims(self) -> Mapping[str, SlotClaims]:
+        """What each primary of a cluster says of its own slots, by its address; empty outside a cluster."""
+
     def connect(self, address: str, db: int) -> AbstractContextManager[Node]: ...
+    def expiries(self) -> AbstractContextManager[Expiries]:
+        """A way to ask for keys by name, wherever they are."""
 
 
 class Counted(Protocol):
@@ -114,6 +123,14 @@ class Tally(Protocol):
     def finish_batches(self) -> None: ...
     def drain(self) -> Counted:
         """The first closed increment."""
+
+
+class NewTally(Protocol):
+    """Begins to count keys of one database; ``seed`` is that of the audit's fingerprints, which are hashed with ``next_seed`` too
+    where there is one.
+    """
+
+    def __call__(self, db: int, *, seed: int, next_seed: int | None) -> AbstractContextManager[Tally]: ...
 
 
 class Merger(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from redis_ttl.domain.audit import Audit
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 def read_audit(folder: AuditFolder, read_patterns: Callable[[bytes], Sequence[PatternStatistics]]) -> Audit:
     """The audit that :func:`redis_ttl.usecases.merge_audit.merge_audit` wrote into this folder."""
-    data = folder.read_json("audit.json")
-    patterns = folder.read(data["patterns_document"].removeprefix(f"{folder.path}/"))
-    return Audit.from_json(data, folder.plan(), read_patterns(patterns))
+    plan = folder.plan()
+    # The document first, so that one of a newer version is refused before its patterns are looked for.
+    audit = folder.read_as("audit.json", lambda data: Audit.from_json(data, plan, ()))
+    return replace(
+        audit, patterns=tuple(read_patterns(folder.read(audit.patterns_document.removeprefix(f"{folder.path}/"))))
+    )

@@ -1,38 +1,45 @@
 """Takes a remediation back: each key whose expiry is still exactly ours gets the one that it had before.
 
 Nothing is believed but the journal and the server: a key is restored by comparing and setting in one step, so that an
-expiry which the application set since is never touched, however often and by however many this is run.
+expiry which the application set since is never touched, however often and by however many this is run. What the journal
+should hold and doesn't is told by name; the rest is restored all the same.
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.approval import Channel, Decision, Verdict
-from redis_ttl.domain.control import WishedState
-from redis_ttl.domain.errors import Aborted, BadInput, OtherServer
+from redis_ttl.domain.errors import Aborted, BadInput, OtherServer, StoreProblem
 from redis_ttl.domain.journal import JournalName, attempt_of
+from redis_ttl.domain.remediation import Outcome
 from redis_ttl.domain.rollback import RestoreResult, add_restored
-from redis_ttl.usecases.write_gate import LOG_S, wish_of
+from redis_ttl.usecases.journal_objects import JournalObjects, approvals_ms
+from redis_ttl.usecases.overlapping_plans import refuse_later_plans, trace_ended_plans
+from redis_ttl.usecases.restore_gate import RestoreGate
+from redis_ttl.usecases.write_gate import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from redis_ttl.domain.plan import Plan
+    from redis_ttl.domain.policy import Policy
     from redis_ttl.domain.rate import Rate
-    from redis_ttl.domain.rollback import RestoreAccount
+    from redis_ttl.domain.rollback import Leftovers, RestoreAccount
     from redis_ttl.usecases.plan_documents import PlanDocuments
     from redis_ttl.usecases.ports import Clock
-    from redis_ttl.usecases.restore_ports import JournalRows, OpenRestorer
+    from redis_ttl.usecases.restore_ports import EndedRows, JournalRows, LaterRows, OpenRestorer, Restorer
     from redis_ttl.usecases.write_ports import Control
 
 #: How often a paused rollback looks whether it may go on.
 _LOOK_S: Final = 1.0
 #: A part has at least so many journal objects: less isn't worth a task.
 _OBJECTS_A_PART: Final = 4
+#: No journal has more parts, or objects in one.
+_MOST_PARTS: Final = 999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +60,16 @@ class RestoreTools:
     """What rolling back needs from the outside.
 
     ``rate`` is this part's, of the ``sharers`` that restore at the same time, unless the operator wishes another one through
-    ``control``. ``progress`` hears how many journal objects of how many are done; ``log`` hears why nothing is done.
+    ``control``. ``new_later_rows`` and ``new_ended_rows`` are told whether it is a cluster. ``policy`` has the guards. ``progress``
+    hears how many journal objects of how many are done; ``log`` hears why nothing is done, and what can't be.
     """
 
     documents: PlanDocuments
     open_restorer: OpenRestorer
     new_rows: Callable[[], JournalRows]
+    new_later_rows: Callable[[bool], LaterRows]
+    new_ended_rows: Callable[[bool], EndedRows]
+    policy: Policy
     control: Control
     rate: Rate
     sharers: int
@@ -77,15 +88,57 @@ class JournalPart:
     last: str
     objects: int
 
+    def __post_init__(self) -> None:
+        """Raise `BadInput` for what is no part of a journal: it comes from another task, and becomes part of a path."""
+        number, objects = _whole_number(self.number), _whole_number(self.objects)
+        first, last = _name(self.first), _name(self.last)
+        if number is None or objects is None or first is None or last is None or first.undoes or last.undoes:
+            raise BadInput(
+                "this is no part of a journal",
+                where="the part that a task was given",
+                found=repr((self.number, self.first, self.last, self.objects))[:200],
+                allowed="its number, the names of its first and last object, and how many there are",
+                todo="Clear load_journal with its downstream tasks.",
+            )
+
+    def names_of(self, journal: Sequence[JournalName]) -> list[JournalName]:
+        """The objects of the part. Raises `BadInput` when it isn't one of this journal's."""
+        first, last = _name(self.first), _name(self.last)
+        if first not in journal or last not in journal or first is None or last is None:
+            raise BadInput(
+                "this part is of another journal, or its objects have gone since",
+                where="the part that a task was given",
+                found=f"{self.first} to {self.last}",
+                todo="Clear load_journal with its downstream tasks.",
+            )
+        return [name for name in journal if first <= name <= last]
+
     def to_json(self) -> dict[str, object]:
         """Plain data, for a mapped task."""
         return {name: getattr(self, name) for name in self.__slots__}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> JournalPart:
+        """What :meth:`to_json` gave to a task. Raises `BadInput` for anything else."""
+        return cls(*(data.get(name) for name in cls.__slots__))  # type: ignore[arg-type]  # looked at when it is made
+
 
 def load_journal(documents: PlanDocuments, *, parts: int) -> list[JournalPart]:
-    """Cut the journal of a plan into at most so many parts, the newest objects first. Raises `BadInput` without a journal."""
-    names = list(reversed(_written(documents)))
+    """Cut the journal of a plan into at most so many parts, the newest objects first.
+
+    Raises `BadInput` when nothing was written by the plan, and `StoreProblem` when something was and no journal is there.
+    """
+    names = [name for name in reversed(documents.journal_names()) if not name.undoes]
     if not names:
+        gaps = documents.journal_gaps([])
+        if gaps.objects:
+            raise StoreProblem(
+                "the journal of this plan is gone: by the account of its run it was written",
+                where=f"plan {documents.plan_id}",
+                found="no journal object",
+                allowed=f"{gaps.objects:,} journal objects",
+                todo="See that this is the store that the run wrote to, and put the journal back from a copy.",
+            )
         raise BadInput(
             "this plan has no journal: nothing was written by it",
             where=f"plan {documents.plan_id}",
@@ -97,6 +150,16 @@ def load_journal(documents: PlanDocuments, *, parts: int) -> list[JournalPart]:
         JournalPart(number, str(names[end - 1]), str(names[start]), end - start)
         for number, (start, end) in enumerate(pairwise(bounds))
     ]
+
+
+def refuse_out_of_turn(plan: Plan, options: RestoreOptions, tools: RestoreTools) -> None:
+    """Raise `BadInput`, with the order to take, when later plans have changed keys of this plan since; and `OtherServer` for
+    servers that don't continue the plan's.
+    """
+    journal = JournalObjects(tools.documents, tools.log)
+    with tools.open_restorer() as restorer:
+        _refuse_strangers(plan, restorer.strangers(plan.nodes), options)
+        refuse_later_plans(journal, journal.written, options.rules, restorer, tools.new_later_rows)
 
 
 def end_approval(documents: PlanDocuments, *, run: str, clock: Clock) -> None:
@@ -121,51 +184,29 @@ def end_approval(documents: PlanDocuments, *, run: str, clock: Clock) -> None:
 def restore_part(plan: Plan, part: JournalPart, options: RestoreOptions, tools: RestoreTools) -> RestoreResult:
     """Restore the keys of one part of the journal, and write ``results/<plan_id>/rollback-*.json``.
 
-    Of several rows about one key, wherever in the journal, the newest counts. What is restored is journalled before.
-    In a dry run nothing is written but the result. Before each journal object the operator's wish is heard: a pause lasts
-    as long as it is wished. Raises :class:`OtherServer` for servers that don't continue the plan's, unless the options say
-    that this doesn't matter, and :class:`Aborted` when the operator stops it.
+    Of several rows about one key, wherever in the journal, the newest counts whose instant it has. What is restored is
+    journalled before. In a dry run nothing is written but the result. Journal objects that can't be read are left out and named.
+    Before each journal object, and every second or two on the way, operator and guards are heard: a pause lasts as long as it
+    must.
+
+    Raises :class:`OtherServer` for servers that don't continue the plan's, unless the options say that this doesn't matter,
+    :class:`BadInput` when later plans must be taken back first, and :class:`Aborted` when the operator or a guard ends it; the
+    result of what was done until then is written.
     """
-    began = tools.clock.now()
-    attempt = attempt_of(int(began.timestamp() * 1000), tools.token)
-    names = _written(tools.documents)
-    chosen = [name for name in names if part.first <= str(name) <= part.last]
-    rows = tools.new_rows()
-    for name in names:
-        rows.add(tools.documents.journal(name))
-    for name in tools.documents.journal_names():
-        if name.undoes:
-            rows.add_undone(tools.documents.journal(name))
-    accounts: list[Mapping[int, RestoreAccount]] = []
-    journalled = 0
-    label = f"rollback-{part.number}"
+    work = _Work(plan, part, options, tools)
     with tools.open_restorer() as restorer:
-        _refuse_strangers(plan, restorer.strangers(plan.nodes), options)
-        for done, name in enumerate(reversed(chosen), start=1):
-            if not options.dry_run:
-                restorer.limit(_allowed(tools))
-            looked = restorer.look(rows.of(names.index(name), tools.documents.journal(name), options.rules))
-            accounts.append(looked.accounts)
-            if options.dry_run:
-                accounts.append(looked.ours_accounts)
-            elif looked.ours_accounts:
-                tools.documents.write_journal(JournalName(attempt, label, journalled), restorer.journal(looked.ours))
-                journalled += 1
-                accounts.append(restorer.restore(looked.ours))
-            accounts = [add_restored(accounts)]
-            tools.progress(done, len(chosen))
-    result = RestoreResult(
-        plan_id=plan.plan_id,
-        part=label,
-        attempt=attempt,
-        dry_run=options.dry_run,
-        began_at=began.isoformat(),
-        ended_at=tools.clock.now().isoformat(),
-        accounts=add_restored(accounts),
-        journal_objects=journalled,
-    )
-    tools.documents.write_result("rollback", result.to_json())
-    return result
+        work.run(restorer)
+    return work.result
+
+
+def look_again(plan: Plan, options: RestoreOptions, tools: RestoreTools) -> tuple[RestoreResult, bool]:
+    """What a rollback of the whole journal would restore now, and how many keys of the whole keyspace have the plan's instants,
+    journalled or not; and whether slots moved during each of these looks, so that nobody can vouch for them.
+    """
+    work = _Work(plan, whole_journal(tools.documents), _look_only(options), tools, keyspace=True)
+    with tools.open_restorer() as restorer:
+        work.run(restorer)
+    return work.result, work.left is not None and work.left.moving
 
 
 def whole_journal(documents: PlanDocuments) -> JournalPart:
@@ -190,32 +231,160 @@ def chosen_rules(plan: Plan, patterns: Collection[str]) -> frozenset[int] | None
     return frozenset(numbers[pattern] for pattern in patterns)
 
 
-def _allowed(tools: RestoreTools) -> Rate:
-    """The rate of this part at this moment, as soon as the operator lets it go on."""
-    said: str | None = None
-    said_s = tools.clock.monotonic()
-    while True:
-        wish = wish_of(tools.control)
-        if wish.state is WishedState.STOP:
-            raise Aborted(
-                "the rollback was stopped",
-                where=f"plan {tools.documents.plan_id}",
-                found=wish.why or "the operator stopped it",
-                todo="What was restored stays restored. Clear this task, or trigger the rollback again, to go on.",
+@dataclass(slots=True)
+class _Work:
+    """One attempt at one part."""
+
+    plan: Plan
+    part: JournalPart
+    options: RestoreOptions
+    tools: RestoreTools
+    keyspace: bool = False
+    result: RestoreResult = field(init=False)
+    left: Leftovers | None = field(default=None, init=False)
+    _accounts: dict[int, RestoreAccount] = field(default_factory=dict, init=False)
+    _journalled: int = field(default=0, init=False)
+    _reason: str | None = field(default=None, init=False)
+
+    def run(self, restorer: Restorer) -> None:
+        """Restore, and write the result."""
+        began = self.tools.clock.now()
+        attempt = attempt_of(int(began.timestamp() * 1000), self.tools.token)
+        journal = JournalObjects(self.tools.documents, self.tools.log)
+        chosen = self.part.names_of(journal.written)
+        gate = self._gate(restorer)
+        ended: Ended | None = None
+        _refuse_strangers(self.plan, restorer.strangers(self.plan.nodes), self.options)
+        refuse_later_plans(journal, chosen, self.options.rules, restorer, self.tools.new_later_rows)
+        journal.find_gaps()
+        try:
+            self._restore(restorer, gate, journal, chosen, attempt)
+            if self.keyspace:
+                self._look_through_the_keyspace(restorer)
+        except Ended as end:
+            ended = end
+        self.result = RestoreResult(
+            plan_id=self.plan.plan_id,
+            part=self._label,
+            attempt=attempt,
+            dry_run=self.options.dry_run,
+            began_at=began.isoformat(),
+            ended_at=self.tools.clock.now().isoformat(),
+            accounts=add_restored([self._accounts]),
+            journal_objects=self._journalled,
+            unreadable=journal.unreadable_names(),
+            missing=journal.gaps.texts(),
+            interruptions=tuple(gate.interruptions),
+            reason=None if ended is None else ended.reason,
+            leftovers=None if self.left is None else self.left.counts,
+            examples=() if self.left is None else tuple(_text(key) for key in self.left.examples),
+        )
+        self.tools.documents.write_result("rollback", self.result.to_json())
+        if ended is not None:
+            raise _aborted(self.tools.documents.plan_id, ended) from ended
+
+    def _restore(
+        self,
+        restorer: Restorer,
+        gate: RestoreGate,
+        journal: JournalObjects,
+        chosen: Sequence[JournalName],
+        attempt: str,
+    ) -> None:
+        rows = self.tools.new_rows()
+        for number, name in enumerate(journal.written):
+            journal.use(name, partial(rows.add, number))
+        journal.use_all(journal.undoing, rows.add_undone)
+        rows.settle(lambda number: self.tools.documents.journal(journal.written[number]))
+        beneath = trace_ended_plans(journal, restorer, self.tools.new_ended_rows)
+        numbers = {name: number for number, name in enumerate(journal.written)}
+        check = _nothing if self.options.dry_run else gate.check
+        for done, name in enumerate(reversed(chosen), start=1):
+            if not self.options.dry_run:
+                gate.begin()
+            wanted = partial(self._rows_of, rows, beneath, numbers[name])
+            journal.use(name, partial(self._restore_object, restorer, attempt, wanted, check))
+            self.tools.progress(done, len(chosen))
+
+    def _look_through_the_keyspace(self, restorer: Restorer) -> None:
+        approved = approvals_ms(self.tools.documents)
+        if approved:
+            self.left = restorer.leftovers(self.plan, approved, self.options.rules, _nothing)
+        else:
+            self.tools.log(
+                "nothing says when the plan was approved: the keyspace can't be looked through for its instants"
             )
-        if wish.state is WishedState.RUN:
-            if said is not None:
-                tools.log("going on")
-            return wish.rate.share(tools.sharers) if wish.rate is not None else tools.rate
-        why = wish.why or "the operator paused it"
-        if why != said or tools.clock.monotonic() - said_s >= LOG_S:
-            said, said_s = why, tools.clock.monotonic()
-            tools.log(f"paused: {why}")
-        time.sleep(_LOOK_S)
+
+    def _rows_of(self, rows: JournalRows, beneath: EndedRows | None, number: int, data: bytes) -> Any:
+        found = rows.of(number, data, self.options.rules)
+        return found if beneath is None else beneath.beneath(found)
+
+    def _restore_object(
+        self, restorer: Restorer, attempt: str, wanted: Callable[[bytes], Any], check: Callable[[], None], data: bytes
+    ) -> None:
+        looked = restorer.look(wanted(data), check)
+        self._add(looked.accounts)
+        if self.options.dry_run:
+            self._add(looked.ours_accounts)
+        elif looked.ours_accounts:
+            name = JournalName(attempt, self._label, self._journalled)
+            self.tools.documents.write_journal(name, restorer.journal(looked.ours))
+            self._journalled += 1
+            self._add(restorer.restore(looked.ours, check))
+
+    @property
+    def _label(self) -> str:
+        return f"rollback-{self.part.number}"
+
+    def _add(self, accounts: Mapping[int, RestoreAccount]) -> None:
+        self._accounts = add_restored([self._accounts, accounts])
+
+    def _gate(self, restorer: Restorer) -> RestoreGate:
+        tools, settings = self.tools, self.tools.policy.remediation
+        approved = approvals_ms(tools.documents)
+        shortest_s = min((rule.ttl_s for rule in self.plan.included), default=None)
+        return RestoreGate(
+            restorer=restorer,
+            guards=settings.guards,
+            critical_ratio=tools.policy.memory.critical_ratio,
+            control=tools.control,
+            rate=tools.rate,
+            sharers=tools.sharers,
+            earliest_ms=min(approved) + shortest_s * 1000 if approved and shortest_s is not None else None,
+            log=tools.log,
+            clock=tools.clock,
+            look_s=_LOOK_S,
+        )
 
 
-def _written(documents: PlanDocuments) -> list[JournalName]:
-    return [name for name in documents.journal_names() if not name.undoes]
+def _aborted(plan_id: str, ended: Ended) -> Aborted:
+    stopped = ended.outcome is Outcome.STOPPED
+    return Aborted(
+        "the rollback was stopped" if stopped else "a guard ended the rollback",
+        where=f"plan {plan_id}",
+        found=ended.reason,
+        todo="What was restored stays restored. Clear this task, or trigger the rollback again, to go on.",
+    )
+
+
+def _look_only(options: RestoreOptions) -> RestoreOptions:
+    return RestoreOptions(dry_run=True, rules=options.rules, any_lineage=options.any_lineage)
+
+
+def _whole_number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_PARTS else None
+
+
+def _name(value: object) -> JournalName | None:
+    return JournalName.parse(value) if isinstance(value, str) else None
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "backslashreplace")
+
+
+def _nothing() -> None:
+    """Nobody is heard: nothing is changed."""
 
 
 def _refuse_strangers(plan: Plan, strangers: list[str], options: RestoreOptions) -> None:

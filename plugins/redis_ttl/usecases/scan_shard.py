@@ -10,13 +10,10 @@ from redis_ttl.domain.audit import Checkpoint
 from redis_ttl.domain.errors import ServerChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from redis_ttl.domain.audit import AuditPlan
     from redis_ttl.domain.shards import Shard
     from redis_ttl.usecases.documents import AuditFolder
-    from redis_ttl.usecases.ports import Clock, Node, Progress, Redis, ShardReader, Tally
+    from redis_ttl.usecases.ports import Clock, NewTally, Node, Progress, Redis, ShardReader, Tally
 
 #: A checkpoint is saved after this many keys or seconds, whichever comes first: what a kill costs at most.
 CHECKPOINT_KEYS: Final = 1_000_000
@@ -44,7 +41,7 @@ class ScanTools:
     """What scanning needs from the outside."""
 
     redis: Redis
-    new_tally: Callable[[int], AbstractContextManager[Tally]]
+    new_tally: NewTally
     progress: Progress
     clock: Clock
 
@@ -74,7 +71,10 @@ def scan_shard(
         share = min(plan.options.parallel, sum(1 for other in plan.shards if other.node == shard.node))
         samples = folder.samples(shard.node, shard.db)
         pinned = replace(shard, run_id=run_id)
-        with tools.new_tally(shard.db) as tally, node.reader(pinned, load_share=share, samples=samples) as reader:
+        with (
+            tools.new_tally(shard.db, seed=plan.seed, next_seed=plan.next_seed) as tally,
+            node.reader(pinned, load_share=share, samples=samples) as reader,
+        ):
             scan = _Scan(folder, number, pinned, generation, node, reader, tally, saved)
             scan.run(tools.progress, tools.clock)
     return _result(number, shard, scan.saved, resumed_at=resumed_at)

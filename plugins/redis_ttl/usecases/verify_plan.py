@@ -6,26 +6,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.audit import AuditOptions
-from redis_ttl.domain.errors import BadInput
+from redis_ttl.domain.approval import Verdict, instant_ms
+from redis_ttl.domain.audit import AuditOptions, fingerprints_of
+from redis_ttl.domain.errors import BadInput, NotVerified, RedisTtlError, SlotsMoved
+from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.remediation import Outcome, RuleAccount, add_accounts
-from redis_ttl.domain.shards import SplitRule, split
+from redis_ttl.domain.shards import SplitRule, split, unsettled_slots
 from redis_ttl.domain.verification import Verification, VerifiedRule
 from redis_ttl.usecases.documents import AuditFolder
 from redis_ttl.usecases.plan_documents import PlanDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.policy import Policy
-    from redis_ttl.domain.remediation import PartResult
-    from redis_ttl.usecases.ports import Clock, Documents, Node, Redis
+    from redis_ttl.domain.remediation import PartBegun, PartResult
+    from redis_ttl.usecases.ports import Clock, Documents, Expiries, Node, Redis
     from redis_ttl.usecases.verify_ports import Ledger
 
 #: Keys whose use is asked for at most; where more are suspect, something is wrong with all of them.
 _ASKED_AT_MOST: Final = 20_000
 _CANARY: Final = "canary"
+#: By how much a key's expiry may lie off after it was moved to another node of a cluster.
+_MOVED_OFF_MS: Final = 2_000
+#: How often everything is looked at where slots move meanwhile.
+_LOOKS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,10 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
     that wasn't used since before we began was there, and counts as missed. So does, where the server counts uses
     instead, one that shows none. What we overlook isn't chosen by its use: a fault of ours shows among the unused keys.
 
+    In a cluster that moves slots while we look, everything is looked at again, a few times at most, and keys of the journal that
+    weren't met are asked for by name wherever they are. An object of the journal that can't be read is named, and what the others
+    say is verified all the same: :func:`refuse_unverified` says whether the result is a good one.
+
     Raises :class:`BadInput` when the policy isn't the plan's any more: its rules would mean other keys.
     """
     if tools.policy.hash != plan.policy_hash:
@@ -68,13 +78,18 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
     finished = {part.part for part in parts if part.outcome is Outcome.DONE}
     complete = all(f"shard-{number}" in finished for number in range(len(plan.shards)))
     ledger = tools.new_ledger(plan, tools.policy)
-    _fill(ledger, plan, tools.documents, documents, finished)
+    names, unreadable = _fill(ledger, plan, tools.documents, documents, finished)
     look = _Look(plan, tools, ledger, complete=complete, began_at=_writing_began(parts))
-    topology = tools.redis.topology()
-    look.at_everything()
+    moving = look.until_at_rest(lambda: (documents.journal(name) for name in names))
     notes = []
-    if tools.redis.topology() != topology:
-        notes.append("slots moved between nodes during this look: keys on the way may be counted twice or as gone")
+    if moving:
+        notes.append(
+            f"{moving} slots were moving between nodes during this look: keys in them may be counted twice or not at all"
+        )
+    if unreadable:
+        notes.append(
+            "objects of the journal are damaged or missing, and what they said is unknown: " + ", ".join(unreadable)
+        )
     if not complete:
         notes.append(
             "the run ended before every shard was written to its end: keys that it didn't reach are counted as left"
@@ -103,9 +118,44 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
             for rule in plan.rules
         ),
         notes=tuple(notes),
+        unreadable=unreadable,
+        moving_slots=moving,
     )
     documents.write_result("verify", verification.to_json())
     return verification
+
+
+def refuse_unverified(verification: Verification) -> None:
+    """Raise what keeps a verification from being a good one, and nothing if it is: :class:`SlotsMoved` where another look may
+    know better, :class:`NotVerified` for keys that were missed, keys without a row in the journal, and a journal that can't
+    be read whole.
+    """
+    where = f"plan {verification.plan_id}"
+    if verification.moving_slots:
+        raise SlotsMoved(
+            "slots moved between nodes during every look, so what became of their keys isn't certain",
+            where=where,
+            found=f"{verification.moving_slots:,} slots",
+            allowed="a cluster at rest",
+            todo="Clear verify when resharding is over; CLUSTER NODES shows slots that are on their way in brackets.",
+        )
+    faults = []
+    if verification.missed:
+        faults.append(f"{verification.missed:,} keys were missed")
+    if verification.unjournalled:
+        faults.append(f"{verification.unjournalled:,} keys have our expiry and no row in the journal")
+    if verification.unreadable:
+        faults.append("objects of the journal are damaged or missing: " + ", ".join(verification.unreadable))
+    if faults:
+        only_missed = not (verification.unjournalled or verification.unreadable)
+        raise NotVerified(
+            "; ".join(faults),
+            where=where,
+            allowed="none",
+            todo="Clear apply_shard with its downstream tasks while the approval is good."
+            if only_missed
+            else "Put the journal back from a copy of the store, and clear verify; a rollback restores what the journal still tells.",
+        )
 
 
 @dataclass(slots=True)
@@ -122,7 +172,32 @@ class _Look:
     used_bytes: int | None = None
     asked: int = 0
 
-    def at_everything(self) -> None:
+    def until_at_rest(self, journal: Callable[[], Iterable[bytes]]) -> int:
+        """Look at everything, again while slots move, a few times at most; how many slots moved during the last look.
+
+        In a cluster, keys of the ``journal`` that no look met are asked for by name.
+        """
+        moving: frozenset[int] = frozenset()
+        with self.tools.redis.expiries() as expiries:
+            for _ in range(_LOOKS):
+                before = self.tools.redis.slot_claims()
+                # MIGRATE hands over how long a key has left, and not until when: its expiry is off by the time on the way,
+                # and by what the two clocks differ.
+                self.ledger.begin_again(off_ms=_MOVED_OFF_MS if before else 0)
+                self.at_everything(expiries)
+                moving = unsettled_slots(before, self.tools.redis.slot_claims())
+                if not moving:
+                    break
+            if before:
+                for document in journal():
+                    for db, unseen in self.ledger.unseen(document):
+                        unseen.expire(expiries.read(db, unseen.asked))
+        return len(moving)
+
+    def at_everything(self, expiries: Expiries) -> None:
+        """One look, from the beginning."""
+        self.keys = self.no_ttl_keys = self.asked = 0
+        self.used_bytes = None
         databases = sorted({shard.db for shard in self.plan.shards})
         for address in self.tools.redis.nodes(AuditOptions()):
             for place, db in enumerate(databases):
@@ -130,18 +205,18 @@ class _Look:
                     if not place:
                         used = node.profile().used_memory_bytes
                         self.used_bytes = None if used is None else (self.used_bytes or 0) + used
-                    self._at_database(node, db)
+                    self._at_database(node, db, expiries)
 
-    def _at_database(self, node: Node, db: int) -> None:
+    def _at_database(self, node: Node, db: int, expiries: Expiries) -> None:
         run_id = node.run_id()
         (whole,) = split(node=node.address, run_id=run_id, db=db, rule=SplitRule.SEQUENTIAL, dbsize=0, wanted=1)
         with node.reader(whole, load_share=1, samples=()) as reader:
             for batch in reader.batches(None):
-                judged = self.ledger.judge(db, batch.frame)
+                judged = self.ledger.judge(db, batch.frame, now_ms=int(self.tools.clock.now().timestamp() * 1000))
                 self.keys += batch.keys
                 self.no_ttl_keys += judged.no_ttl_keys
-                if judged.ours:
-                    judged.expire(node.expiries(judged.ours))
+                if asked := judged.asked:
+                    judged.expire(expiries.read(db, asked, at=node.address))
                 if suspects := judged.suspects:
                     if self._may_ask(len(suspects)):
                         reader.ask(suspects)
@@ -160,13 +235,59 @@ class _Look:
         return 0.0 if self.began_at is None else (self.tools.clock.now() - self.began_at).total_seconds()
 
 
-def _fill(ledger: Ledger, plan: Plan, store: Documents, documents: PlanDocuments, finished: set[str]) -> None:
+def _fill(
+    ledger: Ledger, plan: Plan, store: Documents, documents: PlanDocuments, finished: set[str]
+) -> tuple[list[JournalName], tuple[str, ...]]:
+    """Add everything; the journal objects that could be read, and the names of those that couldn't, or aren't there."""
+    ledger.add_approvals(_approvals(documents))
     audit = AuditFolder(store, plan.cluster, plan.audit_id)
-    for path in audit.read_json("audit.json")["fingerprints"]:
-        ledger.add_fingerprints(store.read(path))
-    for name in documents.journal_names():
-        if not name.undoes:
+    seed = audit.plan().seed
+    for path in audit.read_as("audit.json", fingerprints_of):
+        ledger.add_fingerprints(store.read(path), seed=seed)
+    read: list[JournalName] = []
+    names = [name for name in documents.journal_names() if not name.undoes]
+    unreadable = _missing(names, documents.begun(), documents.parts())
+    for name in names:
+        try:
             ledger.add_journal(documents.journal(name), finished=name.part in finished)
+        except RedisTtlError:
+            unreadable.append(str(name))
+        else:
+            read.append(name)
+    return read, tuple(sorted(unreadable))
+
+
+def _missing(names: Sequence[JournalName], begun: Sequence[PartBegun], parts: Sequence[PartResult]) -> list[str]:
+    """The objects that an attempt has written, by its result or because it wrote a later one, and that aren't there.
+
+    Attempts that said when they were begun number their objects without gaps, so the missing ones have names. Those of version 0.1
+    skipped a number where the store had failed: of them only how many there are is known.
+    """
+    there: dict[tuple[str, str], set[int]] = {}
+    for name in names:
+        there.setdefault((name.attempt, name.part), set()).add(name.number)
+    numbered = {(each.attempt, each.part) for each in begun}
+    written = {attempt: max(there[attempt]) + 1 for attempt in numbered & there.keys()}
+    for part in parts:
+        written[part.attempt, part.part] = max(part.journal_objects, written.get((part.attempt, part.part), 0))
+    missing = []
+    for attempt, count in written.items():
+        found = there.get(attempt, set())
+        if attempt in numbered:
+            missing += [str(JournalName(*attempt, number)) for number in range(count) if number not in found]
+        elif count > len(found):
+            missing.append(f"{count - len(found)} more of {'_'.join(attempt)}")
+    return missing
+
+
+def _approvals(documents: PlanDocuments) -> set[int]:
+    """Since when the plan was approved, by every approval that it may have been written under (ms since 1970).
+
+    Attempts say so where they were begun; those of version 0.1 didn't, so each decision for the plan may be meant as well.
+    """
+    told = {begun.approved_at_ms for begun in documents.begun()}
+    approved = (each for each in documents.decisions() if each.verdict is Verdict.APPROVED)
+    return told | {instant_ms(each.at) for each in approved}
 
 
 def _writing_began(parts: Sequence[PartResult]) -> datetime | None:

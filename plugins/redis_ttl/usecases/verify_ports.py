@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from redis_ttl.domain.key_facts import KeyFacts
 
@@ -13,17 +13,29 @@ if TYPE_CHECKING:
 class Ledger(Protocol):
     """Knows the keys of a plan by their hashes: which we journalled, and which had no TTL when the audit met them.
 
-    First everything is added, then :meth:`judge` is called for each batch of the scan, then :meth:`result` once.
+    First everything is added, then :meth:`judge` is called for each batch of the scan, then :meth:`unseen` for each journal
+    object where keys may hide, then :meth:`result`. For another look :meth:`begin_again`.
     """
 
-    def add_fingerprints(self, document: bytes) -> None:
-        """Take in the audit's keys without TTL of one checkpoint."""
+    def add_approvals(self, approved_at_ms: Collection[int]) -> None:
+        """Take in since when the plan was approved (ms since 1970), by each approval that it ever was written under."""
+
+    def add_fingerprints(self, document: bytes, *, seed: int = 0) -> None:
+        """Take in the audit's keys without TTL of one checkpoint; ``seed`` is that of all of the audit's fingerprints."""
 
     def add_journal(self, document: bytes, *, finished: bool) -> None:
         """Take in a journal object, the earliest first; ``finished``: the part that wrote it came to its end."""
 
-    def judge(self, db: int, frame: Any) -> Judged:
-        """Count a batch (columns ``key``, ``ttl_ms``), and say what must be asked about it."""
+    def begin_again(self, *, off_ms: int = 0) -> None:
+        """Forget what was met: the keyspace is looked at once more, from its beginning. ``off_ms`` is by how much a key's
+        expiry may lie off the instant that was set without having been changed.
+        """
+
+    def judge(self, db: int, frame: Any, *, now_ms: int) -> Judged:
+        """Count a batch (columns ``key``, ``ttl_ms``) that was read about now, and say what must be asked about it."""
+
+    def unseen(self, document: bytes) -> Iterator[tuple[int, Judged]]:
+        """The keys of a journal object that no batch has had, by their databases."""
 
     def result(self, now_ms: int) -> Mapping[int, Mapping[str, int]]:
         """The figures of each rule by their names in ``VerifiedRule``, at that moment of the server's clock."""
@@ -37,15 +49,15 @@ class Judged(Protocol):
         """How many of its keys have no TTL, governed or not."""
 
     @property
-    def ours(self) -> Sequence[bytes]:
-        """Keys of our journal that have a TTL, which may be ours."""
+    def asked(self) -> Sequence[bytes]:
+        """Keys whose expiry may be ours: those of our journal, and others that expire when one of ours would."""
 
     @property
     def suspects(self) -> Sequence[bytes]:
         """Keys of the audit without a TTL and outside our journal, which may have been there all along."""
 
     def expire(self, expiries: Any) -> None:
-        """Hear the expiries of :attr:`ours`, in their order, as columns that only adapters look into."""
+        """Hear the expiries of :attr:`asked`, in their order, as columns that only adapters look into."""
 
     def use(self, facts: Iterable[KeyFacts], *, since_s: float) -> None:
         """Hear the use of :attr:`suspects`; our writing began ``since_s`` seconds ago."""

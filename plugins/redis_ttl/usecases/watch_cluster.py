@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.errors import AlreadyWritten
+from redis_ttl.domain.schema import check_schema, read_document, read_lines
 from redis_ttl.domain.watch import (
     SAMPLE_SCHEMA,
     BurstReport,
@@ -56,7 +59,7 @@ _Z: Final = 1.96
 @dataclass(frozen=True, slots=True)
 class WatchTools:
     """What one look needs from the outside. ``audited`` gives the last audit's id and its keys by pattern, ``jobs`` what ran at a
-    time. ``writes`` names the commands that make keys.
+    time.
     """
 
     redis: WatchedRedis
@@ -65,7 +68,6 @@ class WatchTools:
     interval_s: float
     audited: Callable[[], tuple[str, Mapping[str, int]] | None]
     jobs: RunningJobs
-    writes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ def _probe(policy: Policy, tools: WatchTools, before: Sample, now: Sample) -> Bu
         sampled=sum(each.keys for each in (sampled or {}).values()),
         patterns=_grown(sampled or {}, now.keys, known),
         clients=tuple((clients or ())[:_CLIENTS_SHOWN]),
-        calls=_calls(before, now, tools.writes),
+        calls=_calls(before, now, tools.redis),
         jobs=tuple(tools.jobs(before.moment, now.moment)),
         audit_id=audit_id,
         missing=tuple(missing),
@@ -231,17 +233,30 @@ def _wilson(hits: int, total: int) -> tuple[float, float, float]:
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _calls(before: Sample, now: Sample, writes: frozenset[str]) -> tuple[tuple[str, int], ...]:
+def _calls(before: Sample, now: Sample, redis: WatchedRedis) -> tuple[tuple[str, int], ...]:
     """How often each command that writes was called between the samples, most often first."""
     earlier = {node.run_id: node.calls for node in before.nodes}
     moved: dict[str, int] = {}
     for node in now.nodes:
         known = earlier.get(node.run_id, {})
         for name, count in node.calls.items():
-            if name.split("|")[0] in writes:
-                moved[name] = moved.get(name, 0) + count - known.get(name, 0)
-    counted = [(name, count) for name, count in moved.items() if count > 0]
+            moved[name] = moved.get(name, 0) + count - known.get(name, 0)
+    called = {name: count for name, count in moved.items() if count > 0}
+    writes = redis.writing_commands(now, called)
+    counted = [(name, count) for name, count in called.items() if name in writes]
     return tuple(sorted(counted, key=lambda each: (-each[1], each[0]))[:_CALLS_SHOWN])
+
+
+def _memory(data: Mapping[str, Any]) -> _Memory:
+    """What a look left, of its document."""
+    check_schema(data, SAMPLE_SCHEMA)
+    return _Memory(
+        sample=Sample.from_json(data["sample"]),
+        today=tuple(Point.from_json(point) for point in data["today"]),
+        levels={Measure(name): LevelState.from_json(state) for name, state in data["levels"].items()},
+        burst_since=data.get("burst_since"),
+        quiet=data.get("quiet", 0),
+    )
 
 
 class _WatchFolder:
@@ -256,14 +271,8 @@ class _WatchFolder:
         for day in reversed(self._days(now)):
             names = self._samples(day)
             if names:
-                data = json.loads(self._store.read(f"{self._path}/{day}/{names[-1]}"))
-                return _Memory(
-                    sample=Sample.from_json(data["sample"]),
-                    today=tuple(Point.from_json(point) for point in data["today"]),
-                    levels={Measure(name): LevelState.from_json(state) for name, state in data["levels"].items()},
-                    burst_since=data["burst_since"],
-                    quiet=data["quiet"],
-                )
+                path = f"{self._path}/{day}/{names[-1]}"
+                return read_document(self._store.read(path), _memory, where=path)
         return _Memory(None, (), {}, None, 0)
 
     def history(self, now: dt.datetime) -> list[Point]:
@@ -274,7 +283,7 @@ class _WatchFolder:
             day, dot, kind = name.partition(".")
             if kind == "jsonl" and dot and first <= day <= f"{now:%Y%m%d}":
                 lines = self._store.read(f"{self._path}/{name}").decode().splitlines()
-                points += [Point.from_json(json.loads(line)) for line in lines]
+                points += read_lines(lines, Point.from_json, where=f"{self._path}/{name}")
         return points
 
     def write(self, now: dt.datetime, left: _Memory, found: Sequence[Oddity]) -> None:
@@ -302,9 +311,10 @@ class _WatchFolder:
             names = self._samples(day)
             if not names:
                 continue
-            if not self._store.exists(f"{self._path}/{day}.jsonl"):
-                last = json.loads(self._store.read(f"{self._path}/{day}/{names[-1]}"))
-                lines = "".join(json.dumps(point) + "\n" for point in last["today"])
+            path = f"{self._path}/{day}/{names[-1]}"
+            points = read_document(self._store.read(path), _memory, where=path).today
+            lines = "".join(json.dumps(point.to_json()) + "\n" for point in points)
+            with suppress(AlreadyWritten):  # by a look that was killed while it removed the samples
                 self._store.write(f"{self._path}/{day}.jsonl", lines.encode())
             for name in names:
                 self._store.remove(f"{self._path}/{day}/{name}")

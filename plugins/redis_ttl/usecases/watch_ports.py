@@ -34,6 +34,9 @@ class WatchedRedis(Protocol):
     def writing_clients(self, sample: Sample) -> Sequence[WritingClients] | None:
         """Who writes at this moment; None where that can't be asked."""
 
+    def writing_commands(self, sample: Sample, names: Collection[str]) -> Collection[str]:
+        """Of these commands those that make or enlarge keys, or may."""
+
 
 class RunningJobs(Protocol):
     """What ran at that time: DAG runs, declared jobs."""

@@ -1,5 +1,6 @@
 """Says while something is written whether to go on, how fast, and why not: the operator, the guards, the store, the
-approval's end.
+approval's end. Nothing outlives its approval: its end counts in every pause, whoever ordered it, and also while the
+approval can't be read.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from redis_ttl.usecases.ports import Clock
     from redis_ttl.usecases.write_ports import Approve, Control, WritableNode
 
-#: How often the store is asked whether the plan is approved still.
+#: How often the store is asked whether the plan is approved still, and how soon again when it didn't answer.
 APPROVAL_S: Final = 20.0
+_AGAIN_S: Final = 2.0
 HEALTH_S: Final = 1.0
 CONTROL_S: Final = 2.0
 LOG_S: Final = 4.0
@@ -50,10 +52,58 @@ def wish_of(control: Control) -> Wish:
 
 
 @dataclass(slots=True)
+class ApprovalWatch:
+    """The approval of one part's work, from when it was found in force; it ends at ``valid_until_ms``, or earlier.
+
+    ``patience_s`` is for how long it may be unreadable.
+    """
+
+    approve: Approve
+    clock: Clock
+    patience_s: float
+    valid_until_ms: int
+    _next_s: float = field(default=0.0, init=False)
+    _unreadable: str | None = field(default=None, init=False)
+    _unreadable_since_s: float = field(default=0.0, init=False)
+
+    def look(self) -> str | None:
+        """Why nothing may be written just now; None when it may. Asks the store only when that is due.
+
+        Raises :class:`Ended` when the approval is over: its time is, somebody has taken it back, or it couldn't be read
+        for longer than the patience.
+        """
+        now_s = self.clock.monotonic()
+        if now_s >= self._next_s:
+            self._ask(now_s)
+        if self.clock.now().timestamp() * 1000 > self.valid_until_ms:
+            raise Ended(Outcome.ABORTED, "the approval's time is over")
+        lasted_s = now_s - self._unreadable_since_s
+        if self._unreadable is not None and lasted_s >= self.patience_s:
+            raise Ended(Outcome.ABORTED, f"the approval couldn't be read for {lasted_s:.0f} s ({self._unreadable})")
+        return None if self._unreadable is None else f"the approval can't be read ({self._unreadable})"
+
+    def _ask(self, now_s: float) -> None:
+        self._next_s = now_s + APPROVAL_S
+        try:
+            self.valid_until_ms = self.approve().valid_until_ms
+        except Exception as error:
+            if isinstance(error, RedisTtlError) and not isinstance(error, StoreProblem):
+                raise Ended(Outcome.ABORTED, str(error)) from error
+            # Whatever else it is, we don't know whether somebody has taken the approval back.
+            self._next_s = now_s + min(_AGAIN_S, APPROVAL_S)
+            if self._unreadable is None:
+                self._unreadable_since_s = now_s
+            self._unreadable = str(error)
+        else:
+            self._unreadable = None
+
+
+@dataclass(slots=True)
 class WriteGate:
     """Stands before every write to one server process, ``run_id``.
 
     ``sharers`` write to it at the same time and share its rate. ``progress`` says in a few words how far the work is.
+    ``start`` is the server before the run wrote anything; None where that isn't known, or another process was there.
     """
 
     node: WritableNode
@@ -65,7 +115,8 @@ class WriteGate:
     clock: Clock
     log: Callable[[str], None]
     progress: Callable[[], str]
-    approve: Approve
+    approval: ApprovalWatch
+    start: Reading | None = None
     interruptions: list[Interruption] = field(default_factory=list)
     trouble: str | None = None
     """Why the store takes nothing now; set by who tried."""
@@ -75,16 +126,19 @@ class WriteGate:
     _wish: Wish = field(default=Wish(), init=False)
     _ruling: Ruling = field(default=Ruling(Step.GO), init=False)
     _unapproved: str | None = field(default=None, init=False)
-    _valid_until_ms: int = field(default=0, init=False)
-    _next_approval_s: float = field(default=0.0, init=False)
     _next_health_s: float = field(default=0.0, init=False)
     _next_control_s: float = field(default=0.0, init=False)
     _next_log_s: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         first = [self._read() for _ in range(_FIRST_LOOKS)]
-        settings, critical = self.policy.remediation.guards, self.policy.memory.critical_ratio
-        self._guards = Guards(settings, critical, median(each.round_trip_s for each in first))
+        self._guards = Guards(
+            self.policy.remediation.guards,
+            self.policy.memory.critical_ratio,
+            median(each.round_trip_s for each in first),
+            memory_limit_bytes=self.policy.memory.limit_bytes,
+            start_replicas=replicas_at_start(self.start, first[0]),
+        )
         self._next_log_s = self.clock.monotonic() + LOG_S
 
     @property
@@ -130,7 +184,7 @@ class WriteGate:
         if now_s >= self._next_health_s:
             self._next_health_s = now_s + HEALTH_S
             self._ruling = self._guards.look(self._read())
-            self._look_for_approval(now_s)
+        self._unapproved = self.approval.look()
         if self._wish.state is WishedState.STOP:
             raise Ended(Outcome.STOPPED, self._wish.why or "the operator stopped it")
         if self._ruling.step is Step.ABORT:
@@ -140,21 +194,6 @@ class WriteGate:
         if self._ruling.step is Step.PAUSE:
             return self._ruling.reason
         return self.trouble or self._unapproved
-
-    def _look_for_approval(self, now_s: float) -> None:
-        """End the work when its approval has: its time is over, or somebody has taken it back."""
-        if now_s >= self._next_approval_s:
-            self._next_approval_s = now_s + APPROVAL_S
-            try:
-                self._valid_until_ms = self.approve().valid_until_ms
-                self._unapproved = None
-            except StoreProblem as error:
-                self._next_approval_s = now_s + CONTROL_S
-                self._unapproved = f"the approval can't be read ({error})"
-            except RedisTtlError as error:
-                raise Ended(Outcome.ABORTED, str(error)) from error
-        if self._unapproved is None and self.clock.now().timestamp() * 1000 > self._valid_until_ms:
-            raise Ended(Outcome.ABORTED, "the approval's time is over")
 
     def _read(self) -> Reading:
         reading = self.node.health()
@@ -172,6 +211,15 @@ class WriteGate:
 
     def _note(self, at: str, reason: str, lasted_s: float, *, ended: bool) -> None:
         self.interruptions.append(Interruption(at, reason, lasted_s, ended))
+
+
+def replicas_at_start(start: Reading | None, first: Reading) -> int | None:
+    """How many replicas must be online: as many as when the run began, or when this server process (``first``) was first
+    seen. After a failover the replicas are others, and the former primary is none of them yet.
+    """
+    if start is not None and start.run_id == first.run_id and start.replicas_online is not None:
+        return start.replicas_online
+    return first.replicas_online
 
 
 class WritePace:

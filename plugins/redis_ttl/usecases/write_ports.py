@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sized
+    from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from redis_ttl.domain.approval import Approval
@@ -25,8 +25,16 @@ class Control(Protocol):
         """The wish as it stands. A wish that can't be read is a pause; raising means the same."""
 
 
+class Changes(Protocol):
+    """Keys that shall change, each with its rule and its old and its new instant, as columns that only adapters look into."""
+
+    def __len__(self) -> int: ...
+    def slice(self, offset: int, length: int | None = None, /) -> Changes:
+        """So many of them from that place on; all that follow where ``length`` is None."""
+
+
 class Decided(Protocol):
-    """What shall become of the keys of one batch. ``changes`` are columns that only adapters look into."""
+    """What shall become of the keys of one batch."""
 
     @property
     def keys(self) -> int:
@@ -37,9 +45,28 @@ class Decided(Protocol):
         """By the rule's number; the keys that shall change are in ``met`` and in no other figure yet."""
 
     @property
-    def changes(self) -> Sized: ...
+    def changes(self) -> Changes: ...
     @property
     def change_keys(self) -> int: ...
+    @property
+    def read_at_s(self) -> float:
+        """When the first of them was read; monotonic."""
+
+
+class DecidedAgain(Protocol):
+    """What shall become of keys that were to change, after another look at them."""
+
+    @property
+    def accounts(self) -> Mapping[int, RuleAccount]:
+        """Those that shall not change any more, by the figure that they belong to; ``met`` not again."""
+
+    @property
+    def changes(self) -> Changes:
+        """Those that shall change still."""
+
+    @property
+    def unwritten(self) -> Changes:
+        """Those of them whose journal row isn't true any more."""
 
 
 class Decisions(Protocol):
@@ -48,8 +75,26 @@ class Decisions(Protocol):
     def decide(self, batch: Any) -> Decided:
         """A batch of the node that the decisions are made for."""
 
+    def decide_again(self, changes: Any, *, raced: bool) -> DecidedAgain:
+        """Changes that were decided a while ago, or that the server refused (``raced``), by what the server says now."""
+
+    def count(self, changes: Any) -> Mapping[int, int]:
+        """How many keys of each rule these changes are."""
+
     def journal(self, changes: Any) -> bytes:
         """The journal object of these changes."""
+
+
+class Settled(Protocol):
+    """What became of keys that were sent."""
+
+    @property
+    def accounts(self) -> Mapping[int, RuleAccount]:
+        """Those that were changed, by rule."""
+
+    @property
+    def raced(self) -> Changes:
+        """Those that the server refused, because they aren't any more what the journal says."""
 
 
 class KeyWriter(Protocol):
@@ -62,23 +107,14 @@ class KeyWriter(Protocol):
     def waiting(self) -> int:
         """How many of them haven't been sent."""
 
-    @property
-    def earliest_ms(self) -> int | None:
-        """The earliest instant among them."""
-
-    def drop(self) -> Mapping[int, int]:
-        """Forget them; how many of each rule."""
+    def give_back(self) -> Changes:
+        """Those that haven't been sent; they are forgotten."""
 
     def write(self, keys: int, *, ahead: bool) -> int:
         """Send at most so many; how many. With ``ahead`` their replies may stay under way until the next call."""
 
-    def settle(self) -> Mapping[int, RuleAccount]:
-        """What became of the keys sent since the last call, by rule, after waiting for every reply."""
-
-    def corrections(self) -> Any:
-        """Changes whose old expiry was another one than we had journalled, because the application changed it in the
-        last moment; with the true one.
-        """
+    def settle(self) -> Settled:
+        """What became of the keys sent since the last call, after waiting for every reply."""
 
 
 class Canary(Protocol):
@@ -87,7 +123,7 @@ class Canary(Protocol):
     def add(self, place: int, decided: Any) -> None:
         """Take note of a batch that was met at ``place``."""
 
-    def changes(self, places: Iterable[int]) -> Any:
+    def changes(self, places: Iterable[int]) -> Changes:
         """The picked changes of these places."""
 
     def counts(self, places: Iterable[int]) -> Mapping[int, int]:
@@ -107,9 +143,6 @@ class WritableNode(Protocol):
     def writer(self) -> KeyWriter: ...
     def health(self) -> Reading:
         """The server's figures as they are now."""
-
-    def now_ms(self) -> int:
-        """The server's clock."""
 
 
 class WritableRedis(Protocol):

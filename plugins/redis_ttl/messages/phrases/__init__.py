@@ -17,6 +17,44 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdvicePhrases:
+    """How the TTL of a key is set where the key is written, by the kind of its value."""
+
+    string: str
+    counter: str
+    hash: str
+    list: str
+    set: str
+    zset: str
+    stream: str
+    other: str
+    unknown: str
+    """For keys whose types weren't sampled."""
+    field: str
+    """For single fields of a hash, where the server can."""
+    share: str
+    """After a pattern that has several kinds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CautionPhrases:
+    """What to know before saying yes to a plan, by :class:`redis_ttl.domain.caution.CautionKind`."""
+
+    heading: str
+    evictable: str
+    other_waits: str
+    other_unread: str
+    in_place: str
+    in_use: str
+    in_use_left: str
+    big: str
+    big_unknown: str
+    text: str
+    of_rule: str
+    more: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionRequiredPhrases:
     """``action_required``."""
 
@@ -44,7 +82,6 @@ class ActionRequiredPhrases:
     we_watch: str
     you_review: str
     you_change: str
-    you_code: str
     you_burst: str
     burst_clients: str
     you_own: str
@@ -111,6 +148,8 @@ class RollbackResultPhrases:
     column_gone: str
     never: str
     left: str
+    title_holes: str
+    holes: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +287,8 @@ class Phrases:
     summary: str
     """The title of a message that has several small ones."""
 
+    advice: AdvicePhrases
+    cautions: CautionPhrases
     action_required: ActionRequiredPhrases
     approval_requested: ApprovalRequestedPhrases
     remediation_result: RemediationResultPhrases

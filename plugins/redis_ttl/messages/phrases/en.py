@@ -8,8 +8,10 @@ from typing import Final
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.phrases import (
     ActionRequiredPhrases,
+    AdvicePhrases,
     ApprovalRequestedPhrases,
     BurstDetectedPhrases,
+    CautionPhrases,
     DriftFoundPhrases,
     MemoryLevelPhrases,
     Phrases,
@@ -76,6 +78,45 @@ PHRASES: Final = Phrases(
     update="Update: {title}",
     new="New since the last message: {names}.",
     summary="{count} smaller things about your Redis keys",
+    advice=AdvicePhrases(
+        string="Strings that SET writes ({patterns}): with EX; a plain SET takes the TTL off again. {duration} are {seconds} seconds:",
+        counter="Counters ({patterns}): SET would reset them, so EXPIRE with the first INCR. {duration} are {seconds} seconds:",
+        hash="Hashes ({patterns}): EXPIRE after the write, in the same MULTI. {duration} are {seconds} seconds:",
+        list="Lists ({patterns}): EXPIRE after the write, in the same MULTI. {duration} are {seconds} seconds:",
+        set="Sets ({patterns}): EXPIRE after the write, in the same MULTI. {duration} are {seconds} seconds:",
+        zset="Sorted sets ({patterns}): EXPIRE after the write, in the same MULTI. {duration} are {seconds} seconds:",
+        stream="Streams ({patterns}): EXPIRE after the write, in the same MULTI. {duration} are {seconds} seconds:",
+        other="Other types ({patterns}): EXPIRE after the write that creates the key. {duration} are {seconds} seconds:",
+        unknown=(
+            "Types that weren't sampled ({patterns}): EXPIRE after the "
+            "write, which fits every type. {duration} are {seconds} seconds:"
+        ),
+        field="Where single fields of these hashes may go earlier than the others, they can have a TTL of their own:",
+        share="{pattern} {share}",
+    ),
+    cautions=CautionPhrases(
+        heading="Know this before you approve",
+        evictable="When memory runs out, the eviction policy {name} can evict any key that has a TTL: these keys too, once they have one.",
+        other_waits="Plan {name} waits for its approval, too. Approve one of them only, and make the other anew.",
+        other_unread="The documents of plan {name} are damaged: all of its keys count as written.",
+        in_place=(
+            "Values are updated in place ({kinds}), which keeps their TTL: these keys are deleted, "
+            "at the earliest {duration} after the approval, however often they are written."
+        ),
+        in_use="About {ratio} of the keys are in use.",
+        in_use_left="About {ratio} of the keys are in use; the rule leaves them alone.",
+        big=(
+            "The largest sampled key has {size}, and server {name} answers "
+            "nobody while it frees a key that expires (lazyfree-lazy-expire no)."
+        ),
+        big_unknown=(
+            "The largest sampled key has {size}; whether server {name} "
+            "answers nobody while it frees a key that expires isn't known."
+        ),
+        text="{text}",
+        of_rule="{pattern}: {caution}",
+        more="and {number} more, on the plan's page",
+    ),
     action_required=ActionRequiredPhrases(
         title="[{priority}] {cluster}: Redis keys without a TTL, to be changed by {deadline}",
         title_longer="[{priority}] {cluster}: Redis keys with too long a TTL, to be changed by {deadline}",
@@ -100,8 +141,7 @@ PHRASES: Final = Phrases(
         we_apply_agreed="We set the TTLs that you agreed to on the keys that are there, in small steps, with a journal to take it back.",
         we_watch="From now on memory (from {warn}) and the share of keys without a TTL are watched, and new ones reported every night.",
         you_review="Check the proposed TTLs against what the data is for. Answer here: yes, or which others.",
-        you_change="Set the TTL where the key is written; a plain SET takes it off again. For {pattern}, {duration} are {seconds} seconds:",
-        you_code="For hashes, sets and lists, set it after the write, in the same MULTI:",
+        you_change="Set the TTL where the keys are written, each in the way of its type, as found in a sample:",
         you_burst="Find out what wrote about {keys} keys {pattern} between {since} and {until}: a campaign, a job, a deployment?",
         burst_clients="Clients that were writing then: {names}.",
         you_own="Tell us the owner and the TTL of the patterns that no rule speaks of.",
@@ -141,7 +181,10 @@ PHRASES: Final = Phrases(
         before_after="Keys without a TTL in the whole cluster: {before} ({before_ratio}) before, {after} ({after_ratio}) now.",
         memory="Memory in use is {used}.",
         memory_falls="Memory in use is {used}. As keys expire it falls to about {expected}.",
-        wiped="{keys} keys have lost their TTL again: something writes them without one. Use SET with EX or KEEPTTL there.",
+        wiped=(
+            "{keys} keys have lost their TTL again: something writes them without one. Strings: "
+            "SET with EX or KEEPTTL. Other types: EXPIRE again after what replaces the key."
+        ),
         missed="{keys} keys should have got a TTL and didn't. SRE clears apply_shard and what follows while the approval is valid.",
         undo="Until {moment} all of it can be taken back: trigger {dag} with plan {plan} and the dry run off.",
         approved="Approved by {names}.",
@@ -156,6 +199,8 @@ PHRASES: Final = Phrases(
         column_gone="Gone",
         never="Those that had no TTL have none again: a TTL has still to be agreed.",
         left="{keys} keys still have the plan's TTL and expire by it. SRE clears load_journal and what follows.",
+        title_holes="{cluster}: TTLs taken back in part, {keys} keys are as before, others aren't known",
+        holes="{objects} parts of the record of what was changed are lost. Keys in them may still expire; SRE looks for a copy.",
     ),
     drift_found=DriftFoundPhrases(
         title="{cluster}: {keys} new keys without a TTL",
@@ -171,7 +216,10 @@ PHRASES: Final = Phrases(
         rule_missing="no rule",
         overdue="overdue",
         do_new_writer="New writer: something writes such keys without a TTL. Set one where they are written.",
-        do_ttl_wiped="TTL wiped: these keys had got a TTL and were written again without one. SET takes it off: use EX, or KEEPTTL.",
+        do_ttl_wiped=(
+            "TTL wiped: these keys had got a TTL and were written again without one. Strings: SET "
+            "takes it off, use EX or KEEPTTL. Other types: EXPIRE again after what replaces the key."
+        ),
         do_rule_missing="No rule: tell us who owns these keys, and how long they have to live.",
         do_overdue="Overdue: the date of a rule ({dates}) has passed. Finish the change, or agree on another date with SRE.",
         until="The nightly check fails until these keys have a TTL, are gone, or are accepted: trigger {dag} with accept and a reason.",

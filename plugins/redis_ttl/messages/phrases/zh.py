@@ -8,8 +8,10 @@ from typing import Final
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.phrases import (
     ActionRequiredPhrases,
+    AdvicePhrases,
     ApprovalRequestedPhrases,
     BurstDetectedPhrases,
+    CautionPhrases,
     DriftFoundPhrases,
     MemoryLevelPhrases,
     Phrases,
@@ -80,6 +82,33 @@ PHRASES: Final = Phrases(
     update="[更新] {title}",
     new="较上次通知新增：{names}。",
     summary="Redis 键每日汇总：共 {count} 条通知",
+    advice=AdvicePhrases(
+        string="由 SET 写入的字符串（{patterns}）：请带上 EX；不带过期参数的 SET 会清除已有的 TTL。{duration}即 {seconds} 秒：",
+        counter="计数器（{patterns}）：SET 会重置计数，请在首次 INCR 时用 EXPIRE 设置。{duration}即 {seconds} 秒：",
+        hash="Hash（{patterns}）：在写入之后、同一个 MULTI 事务内用 EXPIRE 设置。{duration}即 {seconds} 秒：",
+        list="List（{patterns}）：在写入之后、同一个 MULTI 事务内用 EXPIRE 设置。{duration}即 {seconds} 秒：",
+        set="Set（{patterns}）：在写入之后、同一个 MULTI 事务内用 EXPIRE 设置。{duration}即 {seconds} 秒：",
+        zset="Sorted Set（{patterns}）：在写入之后、同一个 MULTI 事务内用 EXPIRE 设置。{duration}即 {seconds} 秒：",
+        stream="Stream（{patterns}）：在写入之后、同一个 MULTI 事务内用 EXPIRE 设置。{duration}即 {seconds} 秒：",
+        other="其他类型（{patterns}）：在创建键的写入之后用 EXPIRE 设置。{duration}即 {seconds} 秒：",
+        unknown="未抽样到类型的键（{patterns}）：在写入之后用 EXPIRE 设置，适用于任何类型。{duration}即 {seconds} 秒：",
+        field="如果这些 Hash 中的个别字段需要提前过期，可以为字段单独设置 TTL：",
+        share="{pattern} {share}",
+    ),
+    cautions=CautionPhrases(
+        heading="审批前须知",
+        evictable="内存不足时，淘汰策略 {name} 可能淘汰任何带 TTL 的键；这些键设置 TTL 之后也在其中。",
+        other_waits="计划 {name} 也在等待审批。请只批准其中一个，另一个需重新生成。",
+        other_unread="计划 {name} 的文档已损坏，其全部键均按已写入计算。",
+        in_place="值会被原地更新（{kinds}），更新不会改变 TTL：无论期间写入多少次，这些键最早在批准 {duration}后被删除。",
+        in_use="约 {ratio} 的键仍在使用。",
+        in_use_left="约 {ratio} 的键仍在使用，规则会跳过它们。",
+        big="抽样中最大的键为 {size}，而服务器 {name} 在释放过期键时会阻塞所有请求（lazyfree-lazy-expire no）。",
+        big_unknown="抽样中最大的键为 {size}，无法得知服务器 {name} 在释放过期键时是否会阻塞所有请求。",
+        text="{text}",
+        of_rule="{pattern}：{caution}",
+        more="另有 {number} 项，见计划页面",
+    ),
     action_required=ActionRequiredPhrases(
         title="[{priority}] {cluster}：Redis 键缺少 TTL，请于 {deadline}前完成改造",
         title_longer="[{priority}] {cluster}：Redis 键的 TTL 过长，请于 {deadline}前完成改造",
@@ -104,8 +133,7 @@ PHRASES: Final = Phrases(
         we_apply_agreed="我们会按你们已确认的 TTL 分批为存量键设置，并记录每一处变更；在键开始过期之前，可以全部回滚。",
         we_watch="即日起持续监控内存使用率（达到 {warn} 预警）和无 TTL 键的占比，每晚检查并通知新增的无 TTL 键。",
         you_review="核对上文的建议 TTL 是否符合业务需要：合适请直接回复确认，不合适请回复你们需要的值。",
-        you_change="修改代码，在写入时设置 TTL；不带过期参数的 SET 会清除已有的 TTL。以 {pattern} 为例，{duration}即 {seconds} 秒：",
-        you_code="Hash、Set、List 等类型，请在写入之后、同一个 MULTI 事务内设置：",
+        you_change="修改代码，在写入时按键的数据类型设置 TTL（类型取自抽样结果）：",
         you_burst="排查 {pattern} 键突增的来源：{since}至 {until}新增约 {keys}，是营销活动、定时任务，还是某次发布？",
         burst_clients="当时正在写入的客户端：{names}。",
         you_own="告诉我们未配置规则的键归哪个团队负责、需要保留多久。",
@@ -145,7 +173,10 @@ PHRASES: Final = Phrases(
         before_after="整个集群的无 TTL 键：执行前 {before} 个（{before_ratio}），目前 {after} 个（{after_ratio}）。",
         memory="当前已用内存 {used}。",
         memory_falls="当前已用内存 {used}，随着键陆续过期，预计降至 {expected} 左右。",
-        wiped="有 {keys} 个键的 TTL 再次丢失：仍有代码重写这些键时不带过期参数。请在写入处改用带 EX 或 KEEPTTL 的 SET，否则还会再丢。",
+        wiped=(
+            "有 {keys} 个键的 TTL 再次丢失：仍有代码重写这些键时不带过期参数。字符串请用带 EX "
+            "或 KEEPTTL 的 SET，其他类型请在替换键之后重新执行 EXPIRE，否则还会再丢。"
+        ),
         missed="有 {keys} 个键本应设置 TTL，但被遗漏。SRE 会在审批有效期内清除（Clear）apply_shard 及其下游任务，重新执行。",
         undo="全部回滚的截止时间：{moment}。回滚方法：触发 {dag}，Plan 填 {plan}，并关闭 Dry run。",
         approved="审批人：{names}。",
@@ -160,6 +191,8 @@ PHRASES: Final = Phrases(
         column_gone="已不存在",
         never="原来没有 TTL 的键重新变为永不过期，仍需你们与 SRE 商定 TTL。",
         left="仍有 {keys} 个键带着计划设置的 TTL，到期会被删除。SRE 会清除（Clear）load_journal 及其下游任务，重新回滚。",
+        title_holes="{cluster}：TTL 部分回滚，{keys} 个键已恢复原状，其余情况不明",
+        holes="变更记录中有 {objects} 个文件丢失或损坏，其中的键可能仍会到期删除。SRE 正在查找备份。",
     ),
     drift_found=DriftFoundPhrases(
         title="{cluster}：新增 {keys} 个没有 TTL 的键",
@@ -175,7 +208,10 @@ PHRASES: Final = Phrases(
         rule_missing="未配置规则",
         overdue="逾期",
         do_new_writer="新写入来源：有代码写入这类键时没有设置 TTL，请在写入处补上。",
-        do_ttl_wiped="TTL 被清除：这些键曾设置过 TTL，重新写入时又丢失了。SET 会清除 TTL，请带上 EX 或 KEEPTTL 参数。",
+        do_ttl_wiped=(
+            "TTL 被清除：这些键曾设置过 TTL，重新写入时又丢失了。字符串：SET 会清除 TTL，"
+            "请带上 EX 或 KEEPTTL 参数；其他类型：请在替换键之后重新执行 EXPIRE。"
+        ),
         do_rule_missing="未配置规则：请告诉我们这些键归哪个团队负责、需要保留多久。",
         do_overdue="逾期：规则约定的日期（{dates}）已过。请尽快完成改造，或与 SRE 商定新的日期。",
         until="每晚的检查会持续失败，直到这些键补上 TTL、被删除，或有人触发 {dag}，勾选 Accept 并填写理由。",

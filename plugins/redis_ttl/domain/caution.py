@@ -1,0 +1,58 @@
+"""What somebody must know before saying yes to a plan, as figures, so that it can be said in any language.
+
+A plan has the same as English sentences for its page (its ``warnings``); a message to an owner is made of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class CautionKind(StrEnum):
+    """What it is about."""
+
+    EVICTABLE = "evictable"
+    """A key can be evicted from the moment that it has a TTL: ``name`` is the eviction policy."""
+    OTHER_WAITS = "other_waits"
+    """Plan ``name`` waits for its approval, too."""
+    OTHER_UNREAD = "other_unread"
+    """The plan ``name``, or its journal, can't be read."""
+    IN_PLACE = "in_place"
+    """Values of ``kinds`` are updated in place, which keeps the TTL: ``ttl_s`` after the approval they go all the same."""
+    IN_USE = "in_use"
+    """``ratio`` of the keys are in use."""
+    IN_USE_LEFT = "in_use_left"
+    """``ratio`` of the keys are in use, and left alone by the rule."""
+    BIG = "big"
+    """The largest sampled key has ``size_bytes``, and server ``name`` frees what expires while it answers nobody."""
+    BIG_UNKNOWN = "big_unknown"
+    """The same, where ``name`` doesn't say how it frees."""
+    TEXT = "text"
+    """Something else, in the English words ``text``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """One thing to know; which of the figures it has follows from its kind."""
+
+    kind: CautionKind
+    name: str | None = None
+    ratio: float | None = None
+    ttl_s: int | None = None
+    size_bytes: int | None = None
+    kinds: tuple[str, ...] = ()
+    text: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as a part of a plan."""
+        return {**asdict(self), "kind": self.kind.value, "kinds": list(self.kinds)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Caution:
+        """What :meth:`to_json` wrote."""
+        return cls(**{**data, "kind": CautionKind(data["kind"]), "kinds": tuple(data["kinds"])})

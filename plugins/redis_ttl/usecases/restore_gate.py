@@ -1,0 +1,159 @@
+"""Says while keys are restored whether to go on, how fast, and why not: the operator, and the guards of every server.
+
+Taking back sets no TTLs and needs no memory, so a full server is no reason to wait; that its memory can't be read is. Two more
+guards give way where waiting would lose what is to be saved: a server whose eviction policy takes keys with a TTL first is
+losing ours while they wait, and once the plan's first instant has passed an expiry storm may be its own.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from redis_ttl.domain.control import Wish, WishedState
+from redis_ttl.domain.guards import Guards, Step
+from redis_ttl.domain.remediation import Interruption, Outcome
+from redis_ttl.usecases.write_gate import CONTROL_S, HEALTH_S, LOG_S, Ended, wish_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis_ttl.domain.policy import GuardSettings
+    from redis_ttl.domain.rate import Rate
+    from redis_ttl.domain.rollback import WatchedNode
+    from redis_ttl.usecases.ports import Clock
+    from redis_ttl.usecases.restore_ports import Restorer
+    from redis_ttl.usecases.write_ports import Control
+
+_NEVER: Final = float("inf")
+
+
+@dataclass(slots=True)
+class RestoreGate:
+    """Stands before every page of keys that is restored.
+
+    ``critical_ratio`` is the policy's share of maxmemory. ``earliest_ms`` is the first instant at which a key of the plan can
+    expire, ms since 1970. ``look_s`` is how often a pause looks whether it is over.
+    """
+
+    restorer: Restorer
+    guards: GuardSettings
+    critical_ratio: float
+    control: Control
+    rate: Rate
+    sharers: int
+    earliest_ms: int | None
+    log: Callable[[str], None]
+    clock: Clock
+    look_s: float
+    interruptions: list[Interruption] = field(default_factory=list)
+    _watched: dict[str, _Watched] = field(default_factory=dict, init=False)
+    _wish: Wish = field(default=Wish(), init=False)
+    _reason: str | None = field(default=None, init=False)
+    _next_health_s: float = field(default=0.0, init=False)
+    _next_control_s: float = field(default=0.0, init=False)
+
+    def begin(self) -> None:
+        """Hear the operator before the next journal object, and set its rate; otherwise like :meth:`check`."""
+        self._next_control_s = 0.0
+        self.check()
+
+    def check(self) -> None:
+        """Return when keys may be restored, however long that takes. Raises :class:`~redis_ttl.usecases.write_gate.Ended` when the
+        operator or a guard ends the work.
+        """
+        now_s = self.clock.monotonic()
+        if now_s < self._next_health_s and now_s < self._next_control_s:
+            return
+        began = self.clock.now()
+        first: str | None = None
+        said: str | None = None
+        said_s = 0.0
+        try:
+            while (why := self._why_not()) is not None:
+                first = first or why
+                if why != said or self.clock.monotonic() - said_s >= LOG_S:
+                    said, said_s = why, self.clock.monotonic()
+                    self.log(f"paused: {why}")
+                time.sleep(self.look_s)
+                self._next_control_s = 0.0
+        except Ended as end:
+            self._note(began.isoformat(), end.reason, self.clock.now().timestamp() - began.timestamp(), ended=True)
+            raise
+        if first is not None:
+            self._note(began.isoformat(), first, self.clock.now().timestamp() - began.timestamp(), ended=False)
+            self.log("going on")
+
+    def _why_not(self) -> str | None:
+        """Why nothing may be restored now; None when it may."""
+        now_s = self.clock.monotonic()
+        if now_s >= self._next_control_s:
+            self._next_control_s = now_s + CONTROL_S
+            self._wish = wish_of(self.control)
+            if self._wish.state is WishedState.STOP:
+                raise Ended(Outcome.STOPPED, self._wish.why or "the operator stopped it")
+            if self._wish.state is WishedState.RUN:
+                self.restorer.limit(self._wish.rate.share(self.sharers) if self._wish.rate is not None else self.rate)
+        if now_s >= self._next_health_s:
+            self._reason = self._look()
+            # From the end of the look: one that takes long must not be all that is done.
+            self._next_health_s = self.clock.monotonic() + HEALTH_S
+        if self._wish.state is WishedState.PAUSE:
+            return self._wish.why or "the operator paused it"
+        return self._reason
+
+    def _look(self) -> str | None:
+        """What the guards say of the servers; raises when one of them ends the work."""
+        found: list[str] = []
+        nodes = self.restorer.health()
+        several = len(nodes) > 1
+        self._watched = {node.address: self._watch(node) for node in nodes}
+        for node in nodes:
+            reason = self._watched[node.address].look(node)
+            if reason is not None:
+                found.append(f"{node.address}: {reason}" if several else reason)
+        return "; ".join(found) or None
+
+    def _watch(self, node: WatchedNode) -> _Watched:
+        known = self._watched.get(node.address)
+        if known is None or (node.reading is not None and known.run_id not in ("", node.reading.run_id)):
+            known = _Watched(self)
+        return known
+
+    def settings_for(self, node: WatchedNode) -> GuardSettings:
+        """The policy's guards, as far as they mean anything for taking back."""
+        settings = replace(self.guards, memory_ratio=_NEVER)
+        if node.evicts_keys_with_ttl:
+            settings = replace(settings, evicted_keys_per_s=_NEVER)
+        if self.earliest_ms is not None and self.clock.now().timestamp() * 1000 >= self.earliest_ms:
+            settings = replace(settings, expire_cap_hits_per_s=_NEVER)
+        return settings
+
+    def _note(self, at: str, reason: str, lasted_s: float, *, ended: bool) -> None:
+        self.interruptions.append(Interruption(at, reason, lasted_s, ended))
+
+
+@dataclass(slots=True)
+class _Watched:
+    """The guards of one server process."""
+
+    gate: RestoreGate
+    run_id: str = ""
+    _guards: Guards | None = None
+
+    def look(self, node: WatchedNode) -> str | None:
+        """Why this server should be left alone at the moment; raises :class:`Ended` when it has been for too long. A node that doesn't
+        answer is no reason: nothing is sent to it, and its keys are looked for elsewhere or told as unreached.
+        """
+        reading = node.reading
+        if reading is None or not reading.is_primary:
+            return None
+        self.run_id = reading.run_id
+        if self._guards is None:
+            self._guards = Guards(self.gate.settings_for(node), self.gate.critical_ratio, reading.round_trip_s)
+        self._guards.settings = self.gate.settings_for(node)
+        ruling = self._guards.look(reading)
+        if ruling.step is Step.ABORT:
+            raise Ended(Outcome.ABORTED, f"{node.address}: {ruling.reason}")
+        return ruling.reason if ruling.step is Step.PAUSE else None

@@ -1,0 +1,122 @@
+"""Holds one attempt at a shard to the limits of its plan, which all parts share (:mod:`redis_ttl.domain.quota`).
+
+Asked before a batch is journalled, so that nothing beyond a limit is ever written. It needs a store in which exactly one of
+two who create the same document succeeds, and nothing else from the other parts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redis_ttl.domain.errors import Aborted, StoreProblem
+from redis_ttl.domain.quota import RUN_POT, Grant, Reserve, limit_of, pot_of_rule
+from redis_ttl.domain.remediation import Outcome
+from redis_ttl.usecases.write_gate import Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from redis_ttl.domain.plan import Plan
+    from redis_ttl.domain.quota import Survey
+    from redis_ttl.domain.remediation import RuleAccount
+    from redis_ttl.usecases.plan_documents import PlanDocuments
+
+
+def latest_survey(plan: Plan, documents: PlanDocuments) -> Survey:
+    """What the canary counted last. Raises :class:`Aborted` where it didn't: version 0.1 kept no such count."""
+    surveys = [each for each in documents.surveys() if each.digest == plan.digest]
+    if not surveys:
+        raise Aborted(
+            "the canary of this plan left no count of the keys, so no limit can be kept (version 0.1 counted none)",
+            where=plan.plan_id,
+            todo="Clear the task apply_canary with its downstream tasks, and let it run: it leaves what is set as it is.",
+        )
+    return surveys[-1]
+
+
+class WriteLimits:
+    """The limits of one attempt at ``part``, which reads these ``shards`` of the plan (more than its own where it reads a whole
+    database). ``insist`` repeats what the store doesn't do at once.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        documents: PlanDocuments,
+        *,
+        part: str,
+        attempt: str,
+        shards: Collection[int],
+        insist: Callable[[Callable[[], Grant | None]], Grant | None],
+    ) -> None:
+        self._plan = plan
+        self._documents = documents
+        self._part = part
+        self._attempt = attempt
+        self._insist = insist
+        self._survey = latest_survey(plan, documents)
+        self._pots = [pot_of_rule(rule.number) for rule in plan.included]
+        if plan.limit_keys is not None:
+            self._pots.append(RUN_POT)
+        self._reserves = {pot: Reserve(self._slack(pot), len(plan.shards)) for pot in self._pots}
+        self._allowed = {pot: self._survey.keys(pot, shards) for pot in self._pots}
+        self._used = dict.fromkeys(self._pots, 0)
+        parts = {part, *(f"shard-{number}" for number in shards)}
+        for grant in documents.grants(self._survey.attempt):
+            if grant.part in parts and grant.pot in self._reserves:
+                self._allowed[grant.pot] += self._reserves[grant.pot].keys(grant.number)
+
+    def reserve(self, accounts: Mapping[int, RuleAccount]) -> None:
+        """Take room for the keys of a batch that would change. Raises :class:`Ended` where a limit has none left."""
+        changing: dict[str, int] = dict.fromkeys(self._pots, 0)
+        for rule, account in accounts.items():
+            for pot in (pot_of_rule(rule), RUN_POT):
+                if pot in self._used:
+                    self._used[pot] += account.undecided + account.already_ours
+                    changing[pot] += account.undecided
+        for pot in self._pots:
+            # Keys that are ours already are no reason to stop; only the next ones are.
+            while changing[pot] and self._used[pot] > self._allowed[pot]:
+                grant = self._insist(lambda pot=pot: self._draw(pot))  # type: ignore[misc]
+                if grant is None:
+                    raise Ended(Outcome.ABORTED, self._exceeded(pot))
+                self._allowed[pot] += self._reserves[pot].keys(grant.number)
+
+    def _draw(self, pot: str) -> Grant | None:
+        """The next share of the reserve that nobody has; None when there is none. Raises :class:`StoreProblem`."""
+        self._refuse_superseded()
+        taken = self._documents.grant_names(self._survey.attempt)
+        for number in range(self._reserves[pot].shares):
+            grant = Grant(self._plan.plan_id, self._survey.attempt, pot, number, self._part, self._attempt)
+            if grant.name in taken:
+                continue
+            try:
+                self._documents.write_grant(grant)
+            except StoreProblem:
+                if grant.name not in self._documents.grant_names(self._survey.attempt):
+                    raise  # nobody has it: the store is at fault
+                if self._documents.grant(grant) != grant:
+                    continue  # somebody else was faster
+            return grant
+        return None
+
+    def _refuse_superseded(self) -> None:
+        """Nobody draws by the figures of yesterday."""
+        if self._documents.surveys()[-1].attempt != self._survey.attempt:
+            raise Ended(Outcome.ABORTED, "the canary has counted the keys anew since this attempt began")
+        if any(each.part == self._part and each.attempt > self._attempt for each in self._documents.begun()):
+            raise Ended(Outcome.ABORTED, "another attempt at this part has begun since")
+
+    def _slack(self, pot: str) -> int:
+        return (limit_of(self._plan, pot) or 0) - self._survey.keys(pot)
+
+    def _exceeded(self, pot: str) -> str:
+        who = next(
+            (f"the rule {rule.pattern} matches" for rule in self._plan.rules if pot_of_rule(rule.number) == pot),
+            "the rules together match",
+        )
+        return (
+            f"{who} more keys than the plan allows: {limit_of(self._plan, pot):,} at most, of which {self._survey.keys(pot):,} "
+            f"were counted before the canary, and the other {self._reserves[pot].slack:,} are taken; {self._part} has met "
+            f"{self._used[pot]:,}, and may have {self._allowed[pot]:,}"
+        )

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_ttl.domain.quota import RUN_POT, Grant, Reserve, Survey, pot_of_rule
+
+SURVEY = Survey("plan", "digest", "20261128T010101000Z-abcdef", {0: {0: 5, 2: 7}, 3: {0: 11}})
+
+
+@given(st.integers(0, 10**9), st.integers(1, 500))
+def test_the_shares_of_a_reserve_are_all_of_it_and_no_more(slack: int, shards: int) -> None:
+    """All shares of a reserve together are what the limit leaves, each is at least a key, and no shard needs to wait for one."""
+    reserve = Reserve(slack, shards)
+    keys = [reserve.keys(number) for number in range(reserve.shares)]
+    assert sum(keys) == slack
+    assert all(each >= 1 for each in keys)
+    assert max(keys, default=0) - min(keys, default=0) <= 1
+    assert reserve.shares >= min(slack, 16 * shards)
+
+
+def test_a_limit_that_is_passed_already_has_no_reserve() -> None:
+    """A limit below what was counted has no shares, rather than negative ones."""
+    assert Reserve(-5, 2).shares == 0
+
+
+def test_a_survey_counts_by_limit_and_by_shard() -> None:
+    """A rule's limit counts that rule's keys, the run's limit all of them; of chosen shards or of all."""
+    assert SURVEY.keys(pot_of_rule(0)) == 16
+    assert SURVEY.keys(pot_of_rule(0), [3]) == 11
+    assert SURVEY.keys(RUN_POT) == 23
+    assert SURVEY.keys(RUN_POT, [0]) == 12
+    assert SURVEY.keys(pot_of_rule(1)) == 0
+
+
+def test_surveys_and_grants_come_back_from_the_store_as_they_were() -> None:
+    """What is written as JSON is read as the same thing."""
+    assert Survey.from_json(SURVEY.to_json()) == SURVEY
+    grant = Grant("plan", SURVEY.attempt, RUN_POT, 7, "shard-1", "20261128T010101000Z-bbbbbb")
+    assert Grant.from_json(grant.to_json()) == grant

@@ -75,9 +75,8 @@ class ModelRun(Applying):
     clock: Clock = field(default_factory=Clock)
     operator: Operator = field(default_factory=Operator)
     approved: bool = False
-    ever_written: set[bytes] = field(default_factory=set)
+    was_approved: bool = True
     lost_objects: int = 0
-    rolled_back: bool = False
 
     @property
     def documents(self) -> PlanDocuments:
@@ -94,9 +93,7 @@ class ModelRun(Applying):
 
     def tools(self, **other: Any) -> Any:
         """What applying needs, in this world."""
-        return replace(
-            super().tools(), approve=self.approve, clock=self.clock, control=self.operator, **other
-        )
+        return replace(super().tools(), approve=self.approve, clock=self.clock, control=self.operator, **other)
 
     def can_be_instant(self, key: bytes, expires_ms: int, number: int) -> bool:
         """Whether the plan may set this expiry on this key under that rule."""
@@ -107,7 +104,7 @@ class ModelRun(Applying):
 
     def first_instant_ms(self, key: bytes, number: int) -> int:
         """The plan's instant of the key if TTLs counted from the approval."""
-        return self.instant_ms(key, number)
+        return self._instant_ms(key, number, self.approved_at_ms)
 
 
 class World:

@@ -10,7 +10,14 @@ from redis_ttl.domain.errors import NewerDocument
 from redis_ttl.domain.quota import RUN_POT, Grant, Reserve, Survey, limit_of, pot_of_rule
 from tests.plans import PLAN
 
-SURVEY = Survey("plan", "digest", "20261128T010101000Z-abcdef", {0: {0: 5, 2: 7}, 3: {0: 11}})
+SURVEY = Survey(
+    "plan",
+    "digest",
+    "20261128T010101000Z-abcdef",
+    {0: {0: 5, 2: 7}, 3: {0: 11}},
+    {0: {0: 2}, 3: {0: 3}},
+    ("20261128T000000000Z-abcdef",),
+)
 
 
 @given(st.integers(0, 10**9), st.integers(1, 500))
@@ -58,6 +65,9 @@ def test_a_survey_counts_by_limit_and_by_shard() -> None:
     assert SURVEY.keys(RUN_POT) == 23
     assert SURVEY.keys(RUN_POT, [0]) == 12
     assert SURVEY.keys(pot_of_rule(1)) == 0
+    assert SURVEY.standing_keys(RUN_POT, [3]) == 3
+    assert SURVEY.standing_keys(pot_of_rule(0), [0, 3]) == 5
+    assert SURVEY.standing_keys(pot_of_rule(2), [0, 3]) == 0
 
 
 def test_surveys_and_grants_come_back_from_the_store_as_they_were() -> None:

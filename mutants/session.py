@@ -132,7 +132,7 @@ def try_module(
                 results[item.job_id] = result
         if all(item.job_id in results for item in items):
             noted.write_text(tests_hash)
-        return _sum_up(module, source, len(every), items, results, time.monotonic() - began_s)
+        return _sum_up(module, source, len(every), items, results, took_s=time.monotonic() - began_s)
 
 
 def _place(item: WorkItem) -> tuple[tuple[int, int], str, int]:
@@ -143,7 +143,7 @@ def _place(item: WorkItem) -> tuple[tuple[int, int], str, int]:
 def _drawn(module: str, items: Sequence[WorkItem], sample: int) -> list[WorkItem]:
     # A larger sample has the smaller one's changes in it, so that a run can be gone on with.
     shuffled = list(items)
-    random.Random(module).shuffle(shuffled)  # noqa: S311  # no secret
+    random.Random(module).shuffle(shuffled)  # no secret
     return sorted(shuffled[:sample], key=_place)
 
 
@@ -234,7 +234,13 @@ _PUT: Final[list[Path]] = []
 
 
 def _sum_up(
-    module: Module, source: str, changes: int, items: Iterable[WorkItem], results: dict[str, WorkResult], took_s: float
+    module: Module,
+    source: str,
+    changes: int,
+    items: Iterable[WorkItem],
+    results: dict[str, WorkResult],
+    *,
+    took_s: float,
 ) -> ModuleResult:
     killed = timeouts = pending = 0
     survivors = []

@@ -201,6 +201,7 @@ class Killed(Store):
     durable = True
 
     def write(self, path: str, data: bytes) -> None:
+        """Write, or die."""
         fatal = f"_shard-0_{self.number:06d}_" in path
         if fatal and not self.durable:
             raise KeyboardInterrupt

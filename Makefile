@@ -74,8 +74,8 @@ month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write 
 	@WATCH_DAYS=31 $(BIN)/python -m pytest tests/usecases/test_watch_month.py -s
 
 .PHONY: mutants
-mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, FRESH=yes)
-	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' FRESH='$(FRESH)' $(BIN)/python -m mutants
+mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, SAMPLE=50, FRESH=yes)
+	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' SAMPLE='$(SAMPLE)' FRESH='$(FRESH)' $(BIN)/python -m mutants
 
 .PHONY: lock
 lock: $(BIN)/python ## Write constraints.txt anew from constraints.in (ARGS=--upgrade for the newest versions)

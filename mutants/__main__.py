@@ -1,7 +1,8 @@
 """``python -m mutants``: try every change, write ``build/mutants.md`` and ``build/mutants.json``, fail where one isn't noticed.
 
 ``MODULE`` chooses one module (or ``hand_made``), ``JOBS`` how many test runs go on at a time, ``MINUTES`` when to stop (the next
-run goes on from there), and ``FRESH=yes`` begins anew.
+run goes on from there), ``SAMPLE`` of how many changes of each module (drawn at random, always the same ones; all by default), and
+``FRESH=yes`` begins anew.
 """
 
 from __future__ import annotations
@@ -37,9 +38,7 @@ def main() -> int:
     import_libraries()
     with Copies(int(os.environ.get("JOBS") or os.cpu_count() or 1)) as copies:
         hand_made = [_try_hand_made(change, copies.folders[0]) for change in changes]
-        results = [
-            _try_module(module, copies, _until_s(), fresh=os.environ.get("FRESH") == "yes") for module in modules
-        ]
+        results = [_try_module(module, copies, _until_s()) for module in modules]
     harmless = read_harmless()
     Path("build/mutants.md").write_text(as_markdown(results, hand_made, harmless))
     Path("build/mutants.json").write_text(as_json(results, hand_made))
@@ -55,8 +54,10 @@ def _try_hand_made(change: HandMade, folder: Path) -> HandMadeResult:
     return result
 
 
-def _try_module(module: Module, copies: Copies, until_s: float, *, fresh: bool) -> ModuleResult:
-    result = try_module(module, copies, until_s=until_s, fresh=fresh, say=_say)
+def _try_module(module: Module, copies: Copies, until_s: float) -> ModuleResult:
+    sample = int(os.environ.get("SAMPLE") or 0) or None
+    fresh = os.environ.get("FRESH") == "yes"
+    result = try_module(module, copies, until_s=until_s, fresh=fresh, sample=sample, say=_say)
     _say(f"  {score(result):.0%} of {result.tried} noticed, {len(result.survivors)} survived, {result.took_s:.0f} s")
     return result
 

@@ -59,17 +59,21 @@ def as_markdown(
 ) -> str:
     """All of it for a person."""
     lines = ["# Changes of meaning, and whether a test notices", ""]
-    lines += ["| module | changes | noticed | of these by a timeout | survived | score | not tried | seconds |"]
-    lines += ["|---|--:|--:|--:|--:|--:|--:|--:|"]
     lines += [
-        f"| {each.module} | {each.tried} | {each.killed + each.timeouts} | {each.timeouts} | {len(each.survivors)} "
+        "| module | changes | tried | noticed | of these by a timeout | survived | score | to be tried | seconds |"
+    ]
+    lines += ["|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
+    lines += [
+        f"| {each.module} | {each.changes} | {each.tried} | {each.killed + each.timeouts} | {each.timeouts} | {len(each.survivors)} "
         f"| {score(each):.0%} | {each.pending} | {each.took_s:.0f} |"
         for each in results
     ]
     tried = sum(each.tried for each in results)
     noticed = sum(each.killed + each.timeouts for each in results)
     if tried:
-        lines += [f"| all | {tried} | {noticed} | | {tried - noticed} | {noticed / tried:.0%} | | |"]
+        lines += [
+            f"| all | {sum(each.changes for each in results)} | {tried} | {noticed} | | {tried - noticed} | {noticed / tried:.0%} | | |"
+        ]
     reasons = {(each.module, each.definition, each.was, each.now): each.why for each in harmless}
     lines += ["", "## What nothing notices", ""]
     lines += [
@@ -91,7 +95,8 @@ def as_json(results: Sequence[ModuleResult], hand_made: Sequence[HandMadeResult]
         "modules": [
             {
                 "module": each.module,
-                "changes": each.tried,
+                "changes": each.changes,
+                "tried": each.tried,
                 "killed": each.killed,
                 "timeouts": each.timeouts,
                 "pending": each.pending,

@@ -3,12 +3,15 @@ goes on where it was.
 
 A session belongs to the module's text. When only tests have changed since, what they noticed counts still, and what survived
 is tried again.
+
+Of a large module a sample of its changes may be tried, drawn at random and the same ones each time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import random
 import shutil
 import time
 from collections import deque
@@ -23,7 +26,7 @@ from mutants.changes import Change, all_changes, changed_source, describe, state
 from mutants.forked_tests import Baseline, Child, run_baseline, start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from cosmic_ray.work_item import MutationSpec, WorkItem
 
@@ -51,9 +54,10 @@ _LOOK_S: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ModuleResult:
-    """What came of a module's changes."""
+    """What came of a module's changes, ``changes`` in number, or of the sample of them that was to be tried."""
 
     module: str
+    changes: int
     killed: int
     timeouts: int
     survivors: tuple[Change, ...]
@@ -97,9 +101,9 @@ class Copies:
 
 
 def try_module(
-    module: Module, copies: Copies, *, until_s: float, fresh: bool, say: Callable[[str], None]
+    module: Module, copies: Copies, *, until_s: float, fresh: bool, sample: int | None, say: Callable[[str], None]
 ) -> ModuleResult:
-    """Try every change of the module that wasn't tried yet, until that moment (monotonic)."""
+    """Try every change of the module that wasn't tried yet, or so many of them, until that moment (monotonic)."""
     began_s = time.monotonic()
     source = module.path.read_text()
     database = BUILD / f"{module.name.replace('/', '-')}-{_hash([module.path])}.sqlite"
@@ -110,7 +114,8 @@ def try_module(
     with use_db(database, WorkDB.Mode.create) as db:
         if not db.num_work_items:
             db.add_work_items(all_changes(module.path))
-        items = sorted(db.work_items, key=lambda item: (item.mutations[0].start_pos, item.mutations[0].operator_name))
+        every = sorted(db.work_items, key=_place)
+        items = every if sample is None or sample >= len(every) else _drawn(module.name, every, sample)
         results = dict(db.results)
         if not noted.exists() or noted.read_text() != tests_hash:
             results = {job: each for job, each in results.items() if each.test_outcome != TestOutcome.SURVIVED}
@@ -118,8 +123,8 @@ def try_module(
         if pending:
             baseline = _baseline(module, copies)
             if baseline.failed is not None:
-                return ModuleResult(module.name, 0, 0, (), len(pending), 0.0, failed=baseline.failed)
-            say(f"{module.name}: {len(pending)} of {len(items)} changes to try with {len(baseline.seconds)} tests")
+                return ModuleResult(module.name, len(every), 0, 0, (), len(pending), 0.0, failed=baseline.failed)
+            say(f"{module.name}: {len(pending)} of {len(every)} changes to try with {len(baseline.seconds)} tests")
             trial = _Trial(module, source, baseline, copies, until_s, statement_lines(source))
             for item, outcome, text in trial.outcomes(pending):
                 result = _result(outcome, text)
@@ -127,7 +132,19 @@ def try_module(
                 results[item.job_id] = result
         if all(item.job_id in results for item in items):
             noted.write_text(tests_hash)
-        return _sum_up(module, source, items, results, time.monotonic() - began_s)
+        return _sum_up(module, source, len(every), items, results, took_s=time.monotonic() - began_s)
+
+
+def _place(item: WorkItem) -> tuple[tuple[int, int], str, int]:
+    spec = item.mutations[0]
+    return spec.start_pos, spec.operator_name, spec.occurrence
+
+
+def _drawn(module: str, items: Sequence[WorkItem], sample: int) -> list[WorkItem]:
+    # A larger sample has the smaller one's changes in it, so that a run can be gone on with.
+    shuffled = list(items)
+    random.Random(module).shuffle(shuffled)  # no secret
+    return sorted(shuffled[:sample], key=_place)
 
 
 def _result(outcome: str | None, text: str) -> WorkResult:
@@ -217,7 +234,13 @@ _PUT: Final[list[Path]] = []
 
 
 def _sum_up(
-    module: Module, source: str, items: Iterable[WorkItem], results: dict[str, WorkResult], took_s: float
+    module: Module,
+    source: str,
+    changes: int,
+    items: Iterable[WorkItem],
+    results: dict[str, WorkResult],
+    *,
+    took_s: float,
 ) -> ModuleResult:
     killed = timeouts = pending = 0
     survivors = []
@@ -230,7 +253,7 @@ def _sum_up(
         elif result.test_outcome is TestOutcome.SURVIVED:
             spec = item.mutations[0]
             survivors.append(describe(module.name, source, changed_source(source, spec) or "", spec))
-    return ModuleResult(module.name, killed, timeouts, tuple(survivors), pending, took_s)
+    return ModuleResult(module.name, changes, killed, timeouts, tuple(survivors), pending, took_s)
 
 
 def _files(path: Path) -> list[Path]:

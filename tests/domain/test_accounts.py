@@ -108,11 +108,12 @@ def vars_of_rule(rule: VerifiedRule) -> list[object]:
 
 
 def test_a_verification_sums_its_rules() -> None:
-    """Missed and kept are sums over all rules; the summary leaves out rules that were refused."""
+    """Missed, kept and unjournalled are sums over all rules; the summary leaves out rules that were refused."""
     refused = replace(RULE, number=9, refusal="no sign-off")
     verification = Verification("plan-1", "d", "x", "y", 10, 5, None, complete=True, rules=(RULE, RULE, refused))
     assert verification.missed == 3 * RULE.missed
     assert verification.kept == 3 * RULE.kept
+    assert verification.unjournalled == 3 * RULE.unjournalled
     assert verification.summary() == {
         "plan_id": "plan-1",
         "complete": True,
@@ -125,6 +126,7 @@ def test_a_verification_sums_its_rules() -> None:
         "expired": 2 * RULE.expired,
         "gone": 2 * RULE.gone,
         "missed": 2 * RULE.missed,
+        "unjournalled": 2 * RULE.unjournalled,
     }
     assert RULE.journalled == RULE.kept + RULE.changed + RULE.wiped + RULE.unfinished + RULE.expired + RULE.gone
     assert verification.notes == ()

@@ -53,6 +53,15 @@ def test_what_was_signed_is_believed(document: Decision | ApprovalRequest) -> No
     assert KEYS.doubt(stored(document), CLUSTER) is None
 
 
+@given(document=DECISIONS | REQUESTS)
+def test_the_order_of_fields_means_nothing(document: Decision | ApprovalRequest) -> None:
+    """A store, or a tool that copies it, may hand fields on in another order."""
+    kept = stored(document)
+    turned = {name: kept[name] for name in reversed(kept)}
+    turned["signature"] = dict(reversed(kept["signature"].items()))
+    assert KEYS.doubt(turned, CLUSTER) is None
+
+
 @given(document=DECISIONS | REQUESTS, data=st.data())
 def test_no_change_of_any_field_survives(document: Decision | ApprovalRequest, data: st.DataObject) -> None:
     """A field that is changed, dropped or added, the schema and the signature's own among them, makes the document doubtful."""

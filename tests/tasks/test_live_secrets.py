@@ -161,3 +161,17 @@ def test_no_secret_is_left_anywhere(live: LiveTests, server: Server) -> None:
             if marks:
                 found[str(path.relative_to(live.airflow.home))] = marks
     assert not found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_search_finds_what_is_planted(name: str) -> None:
+    """A mark in the middle of anything is found as it is, in an address, in hex, and in base64 whatever stands before it."""
+    raw = MARKS[name].encode()
+    for content in (
+        raw,
+        quote(raw).encode(),
+        raw.hex().encode(),
+        *(base64.b64encode(b"x" * at + raw) for at in range(4)),
+    ):
+        assert leaks(b"before " + content + b" behind") == {name}
+    assert not leaks(b"Mark+ and nothing more")

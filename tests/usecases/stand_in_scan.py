@@ -7,7 +7,7 @@ real ones is what ``test_audit`` shows.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Any, Self
 
 from redis_ttl.adapters.store import Store
 from redis_ttl.domain.audit import AuditOptions, AuditPlan, Split
+from redis_ttl.domain.errors import MissingPermission
 from redis_ttl.domain.server import DatabaseCounts, Flavour, Role, ServerProfile
-from redis_ttl.domain.shards import Shard, SplitRule
+from redis_ttl.domain.shards import Shard, SlotClaims, SplitRule
 from redis_ttl.usecases.documents import AuditFolder
 from redis_ttl.usecases.scan_shard import ScanTools
 
@@ -177,6 +178,7 @@ class ScriptedRedis:
     refused: str | None = None
     slots: Sequence[tuple[int, int]] = ((0, 16_383),)
     topologies: list[str | None] = field(default_factory=lambda: [None])
+    claims: Mapping[str, SlotClaims] | None = field(default_factory=dict)
     read: list[tuple[Shard, int, list[bytes]]] = field(default_factory=list)
     cursors: list[int | None] = field(default_factory=list)
     connected: list[tuple[str, int]] = field(default_factory=list)
@@ -196,6 +198,12 @@ class ScriptedRedis:
     def topology(self) -> str | None:
         """The next one, the last one for ever."""
         return self.topologies.pop(0) if len(self.topologies) > 1 else self.topologies[0]
+
+    def slot_claims(self) -> Mapping[str, SlotClaims]:
+        """What the primaries say of their slots, unless they don't let us ask."""
+        if self.claims is None:
+            raise MissingPermission("may not ask for slots")
+        return self.claims
 
     @contextmanager
     def connect(self, address: str, db: int) -> Iterator[ScriptedRedis]:
@@ -267,6 +275,7 @@ class Scanning:
     parallel: int = 8
     topology: str | None = None
     tallies: list[int] = field(default_factory=list)
+    seeds: list[tuple[int, int | None]] = field(default_factory=list)
     heard: list[tuple[int, int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -279,6 +288,8 @@ class Scanning:
             started_at=BEGAN.isoformat(),
             options=AuditOptions(parallel=self.parallel),
             policy_hash=None,
+            seed=7,
+            next_seed=9,
             servers=servers,
             splits=tuple(Split(node, db, 0, rule.value, of, "") for node, db, of, rule in places),
             shards=self.shards,
@@ -298,8 +309,9 @@ class Scanning:
     def tools(self) -> ScanTools:
         """What scanning needs; each shard has a tally of its own."""
 
-        def new_tally(db: int) -> Any:
+        def new_tally(db: int, *, seed: int, next_seed: int | None) -> Any:
             self.tallies.append(db)
+            self.seeds.append((seed, next_seed))
             self.tally = replace(self.tally, increments=[[]], facts=[], wanted=[], looks=0)
             return self.tally
 

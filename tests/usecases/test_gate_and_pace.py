@@ -20,7 +20,7 @@ from redis_ttl.domain.policy import GuardSettings
 from redis_ttl.domain.rate import Rate, parse_rate
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.usecases import write_gate
-from redis_ttl.usecases.write_gate import Ended, WriteGate, WritePace
+from redis_ttl.usecases.write_gate import ApprovalWatch, Ended, WriteGate, WritePace
 from tests.usecases.applying import Wishes, policy_of, rule
 
 GOOD = Reading(
@@ -73,7 +73,7 @@ class Scene:
             clock=self,
             log=self.log.append,
             progress=lambda: "half of it",
-            approve=self.approve,
+            approval=ApprovalWatch(self.approve, self, self.patience_s, BEGAN_MS + int(self.valid_s * 1000)),
         )
 
     def sleep(self, seconds: float) -> None:

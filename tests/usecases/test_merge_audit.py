@@ -10,7 +10,7 @@ import pytest
 from redis_ttl.domain.audit import KeyspaceCount
 from redis_ttl.domain.errors import IncompleteScan
 from redis_ttl.domain.pattern_statistics import PatternStatistics
-from redis_ttl.domain.shards import SplitRule
+from redis_ttl.domain.shards import SlotClaims, SplitRule
 from redis_ttl.usecases.merge_audit import merge_audit
 from redis_ttl.usecases.scan_shard import scan_shard
 from tests.usecases.stand_in_scan import NODE, Scanning, ScriptedRedis, SomeKeys, profile_of, shard_of
@@ -214,6 +214,22 @@ def test_slots_that_moved_are_a_warning(tmp_path: Path) -> None:
     assert "slots moved" in merge_audit(scan.folder, Pile(), scan.tools).warnings[0]
 
 
+def test_slots_on_their_way_at_the_end_are_a_warning(tmp_path: Path) -> None:
+    """A slot that is being handed over warns, whoever owns it; a cluster that doesn't let us ask is judged by its owners alone."""
+    scan = two_shards(tmp_path, topology="as ever")
+    scan_all(scan)
+    scan.redis.topologies = ["as ever"]
+    scan.redis.claims = {
+        "a": SlotClaims(frozenset({0, 1}), frozenset()),
+        "b": SlotClaims(frozenset({2}), frozenset({1})),
+    }
+    assert "slots moved" in merge_audit(scan.folder, Pile(), scan.tools).warnings[0]
+    scan = two_shards(tmp_path / "unasked", topology="as ever")
+    scan_all(scan)
+    scan.redis.topologies, scan.redis.claims = ["as ever"], None
+    assert merge_audit(scan.folder, Pile(), scan.tools).warnings == ()
+
+
 def test_as_many_unseen_keys_as_are_tolerated_are_no_loss_after_a_second_scan(tmp_path: Path) -> None:
     """What a second scan leaves unseen may be as much as the first one may."""
     missing = [b"lock:%d" % number for number in range(4)]
@@ -223,9 +239,9 @@ def test_as_many_unseen_keys_as_are_tolerated_are_no_loss_after_a_second_scan(tm
     tools = scan.tools
     new_tally = tools.new_tally
 
-    def one_goes(db: int) -> object:
+    def one_goes(db: int, **seeds: int | None) -> object:
         scan.redis.keys.discard(missing[0])
-        return new_tally(db)
+        return new_tally(db, **seeds)  # type: ignore[arg-type]  # as they come
 
     object.__setattr__(tools, "new_tally", one_goes)
     assert merge_audit(scan.folder, Pile(), tools).completeness.unseen == 3

@@ -178,6 +178,20 @@ def test_a_plan_that_was_changed_counts_by_its_journal(tmp_path: Path) -> None:
     assert (seen.unread, seen.keys, seen.rules[0].pattern) == (True, 5, "rule 0")
 
 
+def test_what_expires_counts_from_now_in_whole_seconds() -> None:
+    """From the second in which the first key goes to that of the last one; what goes already begins now; what has gone is none."""
+
+    def rule(first_ms: int, last_ms: int) -> OtherRule:
+        return OtherRule("their:{id}", 10, NOW_MS + first_ms, NOW_MS + last_ms, 3.5)
+
+    rules = (rule(1_999, 5_001), rule(-60_000, 1), rule(-60_000, 0), rule(-2, -1), rule(2_000, 5_000))
+    others = [OtherPlan("p", state, rules) for state in (OtherState.WRITTEN, OtherState.WRITING, OtherState.WAITING)]
+    expected = [(1, 6, 3.5), (0, 1, 3.5), (2, 5, 3.5)]
+    assert [(each.first_s, each.last_s, each.per_s) for each in standing_of(others, NOW_MS)] == expected * 2
+    assert others[0].keys == 50
+    assert not others[0].unread
+
+
 def storm(first: dt.datetime, per_s: float, state: OtherState = OtherState.WRITTEN) -> OtherPlan:
     """Another plan whose keys expire for ten days."""
     first_ms = int(first.timestamp() * 1000)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from redis_ttl.adapters.store import Store
+from redis_ttl.domain import guards
 from redis_ttl.domain.approval import Approval
 from redis_ttl.domain.control import Wish, WishedState
 from redis_ttl.domain.errors import Aborted, NotApproved, StoreProblem
@@ -212,15 +213,16 @@ def test_a_lost_replica_pauses_until_it_is_back(tmp_path: Path) -> None:
         assert expires(server) == 2_000
 
 
-def test_a_replica_that_was_lost_since_the_canary_aborts(tmp_path: Path) -> None:
+def test_a_replica_that_was_lost_since_the_canary_aborts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What counts is the run's start: a shard that begins without the replica of then writes nothing, and ends."""
     with run_server(require(VALKEY)) as server:
         with run_server(require(VALKEY), replica_of=server):
             applying = remediation(server, tmp_path, patience_s=1)
+        monkeypatch.setattr(guards, "FAILOVER_S", 2)
         with server.client() as client:
             wait_for(lambda: client.info("replication")["connected_slaves"] == 0, "the replica to be gone")
         before = expires(server)
-        with pytest.raises(Aborted, match=r"replicas online: 0 \(1 when the run began\), for 1 s"):
+        with pytest.raises(Aborted, match=r"replicas online: 0 \(1 when the run began\), for 2 s"):
             applying.shard()
         assert expires(server) == before
 
@@ -239,8 +241,10 @@ def test_the_policys_memory_limit_counts_without_maxmemory(valkey: Server, tmp_p
     set_keys(valkey, [b"a:%d" % number for number in range(500)])
     with valkey.client() as client:
         used = client.info("memory")["used_memory"]
-    guards = replace(CALM, patience_s=1)
-    full = replace(policy_of(rule("a:{n}"), guards=guards), memory=MemoryThresholds(0.5, 0.9, limit_bytes=used // 2))
+    full = replace(
+        policy_of(rule("a:{n}"), guards=replace(CALM, patience_s=1)),
+        memory=MemoryThresholds(0.5, 0.9, limit_bytes=used // 2),
+    )
     applying = Applying(valkey.url, tmp_path / "full", full)
     with pytest.raises(Aborted, match=r"of the policy's memory.limit \(bound 90%\), for 1 s"):
         applying.canary()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_ttl.adapters.earlier_changes import EarlierChanges
 from redis_ttl.adapters.store import Store
 from redis_ttl.domain.errors import Aborted, RedisTtlError, StoreProblem, TooManyMatches
 from redis_ttl.domain.quota import Survey
@@ -103,6 +104,7 @@ def test_many_attempts_draw_no_share_twice(tmp_path: Path, valkey: Server) -> No
             attempt=f"20261128T020202000Z-{number:06x}",
             shards=[number],
             insist=lambda action: action(),
+            earlier=EarlierChanges(),
         )
         while (grant := limits._draw("rule-0")) is not None:
             got.append(limits._reserves["rule-0"].keys(grant.number))
@@ -181,3 +183,84 @@ def test_a_plan_whose_canary_counted_nothing_is_not_written(valkey: Server, tmp_
     check_canary(applying.plan, applying.tools())
     applying.shard()
     assert with_ttl(valkey) == 500
+
+
+def paced(valkey: Server, store: Path, *, canary_keys: int = 1) -> Applying:
+    """5,000 keys of a rule that allows 6,000, written some 2,000 at a time, with the canary passed."""
+    grow(valkey, 0, 5_000)
+    policy = policy_of(rule("a:{n}"), canary_keys=canary_keys)
+    applying = Applying(valkey.url, store, policy, rate="4000/s", limit_keys=6_000)
+    applying.pass_canary()
+    return applying
+
+
+class Killed(Store):
+    """Ends whoever writes a shard's journal object of this number, when it is durable or before."""
+
+    number = 0
+    durable = True
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write, or die."""
+        fatal = f"_shard-0_{self.number:06d}_" in path
+        if fatal and not self.durable:
+            raise KeyboardInterrupt
+        super().write(path, data)
+        if fatal:
+            raise KeyboardInterrupt
+
+
+def kill(applying: Applying, number: int, *, durable: bool) -> None:
+    """Break the shard's attempt off at its journal object of this number, without any result."""
+    store = Killed(applying.store)
+    store.number, store.durable = number, durable
+    with pytest.raises(KeyboardInterrupt):
+        applying.shard(documents=PlanDocuments(store, "test", applying.plan.plan_id))
+
+
+def test_the_canarys_keys_count_before_they_are_met(valkey: Server, tmp_path: Path) -> None:
+    """Where a burst comes first in the shard's order, the canary's keys that come later have their place in the limit."""
+    applying = paced(valkey, tmp_path, canary_keys=1_000)
+    grow(valkey, 5_000, 60_000)
+    with pytest.raises(Aborted, match="6,000 at most"):
+        applying.shard()
+    assert with_ttl(valkey) <= 6_000
+
+
+@pytest.mark.parametrize("recount", [False, True])
+def test_what_a_killed_attempt_wrote_counts_before_it_is_met(valkey: Server, tmp_path: Path, *, recount: bool) -> None:
+    """A burst between a killed attempt and the next one is written within the limit, also after the canary has counted anew."""
+    applying = paced(valkey, tmp_path)
+    kill(applying, 1, durable=False)
+    assert 3_000 < with_ttl(valkey) < 5_000
+    if recount:
+        applying.pass_canary()
+    grow(valkey, 5_000, 60_000)
+    for _ in range(2):
+        with pytest.raises(Aborted, match="6,000 at most"):
+            applying.shard()
+        assert with_ttl(valkey) <= 6_000
+
+
+@pytest.mark.parametrize("recount", [False, True])
+def test_an_attempt_that_was_killed_takes_nothing_from_the_limit(
+    valkey: Server, tmp_path: Path, *, recount: bool
+) -> None:
+    """Keys that were journalled and not written, or written and met again, count once: a retry comes to its end at the very limit."""
+    grow(valkey, 0, 500)
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}"), canary_keys=50), limit_keys=600)
+    applying.pass_canary()
+
+    for _ in range(2):
+        kill(applying, 0, durable=True)
+        grow(valkey, 500, 540)
+    if recount:
+        applying.pass_canary()
+    grow(valkey, 540, 600)
+    assert applying.shard().outcome is Outcome.DONE
+    assert with_ttl(valkey) == 600
+    assert applying.shard().outcome is Outcome.DONE
+    grow(valkey, 600, 601)
+    with pytest.raises(Aborted, match="more keys"):
+        applying.shard()
+    assert with_ttl(valkey) == 600

@@ -17,7 +17,7 @@ from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.governance_columns import Governors
 from redis_ttl.adapters.journal_columns import journal_bytes
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.expiry import ANCHOR_STEP_MS, anchor_ms, jitter_seed
+from redis_ttl.domain.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS, anchor_ms, jitter_seed
 from redis_ttl.domain.policy import Mode
 from redis_ttl.domain.remediation import RuleAccount
 
@@ -84,15 +84,26 @@ class DecidedAgain:
 class DecisionColumns:
     """Decides for keys of one database of one server.
 
-    ``tolerance_ms`` is how exactly the server tells when a key expires: 0 where it tells the instant.
+    ``tolerance_ms`` is how exactly the server tells when a key expires: 0 where it tells the instant. ``in_cluster`` says that
+    keys may have moved from node to node, and their expiries shifted with that (`domain.expiry.MOVES_SHIFT_MS`).
     """
 
     def __init__(
-        self, plan: Plan, policy: Policy, approved_at_ms: int, *, db: int, tolerance_ms: int, questions: ColdQuestions
+        self,
+        plan: Plan,
+        policy: Policy,
+        approved_at_ms: int,
+        *,
+        db: int,
+        tolerance_ms: int,
+        questions: ColdQuestions,
+        in_cluster: bool = False,
     ) -> None:
         self._db = db
         self._approved_at_ms = approved_at_ms
         self._tolerance_ms = tolerance_ms
+        early_ms, late_ms = MOVES_SHIFT_MS if in_cluster else (0, 0)
+        self._early_ms, self._late_ms = tolerance_ms + early_ms, tolerance_ms + late_ms
         self._questions = questions
         self._governors = Governors(policy)
         self._exemptions = len(policy.exemptions)
@@ -194,16 +205,16 @@ class DecisionColumns:
         first_ms = instants_ms(rows["key"], self._seed, rows["earliest_ms"], rows["window_s"])
         rows = rows.with_columns(first_ms.alias("first_ms"), set_ms=first_ms + ahead_ms)
         # Shifted by the tolerance, so that the remainder of a division tells how far from a step it is on either side.
-        off_ms = pl.col("expires_ms") - pl.col("first_ms") + self._tolerance_ms
+        off_ms = pl.col("expires_ms") - pl.col("first_ms") + self._early_ms
         ours = (
             (off_ms >= 0)
-            & (off_ms % ANCHOR_STEP_MS <= 2 * self._tolerance_ms)
+            & (off_ms % ANCHOR_STEP_MS <= self._early_ms + self._late_ms)
             & (off_ms // ANCHOR_STEP_MS <= ahead_ms // ANCHOR_STEP_MS + 1)
         )
         too_long = (
             pl.col("caps")
             & (pl.col("expires_ms") - now_ms > pl.col("longest_ms"))
-            & (pl.col("expires_ms") > pl.col("set_ms") + self._tolerance_ms)
+            & (pl.col("expires_ms") > pl.col("set_ms") + self._late_ms)
         )
         fate = (
             pl.when(pl.col("expires_ms").is_null())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from redis_ttl.adapters.decisions_columns import CanaryColumns, DecisionColumns
+from redis_ttl.adapters.earlier_changes import EarlierChanges
 from redis_ttl.adapters.key_questions import TOLERANCE_MS, ExpiryQuestions, UseQuestions, server_now_ms
 from redis_ttl.adapters.key_writer import KeyWriter, refuse_missing_commands
 from redis_ttl.adapters.redis_cluster import Ways, cluster_nodes
@@ -171,6 +172,7 @@ class WritableDatabase:
                 db=self._endpoint.db,
                 tolerance_ms=0 if self._tells_instants else TOLERANCE_MS,
                 questions=UseQuestions(self._asking, self._profile),
+                in_cluster=self._profile.cluster_enabled,
             ),
             self._asking,
             self._writing,
@@ -243,6 +245,11 @@ class DatabaseDecisions:
         now_ms = server_now_ms(self._writing)
         expiries = self._expiries.of(changes["key"].to_list())
         return self._columns.decide_again(changes, expiries, now_ms=now_ms, questions=self._uses, raced=raced)
+
+    @staticmethod
+    def earlier() -> EarlierChanges:
+        """What was journalled before; of nothing yet."""
+        return EarlierChanges()
 
     def count(self, changes: pl.DataFrame) -> dict[int, int]:
         """How many keys of each rule these are."""

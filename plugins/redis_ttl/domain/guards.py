@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LEAST_SLOW_S: Final = 2e-3
 #: So many good readings in a row end a pause.
 GOOD_LOOKS: Final = 2
+#: A failover takes the replica away first, and tells the former primary up to half a minute later that it is none any more:
+#: that is no end of the work, it is tried again at the new one.
+FAILOVER_S: Final = 30
 #: By how much a server's clock and ours may differ.
 CLOCKS_DIFFER_S: Final = 60.0
 #: Misses and errors a second that the canary's watch lets pass, whatever they were before.
@@ -112,11 +115,10 @@ class Guards:
             # What was bad a moment ago and isn't now keeps its start until the pause is over: it flickers.
             for kind in found:
                 self._bad_since_s.setdefault(kind, reading.at_s)
-            patient = self.settings.patience_s
-            lasting = [kind for kind in found if reading.at_s - self._bad_since_s[kind] >= patient]
+            lasting = [kind for kind in found if reading.at_s - self._bad_since_s[kind] >= self._patience_s(kind)]
             text = "; ".join(found.values())
             if lasting:
-                self._last = Ruling(Step.ABORT, f"{found[lasting[0]]}, for {patient} s")
+                self._last = Ruling(Step.ABORT, f"{found[lasting[0]]}, for {self._patience_s(lasting[0])} s")
             else:
                 self._last = Ruling(Step.PAUSE, text)
         else:
@@ -125,6 +127,9 @@ class Guards:
                 self._bad_since_s.clear()
                 self._last = Ruling(Step.GO)
         return self._last
+
+    def _patience_s(self, kind: str) -> int:
+        return max(self.settings.patience_s, FAILOVER_S) if kind == "replicas" else self.settings.patience_s
 
 
 def reasons(

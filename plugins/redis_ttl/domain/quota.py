@@ -8,7 +8,7 @@ later: it is cut into numbered shares, and a shard that meets more keys than wer
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.schema import check_schema
@@ -38,40 +38,47 @@ def pot_of_rule(number: int) -> str:
 class Survey:
     """The keys that each shard held when the canary's attempt counted them, by the rule's number: those to change, and those
     that had an expiry of ours already.
+
+    ``standing`` are those of them that have an expiry of ours before the shards begin: they had it, or the canary gives it to
+    them. ``before`` are the attempts at shards that had begun by then: what these have written is counted.
     """
 
     plan_id: str
     digest: str
     attempt: str
     shards: Mapping[int, Mapping[int, int]]
+    standing: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
 
     def keys(self, pot: str, shards: Collection[int] | None = None) -> int:
         """The keys that count for a limit, of these shards; of all for None."""
-        return sum(
-            keys
-            for number, rules in self.shards.items()
-            if shards is None or number in shards
-            for rule, keys in rules.items()
-            if pot in (RUN_POT, pot_of_rule(rule))
-        )
+        return _keys(self.shards, pot, shards)
+
+    def standing_keys(self, pot: str, shards: Collection[int]) -> int:
+        """Those of them that are ours before the shards begin."""
+        return _keys(self.standing, pot, shards)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""
-        shards = {
-            str(number): {str(rule): keys for rule, keys in sorted(rules.items())}
-            for number, rules in sorted(self.shards.items())
+        tables = {
+            name: {
+                str(number): {str(rule): keys for rule, keys in sorted(rules.items())}
+                for number, rules in sorted(table.items())
+            }
+            for name, table in (("shards", self.shards), ("standing", self.standing))
         }
-        return {"schema": SURVEY_SCHEMA, **asdict(self), "shards": shards}
+        return {"schema": SURVEY_SCHEMA, **asdict(self), **tables}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Survey:
         """What :meth:`to_json` wrote."""
         check_schema(data, SURVEY_SCHEMA)
-        shards = {
-            int(number): {int(rule): int(keys) for rule, keys in rules.items()}
-            for number, rules in data["shards"].items()
-        }
-        return cls(data["plan_id"], data["digest"], data["attempt"], shards)
+        shards, standing = (
+            {int(number): {int(rule): int(keys) for rule, keys in rules.items()} for number, rules in table.items()}
+            for table in (data["shards"], data.get("standing", {}))
+        )
+        before = tuple(str(attempt) for attempt in data.get("before", ()))
+        return cls(data["plan_id"], data["digest"], data["attempt"], shards, standing, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Grant:
     def from_json(cls, data: Mapping[str, Any]) -> Grant:
         """What :meth:`to_json` wrote."""
         check_schema(data, GRANT_SCHEMA)
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
+        return cls(**{each.name: data[each.name] for each in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +138,13 @@ def limit_of(plan: Plan, pot: str) -> int | None:
     if pot == RUN_POT:
         return plan.limit_keys
     return next(rule.limit_keys for rule in plan.rules if pot_of_rule(rule.number) == pot)
+
+
+def _keys(table: Mapping[int, Mapping[int, int]], pot: str, shards: Collection[int] | None) -> int:
+    return sum(
+        keys
+        for number, rules in table.items()
+        if shards is None or number in shards
+        for rule, keys in rules.items()
+        if pot in (RUN_POT, pot_of_rule(rule))
+    )

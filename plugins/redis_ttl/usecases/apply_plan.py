@@ -45,6 +45,7 @@ def apply_canary(plan: Plan, tools: ApplyTools) -> PartResult:
     work = PartWork(plan, tools, approval, CANARY)
     picked = tools.redis.new_canary(settings.ratio, settings.keys)
     before: dict[str, Reading] = {}
+    attempts = tuple(sorted({each.attempt for each in tools.documents.begun()}))
     with work.recorded(), ExitStack() as nodes:
         opened: dict[tuple[str, int], WritableNode] = {}
         for number, shard in enumerate(plan.shards):
@@ -58,7 +59,12 @@ def apply_canary(plan: Plan, tools: ApplyTools) -> PartResult:
         after = {address: node.health() for (address, _), node in opened.items()}
         _refuse_too_many(plan, work.accounts)
         _approved(plan, tools)
-        tools.documents.write_survey(Survey(plan.plan_id, plan.digest, work.attempt, work.surveyed))
+        for number, standing in work.standing.items():
+            for rule, keys in picked.counts([number]).items():
+                standing[rule] = standing.get(rule, 0) + keys
+        tools.documents.write_survey(
+            Survey(plan.plan_id, plan.digest, work.attempt, work.surveyed, work.standing, attempts)
+        )
         write_baseline(
             tools.documents, work.began_at, {address: (each, after[address]) for address, each in before.items()}
         )

@@ -54,6 +54,8 @@ class PartWork:
     accounts: dict[int, RuleAccount] = field(default_factory=dict)
     surveyed: dict[int, dict[int, int]] = field(default_factory=dict)
     """The keys of each shard and rule that would change or are ours already; the canary's survey fills it."""
+    standing: dict[int, dict[int, int]] = field(default_factory=dict)
+    """Those of them that are ours already, or that the canary picked."""
     scanned: int = 0
     sent: int = 0
     run_id: str = ""
@@ -107,7 +109,7 @@ class PartWork:
         decisions = self._decisions(node)
         run_id = node.run_id()
         patience = _Patience(self)
-        counted = self.surveyed.setdefault(number, {})
+        counted, standing = self.surveyed.setdefault(number, {}), self.standing.setdefault(number, {})
         with ahead(self._batches(node, replace(shard, run_id=run_id), 1), 1, idle=patience.check) as batches:
             for batch in batches:
                 decided = decisions.decide(batch)
@@ -115,6 +117,7 @@ class PartWork:
                 self.scanned += decided.keys
                 for rule, each in decided.accounts.items():
                     counted[rule] = counted.get(rule, 0) + each.undecided + each.already_ours
+                    standing[rule] = standing.get(rule, 0) + each.already_ours
                 self.add({rule: replace(each, left=each.undecided) for rule, each in decided.accounts.items()})
                 part = 1.0 if batch.done else shard.ratio_done(batch.next_cursor)
                 self.ratio = (number + part) / len(self.plan.shards)
@@ -138,6 +141,7 @@ class PartWork:
         """Read, decide, journal and write everything that the shard holds, within what these shards of the plan may have."""
         sharers = self._sharers(shard)
         gate = self._gate(node, self.run_id, sharers, start_of(self.tools.documents, shard.node))
+        decisions = self._decisions(node)
         limits = WriteLimits(
             self.plan,
             self.tools.documents,
@@ -145,15 +149,15 @@ class PartWork:
             attempt=self.attempt,
             shards=numbers,
             insist=lambda action: self._journal.insist(action, gate, "the store doesn't say what the limits leave"),
+            earlier=decisions.earlier(),
         )
         gate.check()
-        decisions = self._decisions(node)
         writing = self._writing(node, decisions, gate)
 
         def decided_batches(batches: Iterator[Batch]) -> Iterator[tuple[Decided, float]]:
             for batch in batches:
                 decided = decisions.decide(batch)
-                limits.reserve(decided.accounts)
+                limits.reserve(decided)
                 if decided.change_keys:
                     self._journal.write(decisions.journal(decided.changes), gate)
                 yield decided, 1.0 if batch.done else shard.ratio_done(batch.next_cursor)

@@ -14,12 +14,12 @@ from redis_ttl.domain.remediation import Outcome
 from redis_ttl.usecases.write_gate import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.quota import Survey
-    from redis_ttl.domain.remediation import RuleAccount
     from redis_ttl.usecases.plan_documents import PlanDocuments
+    from redis_ttl.usecases.write_ports import Decided, Earlier
 
 
 def latest_survey(plan: Plan, documents: PlanDocuments) -> Survey:
@@ -37,6 +37,9 @@ def latest_survey(plan: Plan, documents: PlanDocuments) -> Survey:
 class WriteLimits:
     """The limits of one attempt at ``part``, which reads these ``shards`` of the plan (more than its own where it reads a whole
     database). ``insist`` repeats what the store doesn't do at once.
+
+    What has an expiry of ours counts before it is met, since the keys that come first may be all new ones: what stood when
+    the canary counted, the canary's own keys, and what was journalled here since (``earlier``, which is filled here).
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class WriteLimits:
         attempt: str,
         shards: Collection[int],
         insist: Callable[[Callable[[], Grant | None]], Grant | None],
+        earlier: Earlier,
     ) -> None:
         self._plan = plan
         self._documents = documents
@@ -60,27 +64,47 @@ class WriteLimits:
             self._pots.append(RUN_POT)
         self._reserves = {pot: Reserve(self._slack(pot), len(plan.shards)) for pot in self._pots}
         self._allowed = {pot: self._survey.keys(pot, shards) for pot in self._pots}
-        self._used = dict.fromkeys(self._pots, 0)
+        self._standing = {pot: self._survey.standing_keys(pot, shards) for pot in self._pots}
+        self._ours = dict.fromkeys(self._pots, 0)
+        self._changing = dict.fromkeys(self._pots, 0)
+        self._earlier = earlier
         parts = {part, *(f"shard-{number}" for number in shards)}
         for grant in documents.grants(self._survey.attempt):
             if grant.part in parts and grant.pot in self._reserves:
                 self._allowed[grant.pot] += self._reserves[grant.pot].keys(grant.number)
+        for name in documents.journal_names():
+            if name.part in parts and name.attempt not in self._survey.before:
+                earlier.add(documents.journal(name))
+        self._has_earlier = bool(earlier.keys())
+        for rule, keys in earlier.keys().items():
+            self._note(rule, keys, 0)
 
-    def reserve(self, accounts: Mapping[int, RuleAccount]) -> None:
+    def reserve(self, decided: Decided) -> None:
         """Take room for the keys of a batch that would change. Raises :class:`Ended` where a limit has none left."""
-        changing: dict[str, int] = dict.fromkeys(self._pots, 0)
-        for rule, account in accounts.items():
+        counts = {rule: (each.undecided, each.already_ours) for rule, each in decided.accounts.items()}
+        changing = dict.fromkeys(self._pots, 0)
+        for rule, (change_keys, _) in counts.items():
             for pot in (pot_of_rule(rule), RUN_POT):
-                if pot in self._used:
-                    self._used[pot] += account.undecided + account.already_ours
-                    changing[pot] += account.undecided
+                if pot in changing:
+                    changing[pot] += change_keys
+        for rule, (change_keys, our_keys) in (self._earlier.others(decided) if self._has_earlier else counts).items():
+            self._note(rule, change_keys, our_keys)
         for pot in self._pots:
             # Keys that are ours already are no reason to stop; only the next ones are.
-            while changing[pot] and self._used[pot] > self._allowed[pot]:
+            while changing[pot] and self._used(pot) > self._allowed[pot]:
                 grant = self._insist(lambda pot=pot: self._draw(pot))  # type: ignore[misc]
                 if grant is None:
                     raise Ended(Outcome.ABORTED, self._exceeded(pot))
                 self._allowed[pot] += self._reserves[pot].keys(grant.number)
+
+    def _note(self, rule: int, change_keys: int, our_keys: int) -> None:
+        for pot in (pot_of_rule(rule), RUN_POT):
+            if pot in self._changing:
+                self._changing[pot] += change_keys
+                self._ours[pot] += our_keys
+
+    def _used(self, pot: str) -> int:
+        return self._changing[pot] + max(self._standing[pot], self._ours[pot])
 
     def _draw(self, pot: str) -> Grant | None:
         """The next share of the reserve that nobody has; None when there is none. Raises :class:`StoreProblem`."""
@@ -117,6 +141,6 @@ class WriteLimits:
         )
         return (
             f"{who} more keys than the plan allows: {limit_of(self._plan, pot):,} at most, of which {self._survey.keys(pot):,} "
-            f"were counted before the canary, and the other {self._reserves[pot].slack:,} are taken; {self._part} has met "
-            f"{self._used[pot]:,}, and may have {self._allowed[pot]:,}"
+            f"were counted before the canary, and the other {self._reserves[pot].slack:,} are taken; {self._part} would have "
+            f"{self._used(pot):,}, and may have {self._allowed[pot]:,}"
         )

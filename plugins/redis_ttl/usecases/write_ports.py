@@ -69,6 +69,19 @@ class DecidedAgain(Protocol):
         """Those of them whose journal row isn't true any more."""
 
 
+class Earlier(Protocol):
+    """The keys that earlier attempts have journalled."""
+
+    def add(self, journal: bytes) -> None:
+        """Take in a journal object. Raises :class:`DamagedDocument`."""
+
+    def keys(self) -> Mapping[int, int]:
+        """How many keys of each rule these are."""
+
+    def others(self, decided: Any) -> Mapping[int, tuple[int, int]]:
+        """Of a batch's keys those that aren't among them, by rule: how many shall change, and how many have an expiry of ours."""
+
+
 class Decisions(Protocol):
     """Decides for the keys of one database of one server what the plan means for them. Writes nothing."""
 
@@ -77,6 +90,9 @@ class Decisions(Protocol):
 
     def decide_again(self, changes: Any, *, raced: bool) -> DecidedAgain:
         """Changes that were decided a while ago, or that the server refused (``raced``), by what the server says now."""
+
+    def earlier(self) -> Earlier:
+        """What was journalled before; of nothing yet."""
 
     def count(self, changes: Any) -> Mapping[int, int]:
         """How many keys of each rule these changes are."""

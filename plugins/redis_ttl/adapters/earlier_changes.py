@@ -57,9 +57,7 @@ class EarlierChanges:
 
 def _identified(rows: pl.DataFrame) -> pl.DataFrame:
     """The rules and ids of these rows, whose columns are the journal's; of one database."""
-    parts = [
-        part.select("rule", key_ids(part["key"], int(str(db))).alias("id")) for (db,), part in rows.group_by("db")
-    ]
+    parts = [part.select("rule", key_ids(part["key"], int(str(db))).alias("id")) for (db,), part in rows.group_by("db")]
     return pl.concat([_NOTHING, *parts])
 
 

@@ -255,7 +255,7 @@ class Recorded:
                 f"{work.part} ended before its end ({error.outcome.value})",
                 where=work.plan.plan_id,
                 found=error.reason,
-                todo="Clear the task to go on, or roll back what was written.",
+                todo=error.todo,
             ) from error
         if error is None:
             work.tools.documents.write_part(work.result())

@@ -6,7 +6,7 @@ two who create the same document succeeds, and nothing else from the other parts
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import Aborted, StoreProblem
 from redis_ttl.domain.quota import RUN_POT, Grant, Reserve, limit_of, pot_of_rule
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from redis_ttl.domain.quota import Survey
     from redis_ttl.usecases.plan_documents import PlanDocuments
     from redis_ttl.usecases.write_ports import Decided, Earlier
+
+_TOO_MANY: Final = (
+    "Clearing the task changes nothing, unless keys have gone. Roll back what was written; or audit again and trigger a new "
+    "remediation for the rest, or correct the rule."
+)
 
 
 def latest_survey(plan: Plan, documents: PlanDocuments) -> Survey:
@@ -94,7 +99,7 @@ class WriteLimits:
             while changing[pot] and self._used(pot) > self._allowed[pot]:
                 grant = self._insist(lambda pot=pot: self._draw(pot))  # type: ignore[misc]
                 if grant is None:
-                    raise Ended(Outcome.ABORTED, self._exceeded(pot))
+                    raise Ended(Outcome.ABORTED, self._exceeded(pot), _TOO_MANY)
                 self._allowed[pot] += self._reserves[pot].keys(grant.number)
 
     def _note(self, rule: int, change_keys: int, our_keys: int) -> None:

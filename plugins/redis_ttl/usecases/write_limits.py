@@ -41,7 +41,8 @@ def latest_survey(plan: Plan, documents: PlanDocuments) -> Survey:
 
 class WriteLimits:
     """The limits of one attempt at ``part``, which reads these ``shards`` of the plan (more than its own where it reads a whole
-    database). ``insist`` repeats what the store doesn't do at once.
+    database) from the server process ``run_id``; None for a whole database, which has the same keys whichever process answers.
+    ``insist`` repeats what the store doesn't do at once.
 
     What has an expiry of ours counts before it is met, since the keys that come first may be all new ones: what stood when
     the canary counted, the canary's own keys, and what was journalled here since (``earlier``, which is filled here).
@@ -55,6 +56,7 @@ class WriteLimits:
         part: str,
         attempt: str,
         shards: Collection[int],
+        run_id: str | None,
         insist: Callable[[Callable[[], Grant | None]], Grant | None],
         earlier: Earlier,
     ) -> None:
@@ -77,8 +79,11 @@ class WriteLimits:
         for grant in documents.grants(self._survey.attempt):
             if grant.part in parts and grant.pot in self._reserves:
                 self._allowed[grant.pot] += self._reserves[grant.pot].keys(grant.number)
+        # What another process answered were other keys than the shard has now; those of them that are met are ours.
+        attempts = {each.attempt for each in documents.begun() if run_id in (None, each.run_id)}
+        attempts -= set(self._survey.before)
         for name in documents.journal_names():
-            if name.part in parts and name.attempt not in self._survey.before:
+            if name.part in parts and name.attempt in attempts:
                 earlier.add(documents.journal(name))
         self._has_earlier = bool(earlier.keys())
         for rule, keys in earlier.keys().items():

@@ -145,10 +145,11 @@ def test_an_error_is_no_answer_about_a_key(kind, *, caps: bool) -> None:  # noqa
     [
         ("READONLY You can't write against a read only replica.", ServerChanged),
         ("OOM command not allowed when used memory > 'maxmemory'.", ServerProblem),
-        ("MISCONF Redis is configured to save RDB snapshots", ServerProblem),
+        ("MISCONF Redis is configured to save RDB snapshots", ConnectionLost),
         ("LOADING Redis is loading the dataset in memory", ServerLoading),
         ("BUSY Redis is busy running a script.", ConnectionLost),
         ("CLUSTERDOWN The cluster is down", ConnectionLost),
+        ("NOREPLICAS Not enough good replicas to write.", ConnectionLost),
         ("MOVED 1 127.0.0.1:1", ConnectionLost),
         ("ASK 1 127.0.0.1:1", ConnectionLost),
         ("TRYAGAIN Multiple keys request during rehashing of slot", ConnectionLost),

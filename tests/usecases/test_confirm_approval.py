@@ -16,7 +16,7 @@ from redis_ttl.domain.approval import GATES, ApprovalRequest, Channel, Decision,
 from redis_ttl.domain.errors import BadInput, NotApproved
 from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.policy import Owner, Policy, RemediationSettings
-from redis_ttl.domain.signing import SigningKeys, parse_signing_keys
+from redis_ttl.domain.signing import NO_KEYS, SigningKeys, parse_signing_keys
 from redis_ttl.usecases.confirm_approval import (
     FormAnswer,
     GateTrace,
@@ -343,6 +343,24 @@ def test_keys_rotate_while_a_plan_waits(documents: PlanDocuments) -> None:
     assert require_approval(rotated, POLICY, plan, plan.run, NOW).by == ("erin",)
     with pytest.raises(NotApproved, match="a key that isn't known here"):
         require_approval(kept.signed_by(SigningKeys((newer,))), POLICY, plan, plan.run, NOW)
+
+
+def test_a_worker_that_lacks_the_key_believes_nothing_that_is_signed(documents: PlanDocuments) -> None:
+    """Where what was asked is signed and no key is at hand, neither the true approval counts nor a forged one; where nothing is
+    signed, plain documents do.
+    """
+    kept = own_plan(documents, SIGNER)
+    (request,) = kept.requests()
+    about = {"plan_id": kept.plan_id, "digest": request.digest, "by": "erin"}
+    kept.write_decision(form_approval(**about))
+    keyless = kept.signed_by(NO_KEYS)
+    keyless.write_decision(form_approval(**about))
+    for each in (kept, keyless):
+        assert [decision.verdict for decision in each.decisions()].count(Verdict.INVALID) == 1
+    with pytest.raises(NotApproved, match="it is signed, and this worker has no signing key"):
+        require_approval(keyless, POLICY, kept.plan(), PLAN.run, NOW)
+    documents.signed_by(NO_KEYS).write_decision(form_approval())
+    assert require_approval(documents.signed_by(NO_KEYS), POLICY, PLAN, PLAN.run, NOW).by == ("bob",)
 
 
 def form_approval(**fields: Any) -> Decision:

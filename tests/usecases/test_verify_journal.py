@@ -120,7 +120,7 @@ def test_a_key_with_one_of_our_instants_and_no_row_is_seen(run: Remediation, red
         for steps in (0, 1, 17, 96):
             key = b"cart:%d" % (200_000 + steps)
             client.set(key, "x", pxat=instant(key) + steps * ANCHOR_STEP_MS)
-        for off_ms in (1, -1, -ANCHOR_STEP_MS, ANCHOR_STEP_MS // 2, 200 * ANCHOR_STEP_MS):
+        for off_ms in (1, -1, -2 * ANCHOR_STEP_MS, ANCHOR_STEP_MS // 2, 200 * ANCHOR_STEP_MS):
             key = b"cart:%d" % (300_000 + abs(off_ms) + (off_ms > 0))
             client.set(key, "x", pxat=instant(key) + off_ms)
     found = figures(run.verify().rules[0])

@@ -336,9 +336,21 @@ class _Database:
                 yield group[at : at + size]
 
     def _encoded(self, rows: Sequence[tuple[bytes, int, int | None]]) -> bytes:
-        keys = [key for key, _, _ in rows]
-        instants = [instant for _, set_ms, was_ms in rows for instant in (set_ms, "" if was_ms is None else was_ms)]
-        return encode("EVALSHA", self._sha, len(keys), *keys, *instants)
+        head = b"*%d\r\n%b$%d\r\n%d\r\n" % (
+            3 + 3 * len(rows),
+            b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % self._sha.encode(),
+            len(str(len(rows))),
+            len(rows),
+        )
+        parts = [head]
+        parts += [b"$%d\r\n%b\r\n" % (len(key), key) for key, _, _ in rows]
+        parts += [
+            b"$%d\r\n%b\r\n$0\r\n\r\n" % (len(instant := b"%d" % set_ms), instant)
+            if was_ms is None
+            else b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(instant := b"%d" % set_ms), instant, len(was := b"%d" % was_ms), was)
+            for _, set_ms, was_ms in rows
+        ]
+        return b"".join(parts)
 
     def _load(self) -> str:
         sha: bytes = self.link.call("SCRIPT", "LOAD", self._script)

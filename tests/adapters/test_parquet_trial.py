@@ -53,15 +53,22 @@ def deadly() -> bytes:
     data = of_version_0_1()
     for at in range(len(data)):
         wrong = bytes([*data[:at], data[at] ^ 1, *data[at + 1 :]])
-        command = [sys.executable, "-c", "import io, sys, polars; polars.read_parquet(io.BytesIO(sys.stdin.buffer.read()))"]
-        if at in range(100, 112) and subprocess.run(command, input=wrong, capture_output=True, check=False).returncode < 0:  # noqa: S603
+        command = [
+            sys.executable,
+            "-c",
+            "import io, sys, polars; polars.read_parquet(io.BytesIO(sys.stdin.buffer.read()))",
+        ]
+        if (
+            at in range(100, 112)
+            and subprocess.run(command, input=wrong, capture_output=True, check=False).returncode < 0
+        ):
             return wrong
     pytest.skip("this version of polars survives them all")
 
 
 def test_no_turned_bit_of_an_object_without_checksum_ends_the_process() -> None:
     """Whichever byte of an object of version 0.1 is hurt, the reader lives on: it gets rows, or hears that the object is damaged."""
-    answer = subprocess.run(  # noqa: S603
+    answer = subprocess.run(
         [sys.executable, "-c", _EVERY_BYTE],
         input=of_version_0_1(),
         capture_output=True,

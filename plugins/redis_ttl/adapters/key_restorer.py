@@ -347,7 +347,8 @@ class _Database:
         parts += [
             b"$%d\r\n%b\r\n$0\r\n\r\n" % (len(instant := b"%d" % set_ms), instant)
             if was_ms is None
-            else b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(instant := b"%d" % set_ms), instant, len(was := b"%d" % was_ms), was)
+            else b"$%d\r\n%b\r\n$%d\r\n%b\r\n"
+            % (len(instant := b"%d" % set_ms), instant, len(was := b"%d" % was_ms), was)
             for _, set_ms, was_ms in rows
         ]
         return b"".join(parts)

@@ -57,7 +57,8 @@ class Ask(Protocol):
     key that it doesn't have at the moment, null for one that was answered for.
     """
 
-    def __call__(self, address: str, db: int, rows: pl.DataFrame, /, *, asking: bool, alone: bool) -> pl.DataFrame: ...
+    def __call__(self, address: str, db: int, rows: pl.DataFrame, /, *, asking: bool, alone: bool) -> pl.DataFrame:
+        """ASKING is sent first where ``asking``; ``alone``: no key is asked for together with another."""
 
 
 class KeyRoutes:
@@ -219,12 +220,7 @@ class KeyRoutes:
         while True:
             strays: list[pl.DataFrame] = []
             for address, db, asking, alone, part in self.by_node(pending):
-                try:
-                    found = ask(address, db, part, asking=asking, alone=alone)
-                except GOES_AWAY as error:
-                    if not self.follows:
-                        raise
-                    found = part.with_columns(stray=pl.lit(f"{LOST} {type(error).__name__}"))
+                found = self._asked(ask, address, db, part, asking=asking, alone=alone)
                 if found["stray"].null_count() < found.height:
                     strange = pl.col("stray").is_not_null()
                     strays.append(found.filter(strange).select(*pending.columns, "stray"))
@@ -239,6 +235,14 @@ class KeyRoutes:
             if not journey.goes_on(stray):
                 return answered, stray
             pending = self.redirected(stray).select(pending.columns)
+
+    def _asked(self, ask: Ask, address: str, db: int, rows: pl.DataFrame, *, asking: bool, alone: bool) -> pl.DataFrame:
+        try:
+            return ask(address, db, rows, asking=asking, alone=alone)
+        except GOES_AWAY as error:
+            if not self.follows:
+                raise
+            return rows.with_columns(stray=pl.lit(f"{LOST} {type(error).__name__}"))
 
     def _take_map(self, link: RedisLink) -> None:
         nodes = cluster_nodes(link)

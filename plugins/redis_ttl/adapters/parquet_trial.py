@@ -58,7 +58,9 @@ class ParquetTrial:
         if said != _READ:
             raise DamagedDocument(
                 "this journal object can't be made sense of",
-                found=f"{len(data):,} bytes" if said == _REFUSED else f"{len(data):,} bytes, which end the process that reads them",
+                found=f"{len(data):,} bytes"
+                if said == _REFUSED
+                else f"{len(data):,} bytes, which end the process that reads them",
                 todo="Put it back from a copy of the store.",
             )
         self._passed.add(print_)

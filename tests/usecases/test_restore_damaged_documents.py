@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import fnmatch
+import shutil
 from pathlib import Path
 
 import pytest
 
-from redis_ttl.domain.errors import Unfinished
+from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.domain.errors import StoreProblem, Unfinished
 from redis_ttl.domain.policy import Mode
 from redis_ttl.domain.rollback import refuse_unfinished
 from redis_ttl.usecases.restore_journal import (
     RestoreOptions,
+    end_approval,
+    load_journal,
     look_again,
     refuse_out_of_turn,
     restore_part,
@@ -38,8 +44,8 @@ def hurt(run: Applying, pattern: str, text: bytes) -> list[str]:
     """Replace the content of these documents of the plan; their names."""
     approvals, results = (run.store / "test" / kind / run.plan.plan_id for kind in ("approvals", "results"))
     approvals.mkdir(parents=True, exist_ok=True)
-    for name in ("request-r1.json", "decision-r1-abcdef.json"):
-        (approvals / name).write_text("{}")
+    for name in fnmatch.filter(("request-r1.json", "decision-r1-abcdef.json"), pattern):
+        (approvals / name).touch()
     found = [path for folder in (approvals, results) for path in folder.glob(pattern)]
     for path in found:
         path.write_bytes(text)
@@ -81,3 +87,13 @@ def test_a_journal_that_is_gone_is_no_plan_without_one_when_its_results_are_dama
     shutil.rmtree(applied.store / "test/journals" / applied.plan.plan_id)
     with pytest.raises(StoreProblem, match=r"(?s)journal of this plan is gone.*begun-"):
         load_journal(applied.documents, parts=2)
+
+
+def test_no_key_acts_on_the_terminal_that_shows_the_error(applied: Applying) -> None:
+    """A key that ends lines, or steers a terminal, is shown in the error about what is left without doing either."""
+    found, _ = look_again(applied.plan, REAL, restore_tools(applied))
+    evil = dataclasses.replace(found, examples=("cart:\n\x1b[2J\u202e[ok](//evil.example)" + "x" * 500,))
+    with pytest.raises(Unfinished) as told:
+        refuse_unfinished(evil, evil, moving=False)
+    assert str(told.value).isprintable()
+    assert "x" * 100 not in str(told.value)

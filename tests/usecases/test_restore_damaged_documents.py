@@ -92,7 +92,7 @@ def test_a_journal_that_is_gone_is_no_plan_without_one_when_its_results_are_dama
 def test_no_key_acts_on_the_terminal_that_shows_the_error(applied: Applying) -> None:
     """A key that ends lines, or steers a terminal, is shown in the error about what is left without doing either."""
     found, _ = look_again(applied.plan, REAL, restore_tools(applied))
-    evil = dataclasses.replace(found, examples=("cart:\n\x1b[2J\u202e[ok](//evil.example)" + "x" * 500,))
+    evil = dataclasses.replace(found, dry_run=False, examples=("cart:\n\x1b[2J\u202e[ok](//evil.example)" + "x" * 500,))
     with pytest.raises(Unfinished) as told:
         refuse_unfinished(evil, evil, moving=False)
     assert str(told.value).isprintable()

@@ -210,10 +210,10 @@ def refuse_unfinished(restored: RestoreResult, found: RestoreResult, *, moving: 
         reasons.append("slots that moved during each look, so that keys may have been overlooked")
         todo.append("When no slots move, clear verify.")
     if holes:
-        shown = ", ".join(holes[:_HOLES_SHOWN]) + (
+        first = ", ".join(holes[:_HOLES_SHOWN]) + (
             f" and {len(holes) - _HOLES_SHOWN} more" if len(holes) > _HOLES_SHOWN else ""
         )
-        reasons.append(f"{len(holes):,} holes in the journal: {shown}")
+        reasons.append(f"{len(holes):,} holes in the journal: {first}")
         todo.append(
             "What these objects held isn't known, and nothing of it was restored: put them back from a copy of the store, and trigger the "
             "rollback again."

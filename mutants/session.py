@@ -218,7 +218,10 @@ def _tests_of(spec: MutationSpec, lines: dict[int, tuple[int, ...] | None], base
     if statement is None:
         names = set(baseline.seconds)
     else:
-        names = {name for line in statement for name in baseline.tests_by_line.get(line, ()) if name}
+        names = {name for line in statement for name in baseline.tests_by_line.get(line, ())}
+        if names == {""}:  # run while the tests were collected, for what they have in common
+            names = set(baseline.seconds)
+        names.discard("")
     return sorted(names, key=lambda name: baseline.seconds[name])
 
 

@@ -59,7 +59,9 @@ def as_markdown(
 ) -> str:
     """All of it for a person."""
     lines = ["# Changes of meaning, and whether a test notices", ""]
-    lines += ["| module | changes | tried | noticed | of these by a timeout | survived | score | to be tried | seconds |"]
+    lines += [
+        "| module | changes | tried | noticed | of these by a timeout | survived | score | to be tried | seconds |"
+    ]
     lines += ["|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
     lines += [
         f"| {each.module} | {each.changes} | {each.tried} | {each.killed + each.timeouts} | {each.timeouts} | {len(each.survivors)} "
@@ -69,7 +71,9 @@ def as_markdown(
     tried = sum(each.tried for each in results)
     noticed = sum(each.killed + each.timeouts for each in results)
     if tried:
-        lines += [f"| all | {sum(each.changes for each in results)} | {tried} | {noticed} | | {tried - noticed} | {noticed / tried:.0%} | | |"]
+        lines += [
+            f"| all | {sum(each.changes for each in results)} | {tried} | {noticed} | | {tried - noticed} | {noticed / tried:.0%} | | |"
+        ]
     reasons = {(each.module, each.definition, each.was, each.now): each.why for each in harmless}
     lines += ["", "## What nothing notices", ""]
     lines += [

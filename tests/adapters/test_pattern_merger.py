@@ -60,7 +60,9 @@ def test_every_pattern_of_a_shard_is_under_its_name_in_the_report(
     assert names_in_report(documents) == merger.names()
 
 
-def test_a_table_that_grows_is_folded_before_it_is_large(documents: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_grows_is_folded_before_it_is_large(
+    documents: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows that wait for the last folding are bounded: with more the table is folded as a shard's is, and not before."""
     bounds = []
     fold = pattern_merger.fold_by_count

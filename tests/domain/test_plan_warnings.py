@@ -96,7 +96,9 @@ def test_what_other_plans_leave_open_is_warned_of() -> None:
 def test_what_the_audit_noticed_on_its_way_is_told() -> None:
     """What it knew before it began stands in its own report."""
     audit = audit_of()
-    audit = replace(audit, plan=replace(audit.plan, warnings=("known before",)), warnings=("known before", "slots moved"))
+    audit = replace(
+        audit, plan=replace(audit.plan, warnings=("known before",)), warnings=("known before", "slots moved")
+    )
     assert [(each.text, each.caution) for each in plan_warnings(audit, None, [])] == [
         ("slots moved", Caution(CautionKind.TEXT, text="slots moved"))
     ]
@@ -123,7 +125,10 @@ def test_examples_are_of_what_changes_most() -> None:
     rule = plan_of(audit_of(*rows, ROWS[1])).rules[0]
     assert rule.examples == ("coupon:x1", "coupon:\\xff", "coupon:1")
     capped = (row(SEEN, 10, 1, 0, examples=(b"seen:1",)), replace(row("seen:x{n}", 10, 0, 2, examples=(b"seen:x",))))
-    assert plan_of(audit_of(ROWS[0], capped[0], replace(capped[1], governed_by=SEEN))).rules[1].examples == ("seen:x", "seen:1")
+    assert plan_of(audit_of(ROWS[0], capped[0], replace(capped[1], governed_by=SEEN))).rules[1].examples == (
+        "seen:x",
+        "seen:1",
+    )
 
 
 def test_each_database_has_its_own_counts() -> None:
@@ -143,7 +148,12 @@ def test_each_database_has_its_own_counts() -> None:
     ("cold", "eviction", "can", "words"),
     [
         (Cold(idle_s=60), "noeviction", Command.OBJECT_IDLETIME, None),
-        (Cold(idle_s=60), "noeviction", Command.OBJECT_FREQ, "doesn't let us ask OBJECT IDLETIME (ACL rule +object|idletime)"),
+        (
+            Cold(idle_s=60),
+            "noeviction",
+            Command.OBJECT_FREQ,
+            "doesn't let us ask OBJECT IDLETIME (ACL rule +object|idletime)",
+        ),
         (Cold(idle_s=60), "allkeys-lfu", Command.OBJECT_FREQ, "told by OBJECT FREQ: give the rule a `cold.freq`"),
         (Cold(freq_at_most=5), "allkeys-lfu", Command.OBJECT_FREQ, None),
         (Cold(freq_at_most=0), "allkeys-lfu", Command.OBJECT_FREQ, None),
@@ -218,6 +228,7 @@ def test_a_run_beyond_its_cap_names_what_would_fit() -> None:
     third = Rule(KeyPattern("cart:{id}"), 10 * DAY_S, sign_off=AGREED)
     policy = replace(POLICY, rules=(*POLICY.rules, third))
     audit = audit_of(*ROWS, row("cart:{id}", 200, 150), policy=policy)
+
     def refused(most: int) -> str:
         capped = replace(policy, remediation=replace(policy.remediation, run_caps=Caps(most, None)))
         with pytest.raises(UnsafePlan) as caught:

@@ -65,7 +65,7 @@ class Scene:
             control=self.wishes,
             clock=self,
             log=self.log.append,
-            token="abcdef",  # noqa: S106  # no secret
+            token="abcdef",  # no secret
         )
         self.looks.clear()
         return CanaryWatch(plan, tools, self).run()  # type: ignore[arg-type]  # it is looked at only
@@ -235,7 +235,7 @@ def test_memory_limit_counts_where_the_server_has_none(scene: Scene) -> None:
 def test_operator_and_approval_end_the_watch(scene: Scene) -> None:
     """A stop with the operator's word, and the approval's end, before anything else is looked at."""
     scene.wishes.wish = Wish(WishedState.STOP, why="li: enough")
-    with pytest.raises(Aborted, match="the operator stopped it.*li: enough"):
+    with pytest.raises(Aborted, match=r"the operator stopped it.*li: enough"):
         scene.watch()
     scene.wishes.wish = Wish()
     scene.ends = Ended(Outcome.ABORTED, "the approval's time is over")

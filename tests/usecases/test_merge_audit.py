@@ -219,7 +219,10 @@ def test_slots_on_their_way_at_the_end_are_a_warning(tmp_path: Path) -> None:
     scan = two_shards(tmp_path, topology="as ever")
     scan_all(scan)
     scan.redis.topologies = ["as ever"]
-    scan.redis.claims = {"a": SlotClaims(frozenset({0, 1}), frozenset()), "b": SlotClaims(frozenset({2}), frozenset({1}))}
+    scan.redis.claims = {
+        "a": SlotClaims(frozenset({0, 1}), frozenset()),
+        "b": SlotClaims(frozenset({2}), frozenset({1})),
+    }
     assert "slots moved" in merge_audit(scan.folder, Pile(), scan.tools).warnings[0]
     scan = two_shards(tmp_path / "unasked", topology="as ever")
     scan_all(scan)

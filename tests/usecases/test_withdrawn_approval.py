@@ -165,7 +165,9 @@ OLD_FORM, OLD_MARK = form_approval(), dataclasses.replace(MARK, instance=None, c
         (OLD_FORM, None, False),
     ],
 )
-def test_a_decision_of_version_0_1_ends_its_gate_soon(decision: Decision, later_ms: int | None, *, counts: bool) -> None:
+def test_a_decision_of_version_0_1_ends_its_gate_soon(
+    decision: Decision, later_ms: int | None, *, counts: bool
+) -> None:
     """An answer within five minutes, a mark within five seconds; whatever ended the gate before or after that was something else."""
     ended = dt.datetime.fromisoformat(decision.at) + dt.timedelta(milliseconds=later_ms or 0)
     trace = GateTrace(attempt=1, ended_at=None if later_ms is None else ended.isoformat())

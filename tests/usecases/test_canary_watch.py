@@ -108,9 +108,9 @@ class Scene:
         yield Node()
 
     def before(self, *, seconds: float = 10.0, **rising: int) -> None:
-        """Keep what the servers were like before the canary: counters that rise by so many in so many seconds."""
+        """Keep what the servers were like before the canary: fine at the first look, and counters that rise by so many till the second."""
         first = replace(GOOD, at_s=0.0, replicas_online=1)
-        last = replace(first, at_s=seconds, **rising)
+        last = replace(first, at_s=seconds, round_trip_s=1.0, replicas_online=0, **rising)
         write_baseline(self.documents, "2026-11-24T00:00:00+00:00", {A: (first, last), B: (first, last)})
 
 

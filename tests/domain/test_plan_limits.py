@@ -13,8 +13,8 @@ from redis_ttl.domain.plan import Forecast, PlannedDatabase, PlannedRule
 from redis_ttl.domain.plan_limits import Coming, check_storm, forecast_plan
 from redis_ttl.domain.policy import Caps, GuardSettings, MemoryThresholds, Policy
 from redis_ttl.domain.server import DatabaseCounts, ServerProfile
-from tests.domain.test_planning import COUPON, DAY_S, POLICY, SEEN, SERVER, audit_of, plan_of, row, settings
 from tests.domain.test_plan_warnings import crowded
+from tests.domain.test_planning import COUPON, DAY_S, POLICY, SEEN, SERVER, audit_of, plan_of, row, settings
 
 NOTHING = Coming((), (), 0)
 ROOMY = replace(SERVER, address="10.0.0.8:6379", lineage="m" * 40)

@@ -269,3 +269,16 @@ def test_an_end_in_a_second_look_counts_each_key_once(scene: Scene) -> None:
     assert scene.figures("hot") + scene.figures("set") + scene.figures("left") == 40
     assert scene.figures("hot") == sum(len(names) for names, _ in scene.looks) // 2
     assert scene.figures("set") == len(scene.sent)
+
+
+def test_nothing_is_read_or_journalled_behind_a_closed_gate(scene: Scene) -> None:
+    """What must be read again waits for the gate, too: what is read during a pause is old when it is over."""
+
+    def end() -> None:
+        raise Ended(Outcome.STOPPED, "enough")
+
+    scene.meanwhile = end
+    with pytest.raises(Ended):
+        scene.writing().write_unjournalled(keys(10))
+    assert (scene.looks, scene.journalled, scene.sent) == ([], [], [])
+    assert scene.figures("left") == 10

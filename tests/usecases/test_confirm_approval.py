@@ -263,6 +263,64 @@ def test_the_one_who_asked_doesn_t_approve_by_form(documents: PlanDocuments) -> 
     assert decide_answer(kept, POLICY, request, dataclasses.replace(answer, approves=False)).verdict is Verdict.REJECTED
 
 
+AGAIN = dataclasses.replace(REQUEST, request_id="r2", gate=GATES[1])
+
+
+def elsewhere(request: ApprovalRequest, by: str, verdict: Verdict = Verdict.APPROVED) -> Decision:
+    """What was decided at the first gate."""
+    at = "2026-02-20T10:01:30+00:00"
+    return Decision(request.request_id, PLAN.plan_id, PLAN.digest, GATE, verdict, Channel.FORM, by, at)
+
+
+def test_one_person_answers_one_of_two_gates(documents: PlanDocuments) -> None:
+    """Whoever has approved at the other gate is told so at once, before anybody waits for the run."""
+    answer = FormAnswer(approves=True, by="bob", at="2026-02-20T10:02:00+00:00", echoed=PLAN.digest)
+    assert decide_answer(documents, POLICY, AGAIN, answer).verdict is Verdict.APPROVED
+    documents.write_decision(elsewhere(REQUEST, "erin", Verdict.REJECTED))
+    documents.write_decision(elsewhere(REQUEST, "bob"))
+    refused = decide_answer(documents, POLICY, AGAIN, answer)
+    assert refused.verdict is Verdict.INVALID
+    assert "bob has approved this plan at the other gate already" in str(refused.why)
+    assert decide_answer(documents, POLICY, AGAIN, dataclasses.replace(answer, by="erin")).verdict is Verdict.APPROVED
+    assert decide_answer(documents, POLICY, REQUEST, answer).verdict is Verdict.APPROVED, (
+        "at the same gate he may say it again"
+    )
+
+
+def test_what_was_approved_before_the_other_gate_asked_again_counts_no_more(documents: PlanDocuments) -> None:
+    """Only the latest request of the other gate keeps anybody from answering here."""
+    documents.write_decision(elsewhere(REQUEST, "bob"))
+    later = "2026-02-20T10:01:40+00:00"
+    documents.write_request(dataclasses.replace(REQUEST, request_id="r3", attempt=2, requested_at=later))
+    answer = FormAnswer(approves=True, by="bob", at="2026-02-20T10:02:00+00:00", echoed=PLAN.digest)
+    assert decide_answer(documents, POLICY, AGAIN, answer).verdict is Verdict.APPROVED
+
+
+def test_a_mark_in_the_moment_of_asking_counts(documents: PlanDocuments) -> None:
+    """Only one from before belongs to what was asked before."""
+    at = REQUEST.requested_at
+    assert confirm(documents, changed(ended_at=at, marks=(dataclasses.replace(MARKED, at=at),))).by == ("bob",)
+
+
+@pytest.mark.parametrize(
+    ("answered_by", "lost", "words"),
+    [
+        (None, True, "nothing says who did it"),
+        (None, False, "nothing says who did it"),
+        ("bob", True, "was answered, and then lost"),
+        ("bob", False, "nothing says who did it (bob answered its form, which no longer changed anything)"),
+    ],
+)
+def test_a_gate_that_failed_was_lost_only_if_it_was_answered(
+    documents: PlanDocuments, answered_by: str | None, words: str, *, lost: bool
+) -> None:
+    """What the scheduler took for dead without an answer is nobody's answer."""
+    with pytest.raises(NotApproved):
+        confirm(documents, changed(marks=(), answered_by=answered_by, lost=lost), "failed")
+    (decision,) = documents.decisions()
+    assert words in str(decision.why)
+
+
 def test_the_one_who_asked_doesn_t_approve_by_mark(documents: PlanDocuments) -> None:
     """The mark is invalid and names both."""
     kept = own_plan(documents)

@@ -15,7 +15,7 @@ import random
 import shutil
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -132,7 +132,7 @@ def try_module(
                 results[item.job_id] = result
         if all(item.job_id in results for item in items):
             noted.write_text(tests_hash)
-        return _sum_up(module, source, len(every), items, results, took_s=time.monotonic() - began_s)
+        return replace(_sum_up(module, source, items, results, time.monotonic() - began_s), changes=len(every))
 
 
 def _place(item: WorkItem) -> tuple[tuple[int, int], str, int]:
@@ -218,7 +218,10 @@ def _tests_of(spec: MutationSpec, lines: dict[int, tuple[int, ...] | None], base
     if statement is None:
         names = set(baseline.seconds)
     else:
-        names = {name for line in statement for name in baseline.tests_by_line.get(line, ()) if name}
+        names = {name for line in statement for name in baseline.tests_by_line.get(line, ())}
+        if names == {""}:  # run while the tests were collected, for what they have in common
+            names = set(baseline.seconds)
+        names.discard("")
     return sorted(names, key=lambda name: baseline.seconds[name])
 
 
@@ -234,13 +237,7 @@ _PUT: Final[list[Path]] = []
 
 
 def _sum_up(
-    module: Module,
-    source: str,
-    changes: int,
-    items: Iterable[WorkItem],
-    results: dict[str, WorkResult],
-    *,
-    took_s: float,
+    module: Module, source: str, items: Sequence[WorkItem], results: dict[str, WorkResult], took_s: float
 ) -> ModuleResult:
     killed = timeouts = pending = 0
     survivors = []
@@ -253,7 +250,7 @@ def _sum_up(
         elif result.test_outcome is TestOutcome.SURVIVED:
             spec = item.mutations[0]
             survivors.append(describe(module.name, source, changed_source(source, spec) or "", spec))
-    return ModuleResult(module.name, changes, killed, timeouts, tuple(survivors), pending, took_s)
+    return ModuleResult(module.name, len(items), killed, timeouts, tuple(survivors), pending, took_s)
 
 
 def _files(path: Path) -> list[Path]:

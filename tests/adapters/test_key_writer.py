@@ -83,6 +83,19 @@ def test_only_what_the_journal_says_is_written(any_server: Server) -> None:
     assert left_ms(any_server, b"bare") == -1
 
 
+def test_a_batch_that_is_refused_as_a_whole_is_not_written(any_server: Server) -> None:
+    """Keys that all have a TTL by now, or have all gone, come back as refused, and nothing is counted."""
+    names = [b"a", b"b", b"c"]
+    send(any_server, [("SET", name, "x", "EX", 5_000) for name in names])
+    with writing(any_server) as (_, writer):
+        assert written(writer, changes([(name, None) for name in names])) == (RuleAccount(), set(names))
+        assert written(writer, changes([(b"gone:" + name, None) for name in names])) == (
+            RuleAccount(),
+            {b"gone:" + name for name in names},
+        )
+    assert all(0 < left_ms(any_server, name) <= 5_000_000 for name in names)
+
+
 def test_a_life_is_never_lengthened(any_server: Server) -> None:
     """A change to an instant that isn't earlier than the key's own is refused by the server, whoever decided it."""
     send(any_server, [("SET", b"a", "x"), ("PEXPIREAT", b"a", SET_MS)])
@@ -105,8 +118,11 @@ def test_an_instant_in_the_past_deletes_nothing_before_7(redis62: Server) -> Non
 def test_an_instant_that_is_none_is_refused(any_server: Server) -> None:
     """Seconds where milliseconds should be would delete the key at once: refused before anything is sent."""
     send(any_server, [("SET", b"a", "x")])
-    with writing(any_server) as (_, writer), pytest.raises(ServerProblem, match="milliseconds"):
-        writer.take(changes([(b"a", None)], SET_MS // 1000))
+    with (
+        writing(any_server) as (_, writer),
+        pytest.raises(ServerProblem, match=rf"milliseconds of our time; found b'{SET_MS // 1000}'"),
+    ):
+        writer.take(pl.concat([changes([(b"b", None)]), changes([(b"a", None)], SET_MS // 1000)]))
     assert left_ms(any_server, b"a") == -1
 
 
@@ -145,10 +161,11 @@ def test_an_error_is_no_answer_about_a_key(kind, *, caps: bool) -> None:  # noqa
     [
         ("READONLY You can't write against a read only replica.", ServerChanged),
         ("OOM command not allowed when used memory > 'maxmemory'.", ServerProblem),
-        ("MISCONF Redis is configured to save RDB snapshots", ServerProblem),
+        ("MISCONF Redis is configured to save RDB snapshots", ConnectionLost),
         ("LOADING Redis is loading the dataset in memory", ServerLoading),
         ("BUSY Redis is busy running a script.", ConnectionLost),
         ("CLUSTERDOWN The cluster is down", ConnectionLost),
+        ("NOREPLICAS Not enough good replicas to write.", ConnectionLost),
         ("MOVED 1 127.0.0.1:1", ConnectionLost),
         ("ASK 1 127.0.0.1:1", ConnectionLost),
         ("TRYAGAIN Multiple keys request during rehashing of slot", ConnectionLost),
@@ -169,11 +186,20 @@ def test_every_error_of_a_server_ends_the_writing(reply: str, kind: type[RedisTt
 
 def test_a_flushed_script_is_loaded_again(any_server: Server) -> None:
     """After SCRIPT FLUSH the keys of that call count as refused and nothing is lost; the next call works."""
-    send(any_server, [("SET", b"a", "x"), ("PEXPIREAT", b"a", LONG_MS)])
+    names = [b"a:%d" % number for number in range(250)]
+    send(
+        any_server,
+        [
+            (*words, *more)
+            for name in names
+            for words, more in ((("SET", name), ("x",)), (("PEXPIREAT", name), (LONG_MS,)))
+        ],
+    )
+    rows = changes([(name, LONG_MS) for name in names])
     with writing(any_server) as (_, writer), any_server.client() as client:
         client.script_flush()
-        assert written(writer, changes([(b"a", LONG_MS)])) == (RuleAccount(), {b"a"})
-        assert written(writer, changes([(b"a", LONG_MS)])) == (RuleAccount(capped=1), set())
+        assert written(writer, rows) == (RuleAccount(), set(names)), "of each of several calls that were under way"
+        assert written(writer, rows) == (RuleAccount(capped=250), set())
 
 
 def test_writing_leaves_no_trace_of_use(valkey: Server) -> None:

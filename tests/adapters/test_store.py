@@ -134,6 +134,24 @@ def test_without_hard_links_nothing_is_replaced_either(tmp_path: Path, monkeypat
     assert [each.name for each in tmp_path.iterdir()] == ["one"]
 
 
+def test_a_claim_that_cannot_be_kept_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without hard links, a write that fails after it has claimed the name leaves no empty document in its place."""
+    monkeypatch.setattr(os, "link", _refuse_links)
+
+    def full(_self: Path, _target: Path) -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = Store(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(StoreProblem, match="No space left"):
+            store.write("one", b"ours")
+    assert not store.exists("one")
+    assert list(tmp_path.iterdir()) == []
+    store.write("one", b"ours")
+    assert store.read("one") == b"ours"
+
+
 def test_a_link_whose_answer_is_lost_was_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """NFS may say that a name is there because it has just made it for us."""
     link = os.link

@@ -23,7 +23,15 @@ def applied(server: Server, store: Path) -> Applying:
     run.documents.write_plan(run.plan)
     run.documents.write_decision(
         Decision(
-            "r", run.plan.plan_id, run.plan.digest, "approve_plan", Verdict.APPROVED, Channel.FORM, "ann", "now", "go"
+            "r",
+            run.plan.plan_id,
+            run.plan.digest,
+            "approve_plan",
+            Verdict.APPROVED,
+            Channel.FORM,
+            "ann",
+            "2026-11-24T01:02:03+00:00",
+            "go",
         )
     )
     run.run()

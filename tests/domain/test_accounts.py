@@ -129,7 +129,7 @@ def test_a_verification_sums_its_rules() -> None:
         "unjournalled": 2 * RULE.unjournalled,
     }
     assert RULE.journalled == RULE.kept + RULE.changed + RULE.wiped + RULE.unfinished + RULE.expired + RULE.gone
-    assert verification.notes == ()
+    assert (verification.notes, verification.unreadable, verification.moving_slots) == ((), (), 0)
 
 
 def test_a_begin_of_a_newer_version_is_refused() -> None:

@@ -210,6 +210,71 @@ def test_everything_else_is_no(case: str) -> None:
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize(
+    ("now_ms", "counts"),
+    [
+        (instant_ms(ANSWERED) - 60_001, False),
+        (instant_ms(ANSWERED) - 60_000, True),
+        (instant_ms(ANSWERED) + DAY_S * 1000, True),
+        (instant_ms(ANSWERED) + DAY_S * 1000 + 1, False),
+    ],
+)
+def test_an_approval_counts_until_its_last_millisecond(now_ms: int, *, counts: bool) -> None:
+    """And from a minute before it was given, by which clocks may differ."""
+    if counts:
+        assert verdict_of([FIRST], [decision(FIRST)], now_ms=now_ms).by == ("bob",)
+    else:
+        with pytest.raises(NotApproved):
+            verdict_of([FIRST], [decision(FIRST)], now_ms=now_ms)
+
+
+def test_who_answers_in_the_moment_of_asking_has_seen_the_plan() -> None:
+    """Only an answer from before is one to something else."""
+    assert verdict_of([FIRST], [decision(FIRST, at=ASKED)]).by == ("bob",)
+
+
+@pytest.mark.parametrize(
+    ("case", "found", "allowed"),
+    [
+        ("another policy", f"policy {'c' * 12}", "a" * 12),
+        ("another digest asked", f"{PLAN.plan_id}, digest {'b' * 12}", f"digest {PLAN.digest[:12]}"),
+        (
+            "another digest approved",
+            f"{PLAN.plan_id}, digest {'b' * 12}, at approve_plan",
+            f"digest {PLAN.digest[:12]}",
+        ),
+        ("twice the same person", "bob at approve_plan and approve_plan_again", "2 different people"),
+        (
+            "twice the same person, in another case",
+            "bob at approve_plan and Bob at approve_plan_again",
+            "2 different people",
+        ),
+        ("in the future", "2026-02-20T10:04:01+00:00", "before 2026-02-20T10:03:00+00:00"),
+        (
+            "expired",
+            "approved 2026-02-20T10:02:00+00:00, now 2026-02-21T10:02:00+00:00",
+            "until 2026-02-21T10:02:00+00:00",
+        ),
+        ("not an approver", "dave", "bob or erin"),
+    ],
+)
+def test_a_refusal_says_what_was_found_and_what_would_do(case: str, found: str, allowed: str) -> None:
+    """Names, moments, and the first twelve digits of what must be equal, which is what pages and messages show."""
+    requests, decisions, changed, _ = REFUSED[case]
+    with pytest.raises(NotApproved) as caught:
+        verdict_of(requests, decisions, **changed)
+    assert (caught.value.found, caught.value.allowed) == (found, allowed)
+
+
+def test_what_happened_at_another_gate_is_no_reason_at_this_one() -> None:
+    """A gate that never asked is told by what was done to it, and by nothing else."""
+    marked = decision(AGAIN, request_id=NOT_ASKED, verdict=Verdict.INVALID, why="the other gate was marked too early")
+    with pytest.raises(NotApproved, match="approve_plan has never shown it to anybody"):
+        verdict_of([], [marked], gates=GATES)
+    with pytest.raises(NotApproved, match="approve_plan_again has never shown it"):
+        verdict_of([FIRST], [decision(FIRST), decision(AGAIN)], gates=GATES)
+
+
 def test_two_different_people_approve_from_the_later_on() -> None:
     """With two gates the approval counts from the second decision, and names both."""
     later = "2026-02-20T10:02:30+00:00"

@@ -287,3 +287,10 @@ def test_a_comparison_is_an_ordinary_one_unless_told_otherwise() -> None:
     """A scope that says no more is no first check, accepts nothing, and lets keys leave."""
     scope = ComparisonScope(0, None, None)
     assert (scope.is_first, scope.accepts_all, scope.may_leave) == (False, False, True)
+
+
+def test_a_share_of_no_keys_is_none() -> None:
+    """New keys of a rule that the audit counted nothing of are beyond any tolerance in percent."""
+    policy = replace(POLICY, drift=DriftSettings(tolerance=DriftTolerance(ratio=1.0)))
+    findings = judge(policy, [new(1)], [], audited_at=NOW, accepted_at=ACCEPTED, before=None)
+    assert [(each.allowed_keys, each.fails) for each in findings] == [(0, True)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,18 @@ def test_no_other_text_is_a_name(text: str) -> None:
     assert JournalName.parse(text) is None
 
 
+@given(began_ms=st.integers(0, 4_000_000_000_000))
+def test_an_attempt_is_named_by_the_moment_of_its_begin(began_ms: int) -> None:
+    """To the millisecond, in UTC, so that names in order are attempts in order."""
+    name = attempt_of(began_ms, "abcdef")
+    moment, _, token = name.partition("Z-")
+    began = dt.datetime.strptime(f"{moment[:-3]}.{moment[-3:]}+0000", "%Y%m%dT%H%M%S.%f%z")
+    assert (began - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1) == began_ms
+    assert token == "abcdef"
+    assert JournalName.parse(str(JournalName(name, "shard-0", 0))) is not None
+    assert attempt_of(began_ms, "ffffff") < attempt_of(began_ms + 1, "000000")
+
+
 def test_objects_are_in_the_order_of_their_attempts() -> None:
     """Names are sorted by attempt, part and number, whatever their checksums."""
     ordered = [
@@ -86,6 +100,7 @@ def test_objects_of_the_first_version_are_counted() -> None:
     gaps = find_gaps(names(A, 0, 3), [], [result(A, 4)])
     assert (gaps.named, gaps.objects, gaps.texts()) == ((), 2, (f"2 more of {A}_shard-0",))
     assert find_gaps(names(A, 5), [], []).objects == 0
+    assert find_gaps([], [], [result(A, 0)]).objects == 0
 
 
 def test_parts_and_attempts_are_told_apart() -> None:

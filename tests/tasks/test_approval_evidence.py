@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk import Context
 
 from redis_ttl.adapters.store import Store
+from redis_ttl.domain.approval import Approval
 from redis_ttl.domain.errors import BadInput, NotApproved
 from redis_ttl.domain.policy import Policy, RemediationSettings
 from redis_ttl.tasks import approval_evidence, remediate_run
@@ -18,6 +19,7 @@ from redis_ttl.tasks.approval_evidence import (
     lacking_approvers,
     lines_on_approving,
     refuse_other_requester,
+    refuse_own_approval,
     requester_of,
 )
 from redis_ttl.usecases.plan_documents import PlanDocuments
@@ -54,6 +56,23 @@ def test_a_plan_that_names_another_requester_is_refused(user: str | None) -> Non
     if user is not None:
         with pytest.raises(NotApproved, match="requested by nobody known"):
             refuse_other_requester(PLAN, context_of(user))
+
+
+def test_whoever_triggered_the_run_is_refused_by_airflow_s_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that is made to look like one of version 1, which names nobody, can't be approved by whoever asked for it either."""
+    approval = Approval(PLAN.plan_id, PLAN.digest, ("chen", "Maria"), 0, 1, ())
+    with pytest.raises(NotApproved, match="approved by Maria, requested by maria"):
+        refuse_own_approval(policy_of(), context_of("maria"), approval)
+    refuse_own_approval(policy_of(self_approval=True), context_of("maria"), approval)
+    for other in (None, "airflow", "lin.wei"):
+        refuse_own_approval(policy_of(), context_of(other), approval)
+    old = dataclasses.replace(PLAN, schema="redis_ttl.plan/1")
+    documents = PlanDocuments(cast("Any", None), PLAN.cluster, PLAN.plan_id)
+    monkeypatch.setenv("AIRFLOW_CONN_REDIS", "redis://127.0.0.1:1")
+    monkeypatch.setattr(remediate_run.approving, "require_approval", lambda *_: approval)
+    tools = remediate_run._tools(policy_of(), context_of("maria"), documents, old)
+    with pytest.raises(NotApproved, match="who triggered the run can't approve its plan"):
+        tools.approve()
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class KeptStore:
     url: str
     store: Path
     plan_id: str = WRITTEN["plan"]
+    policy: Policy = POLICY
 
     @classmethod
     def copy(cls, folder: Path, url: str = "") -> KeptStore:

@@ -94,8 +94,9 @@ def test_a_server_that_refuses_writes_for_want_of_replicas_ends_the_part(tmp_pat
         applying.pass_canary()
         left = without_ttl(server)
         documents = at_the_first_journal(applying, lambda: client.config_set("min-replicas-to-write", 1))
-        with pytest.raises(RedisTtlError, match=r"NOREPLICAS|replicas"):
+        with pytest.raises(RedisTtlError, match=r"too few replicas.*NOREPLICAS") as refused:
             applying.shard(documents=documents)
+        assert refused.value.retryable
         assert without_ttl(server) == left
         shards = [part for part in applying.documents.parts() if part.part == "shard-0"]
         assert all(part.outcome is not Outcome.DONE for part in shards)

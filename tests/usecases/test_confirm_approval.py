@@ -16,7 +16,7 @@ from redis_ttl.domain.approval import GATES, ApprovalRequest, Channel, Decision,
 from redis_ttl.domain.errors import BadInput, NotApproved
 from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.policy import Owner, Policy, RemediationSettings
-from redis_ttl.domain.signing import SigningKeys, parse_signing_keys
+from redis_ttl.domain.signing import NO_KEYS, SigningKeys, parse_signing_keys
 from redis_ttl.usecases.confirm_approval import (
     FormAnswer,
     GateTrace,
@@ -263,6 +263,64 @@ def test_the_one_who_asked_doesn_t_approve_by_form(documents: PlanDocuments) -> 
     assert decide_answer(kept, POLICY, request, dataclasses.replace(answer, approves=False)).verdict is Verdict.REJECTED
 
 
+AGAIN = dataclasses.replace(REQUEST, request_id="r2", gate=GATES[1])
+
+
+def elsewhere(request: ApprovalRequest, by: str, verdict: Verdict = Verdict.APPROVED) -> Decision:
+    """What was decided at the first gate."""
+    at = "2026-02-20T10:01:30+00:00"
+    return Decision(request.request_id, PLAN.plan_id, PLAN.digest, GATE, verdict, Channel.FORM, by, at)
+
+
+def test_one_person_answers_one_of_two_gates(documents: PlanDocuments) -> None:
+    """Whoever has approved at the other gate is told so at once, before anybody waits for the run."""
+    answer = FormAnswer(approves=True, by="bob", at="2026-02-20T10:02:00+00:00", echoed=PLAN.digest)
+    assert decide_answer(documents, POLICY, AGAIN, answer).verdict is Verdict.APPROVED
+    documents.write_decision(elsewhere(REQUEST, "erin", Verdict.REJECTED))
+    documents.write_decision(elsewhere(REQUEST, "bob"))
+    refused = decide_answer(documents, POLICY, AGAIN, answer)
+    assert refused.verdict is Verdict.INVALID
+    assert "bob has approved this plan at the other gate already" in str(refused.why)
+    assert decide_answer(documents, POLICY, AGAIN, dataclasses.replace(answer, by="erin")).verdict is Verdict.APPROVED
+    assert decide_answer(documents, POLICY, REQUEST, answer).verdict is Verdict.APPROVED, (
+        "at the same gate he may say it again"
+    )
+
+
+def test_what_was_approved_before_the_other_gate_asked_again_counts_no_more(documents: PlanDocuments) -> None:
+    """Only the latest request of the other gate keeps anybody from answering here."""
+    documents.write_decision(elsewhere(REQUEST, "bob"))
+    later = "2026-02-20T10:01:40+00:00"
+    documents.write_request(dataclasses.replace(REQUEST, request_id="r3", attempt=2, requested_at=later))
+    answer = FormAnswer(approves=True, by="bob", at="2026-02-20T10:02:00+00:00", echoed=PLAN.digest)
+    assert decide_answer(documents, POLICY, AGAIN, answer).verdict is Verdict.APPROVED
+
+
+def test_a_mark_in_the_moment_of_asking_counts(documents: PlanDocuments) -> None:
+    """Only one from before belongs to what was asked before."""
+    at = REQUEST.requested_at
+    assert confirm(documents, changed(ended_at=at, marks=(dataclasses.replace(MARKED, at=at),))).by == ("bob",)
+
+
+@pytest.mark.parametrize(
+    ("answered_by", "lost", "words"),
+    [
+        (None, True, "nothing says who did it"),
+        (None, False, "nothing says who did it"),
+        ("bob", True, "was answered, and then lost"),
+        ("bob", False, "nothing says who did it (bob answered its form, which no longer changed anything)"),
+    ],
+)
+def test_a_gate_that_failed_was_lost_only_if_it_was_answered(
+    documents: PlanDocuments, answered_by: str | None, words: str, *, lost: bool
+) -> None:
+    """What the scheduler took for dead without an answer is nobody's answer."""
+    with pytest.raises(NotApproved):
+        confirm(documents, changed(marks=(), answered_by=answered_by, lost=lost), "failed")
+    (decision,) = documents.decisions()
+    assert words in str(decision.why)
+
+
 def test_the_one_who_asked_doesn_t_approve_by_mark(documents: PlanDocuments) -> None:
     """The mark is invalid and names both."""
     kept = own_plan(documents)
@@ -343,6 +401,24 @@ def test_keys_rotate_while_a_plan_waits(documents: PlanDocuments) -> None:
     assert require_approval(rotated, POLICY, plan, plan.run, NOW).by == ("erin",)
     with pytest.raises(NotApproved, match="a key that isn't known here"):
         require_approval(kept.signed_by(SigningKeys((newer,))), POLICY, plan, plan.run, NOW)
+
+
+def test_a_worker_that_lacks_the_key_believes_nothing_that_is_signed(documents: PlanDocuments) -> None:
+    """Where what was asked is signed and no key is at hand, neither the true approval counts nor a forged one; where nothing is
+    signed, plain documents do.
+    """
+    kept = own_plan(documents, SIGNER)
+    (request,) = kept.requests()
+    about = {"plan_id": kept.plan_id, "digest": request.digest, "by": "erin"}
+    kept.write_decision(form_approval(**about))
+    keyless = kept.signed_by(NO_KEYS)
+    keyless.write_decision(form_approval(**about))
+    for each in (kept, keyless):
+        assert [decision.verdict for decision in each.decisions()].count(Verdict.INVALID) == 1
+    with pytest.raises(NotApproved, match="it is signed, and this worker has no signing key"):
+        require_approval(keyless, POLICY, kept.plan(), PLAN.run, NOW)
+    documents.signed_by(NO_KEYS).write_decision(form_approval())
+    assert require_approval(documents.signed_by(NO_KEYS), POLICY, PLAN, PLAN.run, NOW).by == ("bob",)
 
 
 def form_approval(**fields: Any) -> Decision:

@@ -20,7 +20,7 @@ from redis_ttl.domain.policy import GuardSettings
 from redis_ttl.domain.rate import Rate, parse_rate
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.usecases import write_gate
-from redis_ttl.usecases.write_gate import ApprovalWatch, Ended, WriteGate, WritePace
+from redis_ttl.usecases.write_gate import ApprovalWatch, Ended, WriteGate, WritePace, replicas_at_start
 from tests.usecases.applying import Wishes, policy_of, rule
 
 GOOD = Reading(
@@ -167,10 +167,68 @@ def test_an_approval_that_was_taken_back_ends_the_work(scene: Scene) -> None:
     gate = scene.gate()
     gate.check()
     scene.refusal = BadInput("the approval was withdrawn")
-    with pytest.raises(Ended, match="withdrawn") as ended:
+    began_s = scene.at_s
+    with pytest.raises(Ended, match=r"^the approval was withdrawn$") as ended:
         pass_by(scene, gate, 30)
     assert ended.value.outcome is Outcome.ABORTED
+    assert scene.at_s - began_s < 22
     assert gate.interruptions[-1].ended
+
+
+@pytest.mark.parametrize("error", [StoreProblem("no answer"), OSError("no route"), ValueError("no JSON")])
+def test_an_approval_that_stays_unreadable_ends_the_work(scene: Scene, error: Exception) -> None:
+    """Whatever keeps it from being read is a pause at first, asked about every two seconds, and the end after the patience."""
+    gate = scene.gate()
+    gate.check()
+    scene.refusal = error
+    scene.at_s += write_gate.APPROVAL_S
+    began_s, asked = scene.at_s, len(scene.asked_at_s)
+    with pytest.raises(Ended, match=rf"the approval couldn't be read for 30 s \(.*{error}") as ended:
+        gate.check()
+    assert ended.value.outcome is Outcome.ABORTED
+    assert 30 <= scene.at_s - began_s < 31
+    assert 14 <= len(scene.asked_at_s) - asked <= 16
+    assert any(line.startswith("paused: the approval can't be read") for line in scene.log)
+
+
+def test_an_approval_that_is_readable_again_has_its_whole_patience(scene: Scene) -> None:
+    """Short failures don't add up, and a later end of the approval is heard."""
+    gate = scene.gate()
+    for _ in range(3):
+        gate.check()
+        scene.refusal = StoreProblem("no answer")
+        scene.at_s += write_gate.APPROVAL_S
+        until_s = scene.at_s + 20
+        scene.meanwhile = lambda until_s=until_s: setattr(  # type: ignore[misc]  # mypy sees no default here
+            scene, "refusal", scene.refusal if scene.at_s < until_s else None
+        )
+        gate.check()
+    assert len(gate.interruptions) == 3
+    scene.valid_s = scene.at_s + 1
+    with pytest.raises(Ended, match="the approval's time is over"):
+        pass_by(scene, gate, 25)
+
+
+def test_latency_is_compared_with_the_middle_of_three_round_trips(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was slow by chance at the start makes no bound that nothing passes."""
+    trips_s = iter([0.0001, 5.0, 0.0002])
+    health = scene.health
+    monkeypatch.setattr(scene, "health", lambda: replace(health(), round_trip_s=next(trips_s, 0.01)))
+    gate = scene.gate()
+    assert scene.looks == 3
+    with pytest.raises(Ended, match=r"a round trip takes 10\.0 ms"):
+        pass_by(scene, gate, 2)
+
+
+def test_the_replicas_of_the_start_are_those_of_the_same_process() -> None:
+    """As many must be online as when the run began; after a failover, or where that isn't known, as many as were first seen."""
+    first = replace(GOOD, replicas_online=1)
+    assert replicas_at_start(replace(GOOD, replicas_online=2), first) == 2
+    assert replicas_at_start(replace(GOOD, replicas_online=2, run_id="b"), first) == 1
+    assert replicas_at_start(GOOD, first) == 1
+    assert replicas_at_start(None, first) == 1
 
 
 def test_an_approvals_time_ends_the_work(scene: Scene) -> None:
@@ -350,7 +408,8 @@ def test_an_unlimited_rate_waits_for_nothing_and_remembers_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "chunk"), [(1, 1), (3, 1), (8, 2), (40, 10), (80, 20), (400, 20), (39_999, 20), (100_000, 50)]
+    ("rate", "chunk"),
+    [(1, 1), (3, 1), (8, 2), (40, 10), (80, 20), (400, 20), (39_999, 20), (100_000, 50), (3_998_000, 1_999)],
 )
 def test_chunks_are_small(rate: int, chunk: int) -> None:
     """A quarter of a second's keys, and no more than twenty; at high rates a two-thousandth of a second's."""

@@ -192,6 +192,22 @@ def test_what_expires_counts_from_now_in_whole_seconds() -> None:
     assert not others[0].unread
 
 
+def test_damaged_documents_of_a_plan_keep_no_other_from_being_planned(tmp_path: Path) -> None:
+    """A plan that is cut off counts by its journal; where what was decided is cut off, all that was planned counts."""
+    other = Other(tmp_path)
+    other.asked()
+    other.decided()
+    other.wrote(names(5))
+    [decision] = (tmp_path / OTHER.cluster / "approvals" / OTHER.plan_id).glob("decision-*.json")
+    decision.write_text(decision.read_text()[:40])
+    (seen,) = other.seen()
+    assert (seen.unread, seen.keys) == (True, OTHER.change_keys)
+    path = tmp_path / OTHER.cluster / "plans" / f"{OTHER.plan_id}.json"
+    path.write_text(path.read_text()[:200])
+    (seen,) = other.seen()
+    assert (seen.unread, seen.keys) == (True, 5)
+
+
 def storm(first: dt.datetime, per_s: float, state: OtherState = OtherState.WRITTEN) -> OtherPlan:
     """Another plan whose keys expire for ten days."""
     first_ms = int(first.timestamp() * 1000)

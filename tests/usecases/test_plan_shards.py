@@ -11,7 +11,7 @@ from redis_ttl.domain.audit import AuditOptions, AuditPlan
 from redis_ttl.domain.key_pattern import KeyPattern
 from redis_ttl.domain.policy import Exemption, Owner, Policy, Rule
 from redis_ttl.domain.server import Flavour, ServerProfile
-from redis_ttl.domain.shards import SplitRule
+from redis_ttl.domain.shards import SlotClaims, SplitRule
 from redis_ttl.usecases import plan_shards as planning
 from redis_ttl.usecases.documents import AuditFolder
 from redis_ttl.usecases.inspect_server import Inspection
@@ -148,3 +148,21 @@ def test_the_policy_in_force_is_written_down(tmp_path: Path) -> None:
     )
     none = plan(tmp_path / "2", profile_of())
     assert (none.policy_hash, none.rules, none.exemptions) == (None, (), ())
+
+
+def test_slots_on_the_move_are_a_warning_of_the_plan(tmp_path: Path) -> None:
+    """Each counts once, though both of its nodes speak of it; a cluster that doesn't let us see them is a warning, too."""
+    redis = ScriptedRedis()
+    assert plan(tmp_path / "rest", profile_of(), redis=redis).warnings == ("a warning",)
+    redis.claims = {
+        "a": SlotClaims(frozenset({0, 1}), frozenset({1, 7})),
+        "b": SlotClaims(frozenset({2}), frozenset({1})),
+    }
+    assert (
+        plan(tmp_path / "moving", profile_of(), redis=redis).warnings[1].startswith("2 slots were moving between nodes")
+    )
+    redis.claims = None
+    assert (
+        "can't be seen: the user lacks +cluster|nodes"
+        in plan(tmp_path / "hidden", profile_of(), redis=redis).warnings[1]
+    )

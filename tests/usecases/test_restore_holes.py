@@ -11,7 +11,7 @@ from redis_ttl.domain.errors import BadInput, StoreProblem, Unfinished
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.remediation import PartBegun
 from redis_ttl.domain.rollback import RestoreResult, refuse_unfinished
-from redis_ttl.usecases import apply_plan
+from redis_ttl.usecases import part_work
 from redis_ttl.usecases.restore_journal import (
     JournalPart,
     RestoreOptions,
@@ -39,7 +39,7 @@ def say_begun(run: Applying) -> None:
 @pytest.fixture
 def applied(redis7: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Applying:
     """A remediation of 5,000 keys with several journal objects."""
-    monkeypatch.setattr(apply_plan, "_BATCH_KEYS", 700)
+    monkeypatch.setattr(part_work, "_BATCH_KEYS", 700)
     set_keys(redis7, [f"{family}:{number}" for family in ("cart", "seen") for number in range(2_500)])
     run = Applying(redis7.url, tmp_path, POLICY)
     run.run()

@@ -7,6 +7,7 @@ and how often the run was cleared.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from redis_ttl.adapters.store import Store
 from redis_ttl.domain.approval import Channel, Decision, Verdict
 from redis_ttl.domain.errors import NotApproved
 from redis_ttl.usecases.confirm_approval import confirm_approval, require_approval
-from redis_ttl.usecases.gate_records import GateTrace, Mark, RunNow, refuse_withdrawn
+from redis_ttl.usecases.gate_records import GateTrace, Mark, RunNow, refuse_withdrawn, why_withdrawn
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from tests.usecases.test_confirm_approval import (
     GATE,
@@ -145,6 +146,38 @@ def test_an_approval_that_was_taken_back_is_none(tmp_path: Path, case: str) -> N
     assert (undone.verdict, undone.by) == (Verdict.INVALID, "bob" if "bob himself" in case else None)
     with pytest.raises(NotApproved):
         require_approval(documents, POLICY, PLAN, PLAN.run, NOW)
+
+
+OLD_FORM, OLD_MARK = form_approval(), dataclasses.replace(MARK, instance=None, clears=None)
+
+
+@pytest.mark.parametrize(
+    ("decision", "later_ms", "counts"),
+    [
+        (OLD_FORM, -1, False),
+        (OLD_FORM, 0, True),
+        (OLD_FORM, 300_000, True),
+        (OLD_FORM, 300_001, False),
+        (OLD_MARK, -1, False),
+        (OLD_MARK, 0, True),
+        (OLD_MARK, 5_000, True),
+        (OLD_MARK, 5_001, False),
+        (OLD_FORM, None, False),
+    ],
+)
+def test_a_decision_of_version_0_1_ends_its_gate_soon(
+    decision: Decision, later_ms: int | None, *, counts: bool
+) -> None:
+    """An answer within five minutes, a mark within five seconds; whatever ended the gate before or after that was something else."""
+    ended = dt.datetime.fromisoformat(decision.at) + dt.timedelta(milliseconds=later_ms or 0)
+    trace = GateTrace(attempt=1, ended_at=None if later_ms is None else ended.isoformat())
+    why = why_withdrawn(decision, RunNow({GATE: "success"}), trace)
+    assert why is None if counts else why is not None and "something else ended it" in why
+
+
+def test_a_trace_that_says_nothing_is_not_of_a_lost_task() -> None:
+    """Only what Airflow says itself makes a gate one that the scheduler took for dead."""
+    assert GateTrace() == GateTrace(attempt=None, ended_at=None, marks=(), answered_by=None, lost=False, instance=None)
 
 
 def test_a_mark_on_what_was_cleared_is_none(tmp_path: Path) -> None:

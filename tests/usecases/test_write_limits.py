@@ -17,7 +17,8 @@ from redis_ttl.usecases.apply_plan import check_canary
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from redis_ttl.usecases.write_limits import WriteLimits
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
+from tests.conftest import require
+from tests.servers import VALKEY, Server, run_server
 from tests.usecases.applying import Applying, policy_of, rule
 
 
@@ -67,10 +68,11 @@ def test_a_little_growth_is_written(valkey: Server, tmp_path: Path) -> None:
 
 def test_shards_that_run_at_once_share_the_limit(valkey: Server, tmp_path: Path) -> None:
     """Four shards of a keyspace that keeps growing, each tried twice and at the same time, stay below the one limit together."""
-    grow(valkey, 0, 4_000)
-    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), shards=4, limit_keys=5_000)
+    grow(valkey, 0, 40_000)
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), shards=4, limit_keys=50_000)
+    assert len(applying.plan.shards) == 4
     applying.pass_canary()
-    grow(valkey, 4_000, 12_000)
+    grow(valkey, 40_000, 100_000)
 
     def work(number: int) -> None:
         for _ in range(2):
@@ -84,7 +86,7 @@ def test_shards_that_run_at_once_share_the_limit(valkey: Server, tmp_path: Path)
         thread.start()
     for thread in threads:
         thread.join()
-    assert with_ttl(valkey) <= 5_000
+    assert with_ttl(valkey) <= 50_000
 
 
 def test_many_attempts_draw_no_share_twice(tmp_path: Path, valkey: Server) -> None:
@@ -103,6 +105,7 @@ def test_many_attempts_draw_no_share_twice(tmp_path: Path, valkey: Server) -> No
             part=f"shard-{number}",
             attempt=f"20261128T020202000Z-{number:06x}",
             shards=[number],
+            run_id="",
             insist=lambda action: action(),
             earlier=EarlierChanges(),
         )
@@ -197,12 +200,13 @@ def paced(valkey: Server, store: Path, *, canary_keys: int = 1) -> Applying:
 class Killed(Store):
     """Ends whoever writes a shard's journal object of this number, when it is durable or before."""
 
+    shard = 0
     number = 0
     durable = True
 
     def write(self, path: str, data: bytes) -> None:
-        """Write, or die."""
-        fatal = f"_shard-0_{self.number:06d}_" in path
+        """Keep it, or not, and end."""
+        fatal = f"_shard-{self.shard}_{self.number:06d}_" in path
         if fatal and not self.durable:
             raise KeyboardInterrupt
         super().write(path, data)
@@ -210,19 +214,19 @@ class Killed(Store):
             raise KeyboardInterrupt
 
 
-def kill(applying: Applying, number: int, *, durable: bool) -> None:
+def kill(applying: Applying, number: int, *, durable: bool, shard: int = 0) -> None:
     """Break the shard's attempt off at its journal object of this number, without any result."""
     store = Killed(applying.store)
-    store.number, store.durable = number, durable
+    store.shard, store.number, store.durable = shard, number, durable
     with pytest.raises(KeyboardInterrupt):
-        applying.shard(documents=PlanDocuments(store, "test", applying.plan.plan_id))
+        applying.shard(shard, documents=PlanDocuments(store, "test", applying.plan.plan_id))
 
 
 def test_the_canarys_keys_count_before_they_are_met(valkey: Server, tmp_path: Path) -> None:
     """Where a burst comes first in the shard's order, the canary's keys that come later have their place in the limit."""
     applying = paced(valkey, tmp_path, canary_keys=1_000)
     grow(valkey, 5_000, 60_000)
-    with pytest.raises(Aborted, match="6,000 at most"):
+    with pytest.raises(Aborted, match=r"6,000 at most.* Clearing the task changes nothing"):
         applying.shard()
     assert with_ttl(valkey) <= 6_000
 
@@ -264,3 +268,27 @@ def test_an_attempt_that_was_killed_takes_nothing_from_the_limit(
     with pytest.raises(Aborted, match="more keys"):
         applying.shard()
     assert with_ttl(valkey) == 600
+
+
+def test_a_restart_between_two_attempts_ends_no_run(tmp_path: Path) -> None:
+    """Shards of another server process are other keys: what an attempt has journalled of them, and what they wrote, counts once."""
+    with run_server(require(VALKEY)) as server, run_server(require(VALKEY), replica_of=server):
+        grow(server, 0, 20_000)
+        policy = policy_of(rule("a:{n}"), canary_keys=10)
+        applying = Applying(server.url, tmp_path, policy, shards=2, limit_keys=22_000)
+        assert len(applying.plan.shards) == 2
+        applying.pass_canary()
+        applying.shard(0)
+        kill(applying, 0, durable=True, shard=1)
+        with server.client() as client:
+            client.save()
+        server.stop()
+        server.start()
+        grow(server, 20_000, 20_500)
+        result = applying.shard(1)
+        assert (result.outcome, result.whole) == (Outcome.DONE, True)
+        assert with_ttl(server) == 20_500
+        grow(server, 20_500, 40_000)
+        with pytest.raises(Aborted, match="22,000 at most"):
+            applying.shard(1)
+        assert with_ttl(server) <= 22_000

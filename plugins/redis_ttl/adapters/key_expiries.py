@@ -14,7 +14,7 @@ import polars as pl
 
 from redis_ttl.adapters.key_routes import STRAY
 from redis_ttl.adapters.redis_errors import ErrorReply
-from redis_ttl.adapters.redis_link import RedisLink, Reply, encode
+from redis_ttl.adapters.redis_link import RedisLink, Reply, encode, encode_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,10 +68,10 @@ class KeyExpiries:
     def _ask(self, command: str, keys: Sequence[bytes], *, asking: bool) -> list[Reply]:
         if asking:
             head = encode("ASKING")
-            data = b"".join(head + encode(command, key) for key in keys)
+            data = b"".join(head + each for each in encode_each(command, keys))
             replies = self._link.exchange(data, 2 * len(keys))[1::2]
         else:
-            replies = self._link.exchange(b"".join(encode(command, key) for key in keys), len(keys))
+            replies = self._link.exchange(b"".join(encode_each(command, keys)), len(keys))
         if any(isinstance(reply, ErrorReply) for reply in replies):
             self._refuse_errors(replies, command)
         return replies

@@ -177,11 +177,12 @@ class KeyRestorer:
         each page, and may raise.
         """
 
-        def send(database: _Database, part: pl.DataFrame, *, asking: bool, alone: bool) -> pl.DataFrame:
-            return database.restore(part, check, asking=asking, alone=alone)
+        def send(address: str, db: int, part: pl.DataFrame, *, asking: bool, alone: bool) -> pl.DataFrame:
+            return self._database(address, db).restore(part, check, asking=asking, alone=alone)
 
-        answered, unreached = self._everywhere(ours, send, check)
-        states = answered.with_columns(pl.col("state").fill_null("unreached"))
+        answered, unreached = self._routes.everywhere(ours, send, check)
+        states = pl.concat([*answered, unreached.drop("stray").with_columns(state=pl.lit("unreached"))])
+        states = states.with_columns(pl.col("state").fill_null("unreached"))
         # The node broke off before it answered: what reads as changed may be our own doing.
         doubtful = states.filter(pl.col("doubtful") & (pl.col("state") == "changed"))
         if doubtful.height:
@@ -195,7 +196,7 @@ class KeyRestorer:
             parts = [_accounts(states), _accounts(looked)]
         else:
             parts = [_accounts(states)]
-        return add_restored([*parts, _accounts(unreached.with_columns(state=pl.lit("unreached")))])
+        return add_restored(parts)
 
     def leftovers(
         self,
@@ -211,22 +212,24 @@ class KeyRestorer:
     def _looked(self, rows: pl.DataFrame, check: Callable[[], None]) -> pl.DataFrame:
         """A row for each key, with its ``state``."""
 
-        def ask(database: _Database, part: pl.DataFrame, *, asking: bool, alone: bool) -> pl.DataFrame:
+        def ask(address: str, db: int, part: pl.DataFrame, *, asking: bool, alone: bool) -> pl.DataFrame:
             del alone  # each key is asked for alone anyway
-            return pl.concat([part, database.expiries.read(part["key"].to_list(), asking=asking)], how="horizontal")
+            answers = self._database(address, db).expiries.read(part["key"].to_list(), asking=asking)
+            return pl.concat([part, answers], how="horizontal")
 
         if rows.is_empty():
             return rows.with_columns(state=pl.lit(None, pl.String))
         several = bool(rows["age"].max())
         asked = rows.unique("key_at", keep="first", maintain_order=True) if several else rows
-        answered, unreached = self._everywhere(asked, ask, check)
+        parts, unreached = self._routes.everywhere(asked, ask, check)
         now_ms = time.time_ns() // 1_000_000
-        if several and answered.height:
-            answers = answered.select("key_at", "low_ms", "high_ms", "gone")
-            answered = rows.join(answers, on="key_at", how="inner", maintain_order="left")
         columns = [*rows.columns, "state"]
         table = rows.clear().with_columns(state=pl.lit(None, pl.String))
-        if answered.height:
+        if parts:
+            answered = pl.concat(parts)
+            if several:
+                answers = answered.select("key_at", "low_ms", "high_ms", "gone")
+                answered = rows.join(answers, on="key_at", how="inner", maintain_order="left")
             table = answered.with_columns(
                 state=_state(now_ms, *(MOVES_SHIFT_MS if self._routes.in_cluster else (0, 0)))
             ).select(columns)
@@ -235,67 +238,15 @@ class KeyRestorer:
         lost = unreached.select(rows.columns).with_columns(state=pl.lit("unreached"))
         return pl.concat([table, lost]) if lost.height else table
 
-    def _everywhere(
-        self,
-        rows: pl.DataFrame,
-        ask: Callable[..., pl.DataFrame],
-        check: Callable[[], None],
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """What the nodes answer for the rows' keys, wherever these are now; and the rows that nobody answered for in time."""
-        answered: list[pl.DataFrame] = []
-        pending = self._routes.placed(rows)
-        journey = self._routes.journey(check)
-        while True:
-            strays: list[pl.DataFrame] = []
-            for address, db, asking, alone, part in self._routes.by_node(pending):
-                try:
-                    found = ask(self._database(address, db), part, asking=asking, alone=alone)
-                except GOES_AWAY as error:
-                    if not self._routes.follows:
-                        raise
-                    found = part.with_columns(stray=pl.lit(f"{LOST} {type(error).__name__}"))
-                if found["stray"].null_count() < found.height:
-                    strange = pl.col("stray").is_not_null()
-                    strays.append(found.filter(strange).select(*pending.columns, "stray"))
-                    found = found.filter(~strange)
-                    if strays[-1]["stray"].str.starts_with(LOST).any():
-                        self._drop(address)
-                if "stray" in found.columns and found.height:
-                    answered.append(found.drop("stray"))
-            if not strays:
-                break
-            stray = pl.concat(strays)
-            if not journey.goes_on(stray):
-                return self._together(answered, pending), stray
-            pending = self._routes.redirected(stray).select(pending.columns)
-        return self._together(answered, pending), pending.clear()
-
-    @staticmethod
-    def _together(answered: list[pl.DataFrame], pending: pl.DataFrame) -> pl.DataFrame:
-        if answered:
-            return pl.concat(answered)
-        return pending.clear().with_columns(
-            state=pl.lit(None, pl.String),
-            low_ms=pl.lit(None, pl.Int64),
-            high_ms=pl.lit(None, pl.Int64),
-            gone=pl.lit(None, pl.Boolean),
-        )
-
     def _database(self, address: str, db: int) -> _Database:
+        link = self._routes.link(address, db)
         known = self._databases.get((address, db))
-        if known is None:
-            link = self._routes.link(address, db)
+        if known is None or known.link is not link:
             expiries = KeyExpiries(link, self._load)
-            known = _Database(
+            known = self._databases[address, db] = _Database(
                 link, expiries, _pace(self._rate), in_cluster=self._routes.in_cluster, follows=self._routes.follows
             )
-            self._databases[address, db] = known
         return known
-
-    def _drop(self, address: str) -> None:
-        self._routes.drop(address)
-        for place in [place for place in self._databases if place[0] == address]:
-            del self._databases[place]
 
 
 class _Database:
@@ -303,7 +254,7 @@ class _Database:
 
     def __init__(self, link: RedisLink, expiries: KeyExpiries, pace: Pace, *, in_cluster: bool, follows: bool) -> None:
         self.expiries = expiries
-        self._link = link
+        self.link = link
         self._pace = pace
         self._in_cluster = in_cluster
         self._follows = follows
@@ -365,13 +316,13 @@ class _Database:
         if "READONLY" in reply.text and self._follows:
             # Before 7.0 a script tells it in its own words.
             return "READONLY"
-        raise self._link.translate(reply, ("EVALSHA",)) from reply
+        raise self.link.translate(reply, ("EVALSHA",)) from reply
 
     def _exchange(self, calls: Sequence[Sequence[tuple[bytes, int, int | None]]], *, asking: bool) -> list[Reply]:
         if not asking:
-            return self._link.exchange(b"".join(self._encoded(call) for call in calls), len(calls))
+            return self.link.exchange(b"".join(self._encoded(call) for call in calls), len(calls))
         head = encode("ASKING")
-        return self._link.exchange(b"".join(head + self._encoded(call) for call in calls), 2 * len(calls))[1::2]
+        return self.link.exchange(b"".join(head + self._encoded(call) for call in calls), 2 * len(calls))[1::2]
 
     def _calls(
         self, rows: Sequence[tuple[bytes, int, int | None]], *, alone: bool
@@ -385,12 +336,25 @@ class _Database:
                 yield group[at : at + size]
 
     def _encoded(self, rows: Sequence[tuple[bytes, int, int | None]]) -> bytes:
-        keys = [key for key, _, _ in rows]
-        instants = [instant for _, set_ms, was_ms in rows for instant in (set_ms, "" if was_ms is None else was_ms)]
-        return encode("EVALSHA", self._sha, len(keys), *keys, *instants)
+        head = b"*%d\r\n%b$%d\r\n%d\r\n" % (
+            3 + 3 * len(rows),
+            b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % self._sha.encode(),
+            len(str(len(rows))),
+            len(rows),
+        )
+        parts = [head]
+        parts += [b"$%d\r\n%b\r\n" % (len(key), key) for key, _, _ in rows]
+        parts += [
+            b"$%d\r\n%b\r\n$0\r\n\r\n" % (len(instant := b"%d" % set_ms), instant)
+            if was_ms is None
+            else b"$%d\r\n%b\r\n$%d\r\n%b\r\n"
+            % (len(instant := b"%d" % set_ms), instant, len(was := b"%d" % was_ms), was)
+            for _, set_ms, was_ms in rows
+        ]
+        return b"".join(parts)
 
     def _load(self) -> str:
-        sha: bytes = self._link.call("SCRIPT", "LOAD", self._script)
+        sha: bytes = self.link.call("SCRIPT", "LOAD", self._script)
         return sha.decode()
 
 

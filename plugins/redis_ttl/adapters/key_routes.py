@@ -13,7 +13,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import polars as pl
 
@@ -50,6 +50,15 @@ _LONGEST_WAIT_S: Final = 1.0
 #: So many redirections are followed at once; after that, two nodes may be sending us to and fro.
 _AT_ONCE: Final = 3
 GOES_AWAY: Final = (ConnectionLost, Unreachable, ServerLoading, WrongRole)
+
+
+class Ask(Protocol):
+    """Asks one database of one node for the keys of some rows: the rows with what it answered, and with ``stray``, what it says of a
+    key that it doesn't have at the moment, null for one that was answered for.
+    """
+
+    def __call__(self, address: str, db: int, rows: pl.DataFrame, /, *, asking: bool, alone: bool) -> pl.DataFrame:
+        """ASKING is sent first where ``asking``; ``alone``: no key is asked for together with another."""
 
 
 class KeyRoutes:
@@ -194,9 +203,46 @@ class KeyRoutes:
             moving = moving or isinstance(lines, ErrorReply) or _ON_THE_WAY.search(lines) is not None
         return SlotsState(tuple(self._node_of_slot), moving=moving)
 
-    def journey(self, check: Callable[[], None]) -> Journey:
-        """Follows rows until they are answered for; ``check`` is called before each wait."""
-        return Journey(check, follows=self.follows)
+    def everywhere(
+        self, rows: pl.DataFrame, ask: Ask, check: Callable[[], None], *, at: str | None = None
+    ) -> tuple[list[pl.DataFrame], pl.DataFrame]:
+        """What the nodes answer for the rows' keys (columns ``key``, ``db`` and others), wherever these are now; and the rows that
+        nobody answered for in time, whose ``stray`` says why.
+
+        ``at`` is the node where the keys were met, which is asked first. ``check`` is called before each wait. Connections of a node
+        that broke off are closed: :meth:`link` gives another one.
+        """
+        answered: list[pl.DataFrame] = []
+        pending = self.placed(rows)
+        if at is not None and self._node_of_slot is not None:
+            pending = pending.with_columns(node=pl.lit(at))
+        journey = Journey(check, follows=self.follows)
+        while True:
+            strays: list[pl.DataFrame] = []
+            for address, db, asking, alone, part in self.by_node(pending):
+                found = self._asked(ask, address, db, part, asking=asking, alone=alone)
+                if found["stray"].null_count() < found.height:
+                    strange = pl.col("stray").is_not_null()
+                    strays.append(found.filter(strange).select(*pending.columns, "stray"))
+                    found = found.filter(~strange)
+                    if strays[-1]["stray"].str.starts_with(LOST).any():
+                        self.drop(address)
+                if found.height:
+                    answered.append(found.drop("stray"))
+            if not strays:
+                return answered, pending.clear().with_columns(stray=pl.lit(None, pl.String))
+            stray = pl.concat(strays)
+            if not journey.goes_on(stray):
+                return answered, stray
+            pending = self.redirected(stray).select(pending.columns)
+
+    def _asked(self, ask: Ask, address: str, db: int, rows: pl.DataFrame, *, asking: bool, alone: bool) -> pl.DataFrame:
+        try:
+            return ask(address, db, rows, asking=asking, alone=alone)
+        except GOES_AWAY as error:
+            if not self.follows:
+                raise
+            return rows.with_columns(stray=pl.lit(f"{LOST} {type(error).__name__}"))
 
     def _take_map(self, link: RedisLink) -> None:
         nodes = cluster_nodes(link)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from redis_ttl.adapters.decisions_columns import instants_ms
 from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.governance_columns import Governors
+from redis_ttl.adapters.instant_columns import PlanInstants
 from redis_ttl.adapters.journal_reader import row_ids
 from redis_ttl.adapters.key_expiries import KeyExpiries
 from redis_ttl.adapters.redis_reader import ShardReader
-from redis_ttl.domain.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS, anchor_ms, jitter_seed
+from redis_ttl.domain.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS, anchor_ms
 from redis_ttl.domain.key_pattern import KeyPattern
 from redis_ttl.domain.policy import Owner, Policy, Rule
 from redis_ttl.domain.rollback import Leftovers
@@ -58,21 +58,14 @@ class LeftoverScan:
         self._load = load
         self._early_ms, self._late_ms = MOVES_SHIFT_MS if routes.in_cluster else (0, 0)
         self._dbs = sorted({shard.db for shard in plan.shards})
-        self._seed = jitter_seed(plan.digest)
         self._approvals_ms = sorted(approvals_ms)
         # The plan's own patterns in their order, as the writer asked them; what the policy exempts never got an instant.
         patterns = tuple(Rule(KeyPattern(rule.pattern), rule.ttl_s, rule.mode) for rule in plan.rules)
         self._governors = Governors(Policy(plan.cluster, connection="", owner=Owner(""), rules=patterns))
         self._numbers = pl.Series([rule.number for rule in plan.rules], dtype=pl.Int32)
         counted = [rule for rule in plan.included if rules is None or rule.number in rules]
-        self._rules = pl.DataFrame(
-            {
-                "rule": [rule.number for rule in counted],
-                "ttl_ms": [rule.ttl_s * 1000 for rule in counted],
-                "window_s": [rule.window_s for rule in counted],
-            },
-            schema={"rule": pl.Int32, "ttl_ms": pl.Int64, "window_s": pl.UInt64},
-        )
+        self._rules = pl.Series([rule.number for rule in counted], dtype=pl.Int32)
+        self._plan = plan
         self._earliest_ms = min((rule.ttl_s * 1000 for rule in counted), default=0)
         self._latest_ms = max(((rule.ttl_s + rule.window_s) * 1000 for rule in counted), default=0)
         self._found: list[pl.DataFrame] = []
@@ -81,7 +74,7 @@ class LeftoverScan:
     def run(self, check: Callable[[], None]) -> Leftovers:
         """Look, and look again while slots move; ``check`` is called between batches, and may raise."""
         moving = False
-        for look in range(_LOOKS if self._approvals_ms and self._rules.height else 0):
+        for look in range(_LOOKS if self._approvals_ms and len(self._rules) else 0):
             self._keys = 0
             before = self._routes.slots_state()
             for address in self._routes.addresses:
@@ -142,18 +135,16 @@ class LeftoverScan:
     def _judge(self, rows: pl.DataFrame, db: int) -> None:
         texts = key_texts(rows["key"])
         governor = self._governors.judge(texts, fold_shapes(texts).alias("pattern"))
-        rows = rows.with_columns(rule=self._numbers.gather(governor)).join(
-            self._rules, on="rule", how="inner", maintain_order="left"
-        )
+        rows = rows.with_columns(rule=self._numbers.gather(governor))
+        rows = rows.filter(pl.col("rule").is_in(self._rules.implode()))
         if rows.is_empty():
             return
-        from_approval = instants_ms(rows["key"], self._seed, rows["ttl_ms"], rows["window_s"])
-        ours = pl.lit(value=False)
-        for approved_ms in self._approvals_ms:
-            most = (self._last_anchor_ms(approved_ms) - approved_ms) // ANCHOR_STEP_MS
-            base = pl.lit(approved_ms) + from_approval
-            steps = (pl.col("high_ms") - base).floordiv(ANCHOR_STEP_MS)
-            ours = ours | (steps.is_between(0, most) & (base + steps * ANCHOR_STEP_MS >= pl.col("low_ms")))
+        first_ms = min(self._approvals_ms)
+        instants = PlanInstants(
+            self._plan, self._approvals_ms, (self._last_anchor_ms(first_ms) - first_ms) // ANCHOR_STEP_MS
+        )
+        lifetimes_ms = instants.lifetimes_ms(rows["key"], rows["rule"])
+        ours = instants.include(lifetimes_ms, rows["low_ms"], rows["high_ms"])
         found = rows.filter(ours)
         if found.height:
             self._found.append(found.select("key", pl.lit(db, pl.Int32).alias("db"), "rule"))

@@ -184,6 +184,12 @@ def _not_now(error: ErrorReply, command: str, where: str) -> RedisTtlError | Non
     elif code in ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"):
         what = "the cluster is moving slots or failing over"
         todo = "Try again when CLUSTER INFO says cluster_state:ok."
+    elif "NOREPLICAS" in error.text:  # a script of a server before 7.0 says it in the middle of its own words
+        what = "the server takes no writes, because it has too few replicas"
+        todo = "Try again when INFO replication says min_slaves_good_slaves of min-replicas-to-write or more."
+    elif "MISCONF" in error.text:
+        what = "the server takes no writes, because it can't save its data set"
+        todo = "Try again when its log and INFO persistence say rdb_last_bgsave_status:ok."
     else:
         return None
     return ConnectionLost(what, where=where, found=error.text, todo=todo)

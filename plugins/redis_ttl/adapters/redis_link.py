@@ -52,6 +52,12 @@ def encode(*words: Word) -> bytes:
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
+def encode_each(command: str, keys: Iterable[bytes]) -> list[bytes]:
+    """That command for each of many keys, in a fraction of the time."""
+    head = b"*2\r\n$%d\r\n%b\r\n" % (len(command), command.encode())
+    return [b"%b$%d\r\n%b\r\n" % (head, len(key), key) for key in keys]
+
+
 class RedisLink:
     """A connection that is logged in and stands on its database; closed by ``close`` or the end of a ``with`` block.
 

@@ -19,6 +19,7 @@ from redis_ttl.adapters.journal_columns import journal_rows
 from redis_ttl.adapters.key_places import find_places, in_database, key_ids, key_places
 from redis_ttl.adapters.key_tables import KeyStates, SortedRows
 from redis_ttl.adapters.parquet_documents import damage_named, read_columns
+from redis_ttl.domain.expiry import MOVES_SHIFT_MS
 from redis_ttl.domain.policy import Mode
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class VerifyLedger:
         self._journalled = SortedRows()
         self._audited = pl.Series(dtype=pl.UInt64)
         self._journal = _EMPTY_JOURNAL
-        self._off_ms = 0
+        self._early_ms, self._late_ms = 0, 0
         self._seed = 0
         self._ready = False
         self._state = _nothing_seen(0)
@@ -96,13 +97,13 @@ class VerifyLedger:
                 )
             )
 
-    def begin_again(self, *, off_ms: int = 0) -> None:
+    def begin_again(self, *, in_cluster: bool = False) -> None:
         """Forget what was met: the keyspace is looked at once more, from its beginning.
 
-        ``off_ms`` is by how much a key's expiry may lie off the instant that was set without having been changed.
+        In a cluster a key's expiry may have shifted with the key (`domain.expiry.MOVES_SHIFT_MS`), without having been changed.
         """
         self._prepare()
-        self._off_ms = off_ms
+        self._early_ms, self._late_ms = MOVES_SHIFT_MS if in_cluster else (0, 0)
         self._begin()
 
     def judge(self, db: int, frame: pl.DataFrame, *, now_ms: int) -> JudgedBatch:
@@ -167,10 +168,11 @@ class VerifyLedger:
         there = pl.concat([asked, expiries], how="horizontal").filter(~pl.col("gone"))
         if "is_unseen" in there.columns:
             self._count(there.with_columns(ttl_ms=pl.col("low_ms")))
+        there = there.with_columns(low_ms=pl.col("low_ms") - self._late_ms, high_ms=pl.col("high_ms") + self._early_ms)
         rows = there.filter(pl.col("at").is_not_null())
         set_ms = self._journal["set_ms"].gather(rows["at"])
         # Attempts that decided at other moments set instants that lie whole steps apart, and the newest row tells one of them.
-        steps = whole_steps(rows["low_ms"] - self._off_ms, rows["high_ms"] + self._off_ms, set_ms).abs()
+        steps = whole_steps(rows["low_ms"], rows["high_ms"], set_ms).abs()
         kept = (steps <= self._steps).fill_null(value=False)
         bare = rows["low_ms"].is_null()
         kept_at, wiped_at, changed_at = (rows["at"].filter(each) for each in (kept, bare, ~kept & ~bare))

@@ -80,7 +80,8 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class PartBegun:
     """An attempt at one part was begun; written before its first journal object, so that a rollback knows of every
-    attempt, also of one that was killed. ``approved_at_ms`` (ms since 1970) is what its instants count from.
+    attempt, also of one that was killed. ``approved_at_ms`` (ms since 1970) is what its instants count from; ``run_id`` the
+    server process that a shard is read from, empty where that isn't known.
     """
 
     plan_id: str
@@ -88,6 +89,7 @@ class PartBegun:
     attempt: str
     approved_at_ms: int
     began_at: str
+    run_id: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.errors import Unfinished
+from redis_ttl.domain.key_pattern import shown
 from redis_ttl.domain.remediation import Interruption
 from redis_ttl.domain.schema import fields_of
 
@@ -196,7 +197,7 @@ def refuse_unfinished(restored: RestoreResult, found: RestoreResult, *, moving: 
             for rule in sorted({*found.accounts, *(found.leftovers or {})})
             if found.still_ours(rule)
         )
-        examples = f", as {', '.join(found.examples)}" if found.examples else ""
+        examples = f", as {', '.join(shown(example) for example in found.examples)}" if found.examples else ""
         reasons.append(f"{left:,} keys that still have our expiry ({by_rule}){examples}")
         todo.append(
             "See that the remediation has stopped, and that the journal is whole; keys that only the scan finds were in a journal object "
@@ -209,10 +210,10 @@ def refuse_unfinished(restored: RestoreResult, found: RestoreResult, *, moving: 
         reasons.append("slots that moved during each look, so that keys may have been overlooked")
         todo.append("When no slots move, clear verify.")
     if holes:
-        shown = ", ".join(holes[:_HOLES_SHOWN]) + (
+        first = ", ".join(holes[:_HOLES_SHOWN]) + (
             f" and {len(holes) - _HOLES_SHOWN} more" if len(holes) > _HOLES_SHOWN else ""
         )
-        reasons.append(f"{len(holes):,} holes in the journal: {shown}")
+        reasons.append(f"{len(holes):,} holes in the journal: {first}")
         todo.append(
             "What these objects held isn't known, and nothing of it was restored: put them back from a copy of the store, and trigger the "
             "rollback again."

@@ -32,19 +32,27 @@ _SHOWN: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """The keys of this Airflow, the newest first: the first signs, and each of them is believed."""
+    """The keys of this Airflow, the newest first: the first signs, and each of them is believed.
+
+    Without any (:data:`NO_KEYS`) nothing is signed, and what is signed isn't believed: then there is a key, and it is missing
+    here, so that nobody could tell a forged document from a true one.
+    """
 
     keys: tuple[bytes, ...] = field(repr=False)
 
     def signed(self, document: Mapping[str, Any], cluster: str) -> dict[str, Any]:
         """The document with its signature: the key's short id and the MAC, in hex."""
         bare = {name: value for name, value in document.items() if name != SIGNATURE}
+        if not self.keys:
+            return bare
         key = self.keys[0]
         return {**bare, SIGNATURE: {"key": _key_id(key), "mac": _mac(key, bare, cluster)}}
 
     def doubt(self, document: Mapping[str, Any], cluster: str) -> str | None:
         """Why the document isn't believed to be of this cluster and unchanged, in words; None when it is."""
         signature = document.get(SIGNATURE)
+        if not self.keys:
+            return None if signature is None else "it is signed, and this worker has no signing key"
         if signature is None:
             return "it isn't signed, though there is a signing key"
         named = signature.get("key") if isinstance(signature, dict) else None
@@ -58,6 +66,10 @@ class SigningKeys:
         if not hmac.compare_digest(_mac(key, bare, cluster).encode(), mac.encode("utf-8", "replace")):
             return "it was changed, or moved here, after it had been signed"
         return None
+
+
+#: Where there is no key.
+NO_KEYS: Final = SigningKeys(())
 
 
 def parse_signing_keys(text: str | None, *, where: str) -> SigningKeys:

@@ -16,7 +16,7 @@ from redis_ttl.domain.errors import NotApproved, RedisTtlError, StoreProblem, Un
 from redis_ttl.messages.figures import code_span, printable
 from redis_ttl.tasks.airflow_api import AIRFLOW_CONNECTION, viewer_of
 from redis_ttl.tasks.signing import SIGNING_CONNECTION
-from redis_ttl.usecases.gate_records import RunNow, refuse_withdrawn
+from redis_ttl.usecases.gate_records import RunNow, ask_again, refuse_withdrawn
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -84,6 +84,25 @@ def refuse_other_requester(plan: Plan, context: Context) -> None:
         found=f"requested by {plan.requested_by or 'nobody known'}",
         allowed=requester_of(context) or "nobody known",
         todo="See who can write to the store, and trigger the remediation again.",
+    )
+
+
+def refuse_own_approval(policy: Policy, context: Context, approval: Approval) -> None:
+    """Raise :class:`NotApproved` when somebody approved who triggered the run, by Airflow's word alone: the plan is a document, and
+    one that says to be of version 1 names nobody.
+    """
+    requester = requester_of(context)
+    own = next((by for by in approval.by if is_same_user(by, requester)), None)
+    if own is None or policy.remediation.self_approval:
+        return
+    raise NotApproved(
+        "not approved: who triggered the run can't approve its plan",
+        where=f"plan {approval.plan_id}",
+        found=f"approved by {own}, requested by {requester}",
+        allowed="somebody else's approval, or self_approval: yes in the policy",
+        todo=f"{ask_again(approval.decisions[0].gate)} Or let somebody else trigger the run."
+        if approval.decisions
+        else None,
     )
 
 

@@ -26,6 +26,7 @@ from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.errors import BadInput, RedisTtlError
 from redis_ttl.domain.load import parse_load
 from redis_ttl.domain.message import MessageKind
+from redis_ttl.domain.signing import NO_KEYS
 from redis_ttl.domain.verification import Verification
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.plan_page import plan_page
@@ -36,6 +37,7 @@ from redis_ttl.tasks.approval_evidence import (
     lines_on_approving,
     refuse_if_withdrawn,
     refuse_other_requester,
+    refuse_own_approval,
     requester_of,
     run_now,
 )
@@ -235,6 +237,7 @@ def confirm_approval(policy: Policy, context: Context, plan_id: object) -> dict[
         returned=seen.returned,
         history=viewer_of(_run_fields(context)),
     )
+    refuse_own_approval(policy, context, approval)
     _log.info("plan %s is approved by %s", plan.plan_id, " and ".join(approval.by))
     return {"plan_id": plan.plan_id, "digest": plan.digest, "by": list(approval.by)}
 
@@ -324,7 +327,7 @@ def _plan(policy: Policy, context: Context, plan_id: object) -> tuple[PlanDocume
     store = open_store()
     plan = approving.plan_of_run(store, policy.cluster, plan_id, _run(context))
     refuse_other_requester(plan, context)
-    return PlanDocuments(store, policy.cluster, plan.plan_id, signing_keys()), plan
+    return PlanDocuments(store, policy.cluster, plan.plan_id, signing_keys() or NO_KEYS), plan
 
 
 def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Plan) -> applying.ApplyTools:
@@ -332,6 +335,7 @@ def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Pla
 
     def approve() -> Approval:
         approval = approving.require_approval(documents, policy, plan, run, SystemClock().now())
+        refuse_own_approval(policy, context, approval)
         refuse_if_withdrawn(policy, context, approval)
         return approval
 

@@ -108,8 +108,10 @@ def apply_shard(plan: Plan, number: int, tools: ApplyTools) -> PartResult:
     shard = plan.shards[number]
     work = PartWork(plan, tools, approval, f"shard-{number}")
     address = tools.redis.primary_of(_identity(plan, shard))
-    with work.recorded(), tools.redis.connect(address, shard.db) as node:
+    with ExitStack() as open_:
+        node = open_.enter_context(tools.redis.connect(address, shard.db))
         work.run_id = node.run_id()
+        open_.enter_context(work.recorded())
         work.write_shard(shard, node, [number])
         while not work.whole and _answered_by_others(plan, shard, tools, work.run_id):
             # Shards are cut by the hash of one process. With another one's some keys are in none of them.

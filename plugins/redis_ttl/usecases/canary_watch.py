@@ -11,6 +11,7 @@ from redis_ttl.domain.canary import CanaryReport
 from redis_ttl.domain.control import WishedState
 from redis_ttl.domain.errors import Aborted
 from redis_ttl.domain.guards import Reading, rate_per_s, reasons, watch_reasons
+from redis_ttl.domain.schema import check_schema
 from redis_ttl.usecases.write_gate import HEALTH_S, LOG_S, Ended, replicas_at_start, wish_of
 
 if TYPE_CHECKING:
@@ -142,9 +143,16 @@ class CanaryWatch:
 
 def _baseline(documents: PlanDocuments) -> dict[str, tuple[Reading, Reading]]:
     """The latest one that was kept; version 0.1 kept the readings alone."""
-    found = documents.results(_BASELINE)
-    if not found:
-        return {}
-    latest = max(found, key=lambda each: str(each.get("at", "")))
-    nodes = latest["nodes"] if "schema" in latest else latest
-    return {address: (Reading(**pair[0]), Reading(**pair[1])) for address, pair in nodes.items()}
+    found = documents.results_as(_BASELINE, _kept)
+    return max(found, key=lambda each: each[0], default=("", {}))[1]
+
+
+def _kept(data: Mapping[str, Any]) -> tuple[str, dict[str, tuple[Reading, Reading]]]:
+    """When a baseline was kept, and its readings."""
+    nodes = data
+    if "schema" in data:
+        check_schema(data, _BASELINE_SCHEMA)
+        nodes = data["nodes"]
+    return str(data.get("at", "")), {
+        address: (Reading(**pair[0]), Reading(**pair[1])) for address, pair in nodes.items()
+    }

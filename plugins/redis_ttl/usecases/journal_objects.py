@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class JournalObjects:
-    """The journal objects of a plan, listed once. ``unreadable`` are those that turned out to be, with the reason."""
+    """The journal objects of a plan, listed once. ``unreadable`` are those that turned out to be, with the reason.
+
+    ``records`` are the plan's documents without those beside the journal that can't be read, which ``spared`` tells by their names:
+    no key waits for them.
+    """
 
     documents: PlanDocuments
     log: Callable[[str], None]
@@ -26,17 +30,22 @@ class JournalObjects:
     undoing: list[JournalName] = field(init=False)
     gaps: JournalGaps = field(default=JournalGaps(), init=False)
     unreadable: dict[JournalName, str] = field(default_factory=dict, init=False)
+    spared: dict[str, str] = field(default_factory=dict, init=False)
+    records: PlanDocuments = field(init=False)
 
     def __post_init__(self) -> None:
         names = self.documents.journal_names()
         self.written = [name for name in names if not name.undoes]
         self.undoing = [name for name in names if name.undoes]
+        self.records = self.documents.forgiving(self.spared)
 
     def find_gaps(self) -> JournalGaps:
         """Compare what is there with the account of what was written; :attr:`gaps` from then on."""
-        self.gaps = self.documents.journal_gaps(self.written)
+        self.gaps = self.records.journal_gaps(self.written)
         for text in self.gaps.texts():
             self.log(f"the journal object {text} is missing: what it held can't be restored")
+        for text in self.spared.values():
+            self.log(f"what this document says of the journal is unknown: {text}")
         return self.gaps
 
     def use(self, name: JournalName, act: Callable[[bytes], object]) -> bool:
@@ -64,8 +73,8 @@ class JournalObjects:
             self.use(name, act)
 
     def unreadable_names(self) -> tuple[str, ...]:
-        """The objects with rows of the plan itself that can't be read."""
-        return tuple(str(name) for name in self.written if name in self.unreadable)
+        """The objects with rows of the plan itself that can't be read, and the documents that should tell whether all are there."""
+        return (*(str(name) for name in self.written if name in self.unreadable), *sorted(self.spared))
 
     def _read(self, name: JournalName) -> bytes:
         try:

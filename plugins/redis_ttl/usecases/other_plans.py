@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final, Protocol
 
 from redis_ttl.domain.approval import Verdict, instant_ms
-from redis_ttl.domain.errors import BadInput, NewerDocument, RedisTtlError
+from redis_ttl.domain.errors import BadInput, DamagedDocument, NewerDocument, RedisTtlError
 from redis_ttl.domain.expiry import anchor_ms
 from redis_ttl.domain.other_plans import OtherPlan, OtherRule, OtherState
 from redis_ttl.domain.verification import Verification
@@ -71,25 +71,28 @@ def _other(
         plan = documents.plan()
     except NewerDocument:
         raise
-    except BadInput:
-        # Somebody changed the document: what was written by it is in the journal all the same.
+    except (BadInput, DamagedDocument):
+        # Somebody changed the document, or it is damaged: what was written by it is in the journal all the same.
         left = _left(documents, names, new_expiries(now_ms))
         return (
             OtherPlan(documents.plan_id, OtherState.WRITTEN, tuple(_written({}, left)), unread=True) if left else None
         )
-    approved_at = _approved_at(documents)
+    unread = False
+    try:
+        approved_at, is_verified = _approved_at(documents), _is_verified(documents)
+    except DamagedDocument:
+        approved_at, is_verified, unread = None, False, True
     settings = policy.remediation
     valid = dt.timedelta(seconds=settings.approval_valid_s)
     begun_at = approved_at or dt.datetime.fromisoformat(plan.created_at)
     longest = max((rule.ttl_s + rule.window_s for rule in plan.included), default=0)
     if now > begun_at + dt.timedelta(seconds=settings.approval_timeout_s + longest) + valid + _SLACK:
         return None
-    unread = False
     try:
         left = _left(documents, names, new_expiries(now_ms))
     except RedisTtlError:
         left, unread = [], True
-    may_write = approved_at is not None and now <= approved_at + valid and not _is_verified(documents)
+    may_write = approved_at is not None and now <= approved_at + valid and not is_verified
     if unread or may_write:
         since = approved_at or begun_at
         rules = tuple(_planned(plan, left, since, valid, now))

@@ -8,12 +8,14 @@ of its keys; and where that happened with an older version, the later one gives 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Never
 
 from redis_ttl.domain.errors import BadInput, ConnectionLost, RedisTtlError
 from redis_ttl.domain.policy import Mode
+from redis_ttl.domain.rollback import RestoreResult
 from redis_ttl.usecases.journal_objects import JournalObjects
 
 if TYPE_CHECKING:
@@ -131,8 +133,9 @@ def _ended(journal: JournalObjects) -> list[tuple[JournalObjects, frozenset[int]
     found = []
     for plan_id in journal.documents.others():
         other = journal.documents.other(plan_id)
-        if rules := _taken_back(other):
-            found.append((JournalObjects(other, journal.log), rules))
+        objects = JournalObjects(other, journal.log)
+        if rules := _taken_back(objects):
+            found.append((objects, rules))
     return found
 
 
@@ -148,10 +151,15 @@ def _may_shorten(documents: PlanDocuments) -> bool:
         return True
 
 
-def _taken_back(documents: PlanDocuments) -> frozenset[int]:
-    """The numbers of the plan's rules that a rollback was run for, however far it came."""
+def _taken_back(journal: JournalObjects) -> frozenset[int]:
+    """The numbers of the plan's rules that a rollback was run for, however far it came. Where a result can't be read, and a rollback
+    wrote a journal, these may be all.
+    """
     found: set[int] = set()
-    for result in documents.results("rollback"):
-        if not result["dry_run"]:
-            found |= {int(rule) for rule in result["accounts"]}
+    for result in journal.records.results_as("rollback", RestoreResult.from_json):
+        if not result.dry_run:
+            found |= result.accounts.keys()
+    if journal.spared and journal.undoing:
+        with suppress(RedisTtlError):
+            found |= {rule.number for rule in journal.documents.plan().rules}
     return frozenset(found)

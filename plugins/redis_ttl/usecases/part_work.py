@@ -102,7 +102,9 @@ class PartWork:
 
     def begun(self) -> PartBegun:
         """That it was begun."""
-        return PartBegun(self.plan.plan_id, self.part, self.attempt, self.approval.approved_at_ms, self.began_at)
+        return PartBegun(
+            self.plan.plan_id, self.part, self.attempt, self.approval.approved_at_ms, self.began_at, self.run_id
+        )
 
     def survey(self, number: int, shard: Shard, node: WritableNode, picked: Canary) -> None:
         """Read a shard, count, and pick the canary's keys; write nothing. All that would change is ``left``."""
@@ -148,6 +150,7 @@ class PartWork:
             part=self.part,
             attempt=self.attempt,
             shards=numbers,
+            run_id=None if self.whole else self.run_id,
             insist=lambda action: self._journal.insist(action, gate, "the store doesn't say what the limits leave"),
             earlier=decisions.earlier(),
         )
@@ -255,7 +258,7 @@ class Recorded:
                 f"{work.part} ended before its end ({error.outcome.value})",
                 where=work.plan.plan_id,
                 found=error.reason,
-                todo="Clear the task to go on, or roll back what was written.",
+                todo=error.todo,
             ) from error
         if error is None:
             work.tools.documents.write_part(work.result())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis_ttl.domain.approval import ApprovalRequest, Decision
 from redis_ttl.domain.document_path import path_part
-from redis_ttl.domain.errors import BadInput, DamagedDocument, StoreProblem
+from redis_ttl.domain.errors import BadInput, DamagedDocument, RedisTtlError, StoreProblem
 from redis_ttl.domain.journal import JournalGaps, JournalName, checksum_of, find_gaps
 from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.quota import Grant, Survey
@@ -46,6 +46,7 @@ class PlanDocuments:
         self._documents = documents
         self._cluster = path_part(cluster)
         self._signer = signer
+        self._spared: dict[str, str] | None = None
         self.plan_id = path_part(plan_id)
         self.path = f"{cluster}/plans/{plan_id}.json"
         # By attempt and part: the number of each object, and the checksum that it has or was to have.
@@ -62,6 +63,14 @@ class PlanDocuments:
     def signed_by(self, signer: SigningKeys | None) -> PlanDocuments:
         """The same documents, with that signer."""
         return PlanDocuments(self._documents, self._cluster, self.plan_id, signer)
+
+    def forgiving(self, spared: dict[str, str]) -> PlanDocuments:
+        """The same documents, for who must go on without those that can't be read: wherever several are read, such a one is left out,
+        and its name and what is wrong with it are noted in ``spared``.
+        """
+        documents = PlanDocuments(self._documents, self._cluster, self.plan_id, self._signer)
+        documents._spared = spared
+        return documents
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan."""
@@ -231,8 +240,16 @@ class PlanDocuments:
 
     def _all(self, folder: str, prefix: str, read: Callable[[Any], _Read]) -> list[_Read]:
         names = (name for name in self._documents.names(folder) if name.startswith(prefix) and name.endswith(".json"))
-        paths = (f"{folder}/{name}" for name in names)
-        return [read_document(self._documents.read(path), read, where=path) for path in paths]
+        found = []
+        for name in names:
+            path = f"{folder}/{name}"
+            try:
+                found.append(read_document(self._documents.read(path), read, where=path))
+            except RedisTtlError as error:
+                if self._spared is None:
+                    raise
+                self._spared[name] = str(error)
+        return found
 
     def _doubt(self, data: Any) -> str | None:
         return None if self._signer is None else self._signer.doubt(data, self._cluster)

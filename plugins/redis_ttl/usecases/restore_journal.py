@@ -130,13 +130,16 @@ def load_journal(documents: PlanDocuments, *, parts: int) -> list[JournalPart]:
     """
     names = [name for name in reversed(documents.journal_names()) if not name.undoes]
     if not names:
-        gaps = documents.journal_gaps([])
-        if gaps.objects:
+        spared: dict[str, str] = {}
+        gaps = documents.forgiving(spared).journal_gaps([])
+        if gaps.objects or spared:
             raise StoreProblem(
                 "the journal of this plan is gone: by the account of its run it was written",
                 where=f"plan {documents.plan_id}",
                 found="no journal object",
-                allowed=f"{gaps.objects:,} journal objects",
+                allowed=f"{gaps.objects:,} journal objects"
+                if gaps.objects
+                else f"unknown: {', '.join(spared)} can't be read",
                 todo="See that this is the store that the run wrote to, and put the journal back from a copy.",
             )
         raise BadInput(
@@ -164,7 +167,8 @@ def refuse_out_of_turn(plan: Plan, options: RestoreOptions, tools: RestoreTools)
 
 def end_approval(documents: PlanDocuments, *, run: str, clock: Clock) -> None:
     """Have the plan's approval count no more, so that a writer which is started again doesn't put back what a rollback takes."""
-    latest = {request.gate: request for request in documents.requests()}
+    # Under a request that can't be read nothing is written either.
+    latest = {request.gate: request for request in documents.forgiving({}).requests()}
     for request in latest.values():
         documents.write_decision(
             Decision(
@@ -252,7 +256,7 @@ class _Work:
         attempt = attempt_of(int(began.timestamp() * 1000), self.tools.token)
         journal = JournalObjects(self.tools.documents, self.tools.log)
         chosen = self.part.names_of(journal.written)
-        gate = self._gate(restorer)
+        gate = self._gate(restorer, journal)
         ended: Ended | None = None
         _refuse_strangers(self.plan, restorer.strangers(self.plan.nodes), self.options)
         refuse_later_plans(journal, chosen, self.options.rules, restorer, self.tools.new_later_rows)
@@ -260,7 +264,7 @@ class _Work:
         try:
             self._restore(restorer, gate, journal, chosen, attempt)
             if self.keyspace:
-                self._look_through_the_keyspace(restorer)
+                self._look_through_the_keyspace(restorer, journal)
         except Ended as end:
             ended = end
         self.result = RestoreResult(
@@ -306,8 +310,8 @@ class _Work:
             journal.use(name, partial(self._restore_object, restorer, attempt, wanted, check))
             self.tools.progress(done, len(chosen))
 
-    def _look_through_the_keyspace(self, restorer: Restorer) -> None:
-        approved = approvals_ms(self.tools.documents)
+    def _look_through_the_keyspace(self, restorer: Restorer, journal: JournalObjects) -> None:
+        approved = approvals_ms(journal.records)
         if approved:
             self.left = restorer.leftovers(self.plan, approved, self.options.rules, _nothing)
         else:
@@ -339,9 +343,9 @@ class _Work:
     def _add(self, accounts: Mapping[int, RestoreAccount]) -> None:
         self._accounts = add_restored([self._accounts, accounts])
 
-    def _gate(self, restorer: Restorer) -> RestoreGate:
+    def _gate(self, restorer: Restorer, journal: JournalObjects) -> RestoreGate:
         tools, settings = self.tools, self.tools.policy.remediation
-        approved = approvals_ms(tools.documents)
+        approved = approvals_ms(journal.records)
         shortest_s = min((rule.ttl_s for rule in self.plan.included), default=None)
         return RestoreGate(
             restorer=restorer,

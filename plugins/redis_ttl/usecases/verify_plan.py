@@ -6,30 +6,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.approval import Verdict, instant_ms
 from redis_ttl.domain.audit import AuditOptions, fingerprints_of
 from redis_ttl.domain.errors import BadInput, NotVerified, RedisTtlError, SlotsMoved
-from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.remediation import Outcome, RuleAccount, add_accounts
 from redis_ttl.domain.shards import SplitRule, split, unsettled_slots
 from redis_ttl.domain.verification import Verification, VerifiedRule
 from redis_ttl.usecases.documents import AuditFolder
+from redis_ttl.usecases.journal_objects import approvals_ms
 from redis_ttl.usecases.plan_documents import PlanDocuments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from redis_ttl.domain.journal import JournalName
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.policy import Policy
-    from redis_ttl.domain.remediation import PartBegun, PartResult
+    from redis_ttl.domain.remediation import PartResult
     from redis_ttl.usecases.ports import Clock, Documents, Expiries, Node, Redis
     from redis_ttl.usecases.verify_ports import Ledger
 
 #: Keys whose use is asked for at most; where more are suspect, something is wrong with all of them.
 _ASKED_AT_MOST: Final = 20_000
 _CANARY: Final = "canary"
-#: By how much a key's expiry may lie off after it was moved to another node of a cluster.
-_MOVED_OFF_MS: Final = 2_000
 #: How often everything is looked at where slots move meanwhile.
 _LOOKS: Final = 3
 
@@ -181,9 +179,7 @@ class _Look:
         with self.tools.redis.expiries() as expiries:
             for _ in range(_LOOKS):
                 before = self.tools.redis.slot_claims()
-                # MIGRATE hands over how long a key has left, and not until when: its expiry is off by the time on the way,
-                # and by what the two clocks differ.
-                self.ledger.begin_again(off_ms=_MOVED_OFF_MS if before else 0)
+                self.ledger.begin_again(in_cluster=bool(before))
                 self.at_everything(expiries)
                 moving = unsettled_slots(before, self.tools.redis.slot_claims())
                 if not moving:
@@ -239,14 +235,14 @@ def _fill(
     ledger: Ledger, plan: Plan, store: Documents, documents: PlanDocuments, finished: set[str]
 ) -> tuple[list[JournalName], tuple[str, ...]]:
     """Add everything; the journal objects that could be read, and the names of those that couldn't, or aren't there."""
-    ledger.add_approvals(_approvals(documents))
+    ledger.add_approvals(approvals_ms(documents))
     audit = AuditFolder(store, plan.cluster, plan.audit_id)
     seed = audit.plan().seed
     for path in audit.read_as("audit.json", fingerprints_of):
         ledger.add_fingerprints(store.read(path), seed=seed)
     read: list[JournalName] = []
     names = [name for name in documents.journal_names() if not name.undoes]
-    unreadable = _missing(names, documents.begun(), documents.parts())
+    unreadable = list(documents.journal_gaps(names).texts())
     for name in names:
         try:
             ledger.add_journal(documents.journal(name), finished=name.part in finished)
@@ -255,39 +251,6 @@ def _fill(
         else:
             read.append(name)
     return read, tuple(sorted(unreadable))
-
-
-def _missing(names: Sequence[JournalName], begun: Sequence[PartBegun], parts: Sequence[PartResult]) -> list[str]:
-    """The objects that an attempt has written, by its result or because it wrote a later one, and that aren't there.
-
-    Attempts that said when they were begun number their objects without gaps, so the missing ones have names. Those of version 0.1
-    skipped a number where the store had failed: of them only how many there are is known.
-    """
-    there: dict[tuple[str, str], set[int]] = {}
-    for name in names:
-        there.setdefault((name.attempt, name.part), set()).add(name.number)
-    numbered = {(each.attempt, each.part) for each in begun}
-    written = {attempt: max(there[attempt]) + 1 for attempt in numbered & there.keys()}
-    for part in parts:
-        written[part.attempt, part.part] = max(part.journal_objects, written.get((part.attempt, part.part), 0))
-    missing = []
-    for attempt, count in written.items():
-        found = there.get(attempt, set())
-        if attempt in numbered:
-            missing += [str(JournalName(*attempt, number)) for number in range(count) if number not in found]
-        elif count > len(found):
-            missing.append(f"{count - len(found)} more of {'_'.join(attempt)}")
-    return missing
-
-
-def _approvals(documents: PlanDocuments) -> set[int]:
-    """Since when the plan was approved, by every approval that it may have been written under (ms since 1970).
-
-    Attempts say so where they were begun; those of version 0.1 didn't, so each decision for the plan may be meant as well.
-    """
-    told = {begun.approved_at_ms for begun in documents.begun()}
-    approved = (each for each in documents.decisions() if each.verdict is Verdict.APPROVED)
-    return told | {instant_ms(each.at) for each in approved}
 
 
 def _writing_began(parts: Sequence[PartResult]) -> datetime | None:

@@ -26,9 +26,9 @@ class Ledger(Protocol):
     def add_journal(self, document: bytes, *, finished: bool) -> None:
         """Take in a journal object, the earliest first; ``finished``: the part that wrote it came to its end."""
 
-    def begin_again(self, *, off_ms: int = 0) -> None:
-        """Forget what was met: the keyspace is looked at once more, from its beginning. ``off_ms`` is by how much a key's
-        expiry may lie off the instant that was set without having been changed.
+    def begin_again(self, *, in_cluster: bool = False) -> None:
+        """Forget what was met: the keyspace is looked at once more, from its beginning. In a cluster a key's expiry may have shifted
+        with the key, without having been changed.
         """
 
     def judge(self, db: int, frame: Any, *, now_ms: int) -> Judged:

@@ -33,14 +33,17 @@ LOG_S: Final = 4.0
 _STEP_S: Final = 0.1
 _FIRST_LOOKS: Final = 3
 
+GO_ON: Final = "Clear the task to go on, or roll back what was written."
+
 
 class Ended(Exception):  # no error of its own: the part's result tells how it ended
     """The work of a part is over before its end."""
 
-    def __init__(self, outcome: Outcome, reason: str) -> None:
+    def __init__(self, outcome: Outcome, reason: str, todo: str = GO_ON) -> None:
         super().__init__(reason)
         self.outcome = outcome
         self.reason = reason
+        self.todo = todo
 
 
 def wish_of(control: Control) -> Wish:

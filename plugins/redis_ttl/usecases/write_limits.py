@@ -6,7 +6,7 @@ two who create the same document succeeds, and nothing else from the other parts
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import Aborted, StoreProblem
 from redis_ttl.domain.quota import RUN_POT, Grant, Reserve, limit_of, pot_of_rule
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from redis_ttl.domain.quota import Survey
     from redis_ttl.usecases.plan_documents import PlanDocuments
     from redis_ttl.usecases.write_ports import Decided, Earlier
+
+_TOO_MANY: Final = (
+    "Clearing the task changes nothing, unless keys have gone. Roll back what was written; or audit again and trigger a new "
+    "remediation for the rest, or correct the rule."
+)
 
 
 def latest_survey(plan: Plan, documents: PlanDocuments) -> Survey:
@@ -36,7 +41,8 @@ def latest_survey(plan: Plan, documents: PlanDocuments) -> Survey:
 
 class WriteLimits:
     """The limits of one attempt at ``part``, which reads these ``shards`` of the plan (more than its own where it reads a whole
-    database). ``insist`` repeats what the store doesn't do at once.
+    database) from the server process ``run_id``; None for a whole database, which has the same keys whichever process answers.
+    ``insist`` repeats what the store doesn't do at once.
 
     What has an expiry of ours counts before it is met, since the keys that come first may be all new ones: what stood when
     the canary counted, the canary's own keys, and what was journalled here since (``earlier``, which is filled here).
@@ -50,6 +56,7 @@ class WriteLimits:
         part: str,
         attempt: str,
         shards: Collection[int],
+        run_id: str | None,
         insist: Callable[[Callable[[], Grant | None]], Grant | None],
         earlier: Earlier,
     ) -> None:
@@ -72,8 +79,11 @@ class WriteLimits:
         for grant in documents.grants(self._survey.attempt):
             if grant.part in parts and grant.pot in self._reserves:
                 self._allowed[grant.pot] += self._reserves[grant.pot].keys(grant.number)
+        # What another process answered were other keys than the shard has now; those of them that are met are ours.
+        attempts = {each.attempt for each in documents.begun() if run_id in (None, each.run_id)}
+        attempts -= set(self._survey.before)
         for name in documents.journal_names():
-            if name.part in parts and name.attempt not in self._survey.before:
+            if name.part in parts and name.attempt in attempts:
                 earlier.add(documents.journal(name))
         self._has_earlier = bool(earlier.keys())
         for rule, keys in earlier.keys().items():
@@ -94,7 +104,7 @@ class WriteLimits:
             while changing[pot] and self._used(pot) > self._allowed[pot]:
                 grant = self._insist(lambda pot=pot: self._draw(pot))  # type: ignore[misc]
                 if grant is None:
-                    raise Ended(Outcome.ABORTED, self._exceeded(pot))
+                    raise Ended(Outcome.ABORTED, self._exceeded(pot), _TOO_MANY)
                 self._allowed[pot] += self._reserves[pot].keys(grant.number)
 
     def _note(self, rule: int, change_keys: int, our_keys: int) -> None:

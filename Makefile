@@ -77,6 +77,10 @@ month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write 
 mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, SAMPLE=50, FRESH=yes)
 	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' SAMPLE='$(SAMPLE)' FRESH='$(FRESH)' $(BIN)/python -m mutants
 
+.PHONY: torture
+torture: $(DEV_INSTALLED) ## Check the write path against its model for 200,000 random steps (MODEL_STEPS=, MODEL_SEED= to repeat one)
+	@MODEL_STEPS=$(or $(MODEL_STEPS),200000) MODEL_SEED=$(or $(MODEL_SEED),$$(date +%s)) $(BIN)/python -m pytest tests/model -s --timeout 36000
+
 .PHONY: lock
 lock: $(BIN)/python ## Write constraints.txt anew from constraints.in (ARGS=--upgrade for the newest versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import redis
-
 from redis_ttl.adapters.journal_columns import journal_rows
 from redis_ttl.domain.approval import Approval
 from redis_ttl.domain.control import Wish
-from redis_ttl.domain.errors import NotApproved, RedisTtlError
+from redis_ttl.domain.errors import NotApproved
 from redis_ttl.domain.expiry import ANCHOR_STEP_MS
 from redis_ttl.domain.policy import GuardSettings, Mode
 from redis_ttl.domain.shards import key_slot
@@ -25,7 +23,7 @@ from tests.model.faulty_store import Faults, FaultyStore, Killed
 from tests.servers import Cluster
 from tests.usecases.applying import DAY_S, Applying, policy_of, rule
 
-TAGS: Final = tuple("{t%d}" % number for number in range(5))
+TAGS: Final = tuple(f"{{t{number}}}" for number in range(5))
 #: Two rules that a plan writes, one that nobody has signed off, an exemption, and keys that nothing governs.
 FAMILIES: Final = ("a", "c", "u", "keep", "other")
 SET_TTL_S: Final = 60 * DAY_S
@@ -113,12 +111,13 @@ class World:
     def __init__(self, cluster: Cluster, root: Path) -> None:
         self.cluster = cluster
         self.root = root
-        self.nodes = [server.client() for server in cluster.primaries]
+        # redis-py doesn't type the commands that it has no function for.
+        self.nodes: list[Any] = [server.client() for server in cluster.primaries]
         self.ids = [node.execute_command("CLUSTER", "MYID") for node in self.nodes]
         self.slots = {tag: key_slot(f"a:{tag}1".encode()) for tag in TAGS}
         self.owner = {tag: self._owner_of(slot) for tag, slot in self.slots.items()}
         self.open: tuple[str, int] | None = None
-        self.app = cluster.client()
+        self.app: Any = cluster.client()
         self.base: dict[bytes, int | None] = {}
         self.runs: list[ModelRun] = []
         self.policies = [
@@ -160,7 +159,7 @@ class World:
         self._hear(key)
 
     def _hear(self, key: bytes) -> None:
-        found = int(self.app.execute_command("PEXPIRETIME", key))  # type: ignore[no-untyped-call]
+        found = int(self.app.execute_command("PEXPIRETIME", key))
         if found == -2:
             self.base.pop(key, None)
         else:
@@ -247,7 +246,3 @@ class World:
         for node in self.nodes:
             node.close()
         self.app.close()
-
-
-Problem = RedisTtlError
-RedisError = redis.RedisError

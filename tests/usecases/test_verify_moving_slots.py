@@ -214,7 +214,7 @@ def test_an_audit_says_that_slots_were_moving(cluster: Cluster, tmp_path: Path) 
 
 def test_an_auditor_who_may_not_see_slots_hears_of_it(cluster: Cluster, tmp_path: Path) -> None:
     """Without the right to CLUSTER NODES an audit goes on, and warns that it can't see slots move."""
-    rights = ["+@read", "+info", "+dbsize", "+cluster|slots", "+select", "+ping"]
+    rights = ["+@read", "+info", "+dbsize", "+cluster|slots", "+cluster|myid", "+select", "+ping"]
     for server in cluster.primaries:
         with server.client() as client:
             client.acl_setuser("bob", enabled=True, reset=True, passwords=["+secret"], keys=["*"], commands=rights)

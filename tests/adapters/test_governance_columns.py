@@ -51,3 +51,21 @@ def test_without_a_policy_nothing_is_governed() -> None:
     named = governors.name(pl.DataFrame({"governor": governors.judge(pl.Series(["a", "b"]), pl.Series(["a", "b"]))}))
     assert named["governance"].to_list() == ["none", "none"]
     assert named["governed_by"].to_list() == [None, None]
+
+
+def test_each_key_has_its_first_governor_by_name() -> None:
+    """Exemptions go before rules, rules by their order; a rule has its longest TTL, and what nothing governs has no name."""
+    governors = Governors(POLICY)
+    texts = pl.Series(["user:admin:cart", "user:7:cart", "user:7:name", "lock:3", "other:1", "lock"])
+    judged = governors.judge(texts, fold_shapes(texts).alias("pattern"))
+    named = governors.name(pl.DataFrame({"governor": judged}))
+    assert list(zip(named["governance"].to_list(), named["governed_by"].to_list(), strict=True)) == [
+        ("exempt", "user:admin:{part}"),
+        ("rule", "user:{id}:cart"),
+        ("rule", "user:{id}:{part}"),
+        ("rule", "lock:{n}"),
+        ("none", None),
+        ("none", None),
+    ]
+    longest = [rule.longest_ttl_s for rule in POLICY.rules]
+    assert governors.longest_ttls_s(judged).to_list() == [None, *longest, None, None]

@@ -71,6 +71,13 @@ def test_what_was_changed_or_restored() -> None:
     assert result.total == RESTORED + RESTORED
 
 
+def test_a_key_that_is_in_no_figure_shall_change() -> None:
+    """What was met less what it is known of what became of it."""
+    assert (WRITTEN.settled, WRITTEN.undecided) == (255, -155)
+    assert RuleAccount(met=10, set=3, left=2).undecided == 5
+    assert RuleAccount(met=10).settled == 0
+
+
 def test_accounts_of_parts_are_added_rule_by_rule() -> None:
     """A rule that only one part met is in the sum as it was there."""
     one, other = RuleAccount(met=1), RuleAccount(met=10, set=10)

@@ -115,6 +115,16 @@ def test_sizes_are_estimates_of_what_would_change() -> None:
     assert plan_of(audit_of(sampled, unsampled, ROWS[1])).rules[0].size_bytes is None
 
 
+def test_keys_that_get_a_ttl_and_keys_that_get_a_shorter_one_count_alike() -> None:
+    """Sizes and the share of keys in use are those of all keys of a row that would change, in one way or the other."""
+    asked = Sample(10, 1.0, 1.0, 1.0)
+    mixed = row(SEEN, 100, 30, 20, sizes=Sample(10, 1_000.0, 100_000.0, 100.0), idles_s=asked, hot_keys=2)
+    other = replace(row("seen:x{n}", 100, 0, 150, sizes=mixed.sizes, idles_s=asked), governed_by=SEEN)
+    rule = plan_of(audit_of(ROWS[0], mixed, other)).rules[1]
+    assert rule.size_bytes == 20_000
+    assert rule.hot_ratio == 0.05
+
+
 def test_examples_are_of_what_changes_most() -> None:
     """Three names, of the rows with the most keys to change first, and none of a row that nothing happens to."""
     rows = (

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_ttl.domain.server import Flavour
-from redis_ttl.domain.shards import SLOTS, Shard, SplitRule, bitreverse, choose_rule, key_slot, split
+from redis_ttl.domain.shards import (
+    SLOTS,
+    Shard,
+    SlotClaims,
+    SplitRule,
+    bitreverse,
+    choose_rule,
+    key_slot,
+    split,
+    unsettled_slots,
+)
 
 KEYS = 10_000_000
 
@@ -251,3 +261,20 @@ def test_the_slot_of_a_key_is_that_of_its_hash_tag() -> None:
     assert key_slot(b"a}b") != key_slot(b"a")
     assert key_slot(b"{a}{b}") == key_slot(b"x{a}y") == key_slot(b"a") == 15_495
     assert key_slot(b"foo{{bar}}zap") == key_slot(b"{bar")
+
+
+def test_slots_are_settled_when_one_node_owns_each_all_the_time() -> None:
+    """Those on their way, with another owner than before, with none or with two aren't; outside a cluster there are none."""
+
+    def claims(*owned: set[int], moving: set[int] = frozenset()) -> dict[str, SlotClaims]:  # type: ignore[assignment]
+        return {str(node): SlotClaims(frozenset(slots), frozenset(moving)) for node, slots in enumerate(owned)}
+
+    rest = claims({0, 1}, {2, 3})
+    assert unsettled_slots(rest, rest) == frozenset()
+    assert unsettled_slots({}, {}) == frozenset()
+    assert unsettled_slots(claims({0, 1}, {2, 3}, moving={1}), rest) == {1}
+    assert unsettled_slots(rest, claims({0, 1}, {2, 3}, moving={2})) == {2}
+    assert unsettled_slots(rest, claims({0}, {1, 2, 3})) == {1}
+    assert unsettled_slots(rest, claims({0}, {2, 3})) == {1}
+    two = claims({0, 1}, {1, 2})
+    assert unsettled_slots(two, two) == {1}

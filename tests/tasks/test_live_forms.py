@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
     from tests.tasks.conftest import LiveTests
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 UNUSABLE: list[tuple[str, dict[str, Any]]] = [
     ("audit", {"load": "fsat"}),
@@ -30,6 +30,9 @@ def test_a_trigger_that_cant_be_used_starts_no_run(live: LiveTests, valkey: Serv
     """The API answers 400 and names the field, of each DAG that has a form; and there is no run."""
     live.connect("redis_forms", valkey)
     live.add_policy("forms")
+    asked = {f"redis_ttl.forms.{dag}" for dag, _ in UNUSABLE}
+    # Each kind of DAG has a file of its own, and the files are parsed one after the other.
+    live.airflow.wait(lambda: asked <= live.airflow.dag_ids(), "every DAG of the policy", timeout_s=240)
     for dag, conf in UNUSABLE:
         dag_id = f"redis_ttl.forms.{dag}"
         field = list(conf)[-1]

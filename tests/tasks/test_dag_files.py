@@ -77,7 +77,7 @@ def test_the_page_of_the_dag_answers_what_an_operator_asks(policies: Path) -> No
     (policies / "one.yaml").write_text(policy_text("one", audit="{schedule: '0 3 * * *', load: fast}"))
     page = parse().dags["redis_ttl.one.audit"].doc_md or ""
     for words in (
-        "growth (#growth, growth@example.com)",
+        "growth (#growth, `growth@example.com`)",
         "`redis_test`",
         "`0 3 * * *` UTC",
         "`fast`",

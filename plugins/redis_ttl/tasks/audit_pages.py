@@ -14,7 +14,8 @@ def of_dag(policy: Policy) -> str:
     """The page of one cluster's audit."""
     audit = policy.audit
     contact = (
-        ", ".join(each for each in (policy.owner.slack, *policy.owner.email) if each) or "no address in the policy"
+        ", ".join(markdown_text(each) for each in (policy.owner.slack, *policy.owner.email) if each)
+        or "no address in the policy"
     )
     return f"""\
 ### Audit of `{policy.cluster}`
@@ -25,7 +26,7 @@ the server evicts keys.
 
 | | |
 |---|---|
-| owner | {markdown_text(f"{policy.owner.team} ({contact})")} |
+| owner | {markdown_text(policy.owner.team)} ({contact}) |
 | connection | `{policy.connection}` |
 | schedule | {"by hand only" if audit.schedule is None else f"`{audit.schedule}` {audit.timezone}"} |
 | load | `{audit.load}`, at most {audit.parallel} shards at a time{f", pool `{audit.pool}`" if audit.pool else ""} |

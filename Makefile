@@ -77,6 +77,10 @@ month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write 
 mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, SAMPLE=50, FRESH=yes)
 	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' SAMPLE='$(SAMPLE)' FRESH='$(FRESH)' $(BIN)/python -m mutants
 
+.PHONY: secrets
+secrets: $(DEV_INSTALLED) ## Plant secrets in every connection, run a whole cycle in Airflow, and search all that it leaves
+	@LIVE_SECRETS=1 $(BIN)/python -m pytest tests/tasks/test_live_secrets.py
+
 .PHONY: torture
 torture: $(DEV_INSTALLED) ## Check the write path against its model for 200,000 random steps (MODEL_STEPS=, MODEL_SEED= to repeat one)
 	@MODEL_STEPS=$(or $(MODEL_STEPS),200000) MODEL_SEED=$(or $(MODEL_SEED),$$(date +%s)) $(BIN)/python -m pytest tests/model -s --timeout 36000

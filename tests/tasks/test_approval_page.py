@@ -29,7 +29,7 @@ def test_approving_in_a_browser(live: LiveTests, valkey: Server, page: Page, tmp
         for number in range(500):
             client.set(f"contact:last:activity:{number}", "x", ex=364 * 86_400)
         client.mset({f"order:{number}": "" for number in range(3_000)})
-    run_id, dag_id, digest = _waiting_run(live, valkey)
+    run_id, dag_id, digest = _waiting_run(live, valkey, CLUSTER)
 
     page.goto(f"{live.airflow.url}/dags/{dag_id}/runs/{run_id}/tasks/{GATE}/required_actions")
     log_in(page, "bob", live.airflow.password_of("bob"))
@@ -49,12 +49,12 @@ def test_approving_in_a_browser(live: LiveTests, valkey: Server, page: Page, tmp
         assert client.info("keyspace")["db0"]["expires"] == 1_500
 
 
-def _waiting_run(live: LiveTests, server: Server) -> tuple[str, str, str]:
+def _waiting_run(live: LiveTests, server: Server, cluster: str) -> tuple[str, str, str]:
     """A remediation that waits: its run, its DAG, the digest of its plan."""
-    live.connect(f"redis_{CLUSTER}", server)
-    (live.policies / f"{CLUSTER}.yaml").write_text(f"""\
-cluster: {CLUSTER}
-connection: redis_{CLUSTER}
+    live.connect(f"redis_{cluster}", server)
+    (live.policies / f"{cluster}.yaml").write_text(f"""\
+cluster: {cluster}
+connection: redis_{cluster}
 owner: {{team: growth}}
 audit: {{schedule: none, load: fast}}
 remediation: {{approvers: [bob, erin], canary: {{watch: 0s}}, rate: unlimited, load: fast}}
@@ -69,7 +69,7 @@ rules:
     sign_off: {{by: Lin Wei, on: 2026-02-20}}
 """)
     airflow = live.airflow
-    audit_id, dag_id = (f"redis_ttl.{CLUSTER}.{job}" for job in ("audit", "remediate"))
+    audit_id, dag_id = (f"redis_ttl.{cluster}.{job}" for job in ("audit", "remediate"))
     airflow.unpause(audit_id)
     assert airflow.wait_run(audit_id, airflow.trigger(audit_id), 300) == "success"
     airflow.unpause(dag_id)
@@ -81,7 +81,7 @@ rules:
         return next(task for task in tasks if task["task_id"] == GATE)
 
     airflow.wait(lambda: gate()["state"] == "awaiting_input", "the plan", 300)
-    [plan] = (live.store / CLUSTER / "plans").iterdir()
+    [plan] = (live.store / cluster / "plans").iterdir()
     digest = plan.read_text().rsplit('"digest": "', 1)[1][:64]
     return run_id, dag_id, digest
 
@@ -101,7 +101,8 @@ def test_no_key_acts_on_the_page(live: LiveTests, valkey: Server, page: Page) ->
         for number in range(40):
             client.set(f"MARKETING:COUPON:UNREAD:{evil[number % len(evil)].replace(':', ';')}{number}", "x" * 200)
             client.set(f"contact:last:activity:{evil[number % len(evil)].replace(':', ';')}{number}", "x")
-    run_id, dag_id, digest = _waiting_run(live, valkey)
+    run_id, dag_id, digest = _waiting_run(live, valkey, f"{CLUSTER}-evil")
+    page.context.clear_cookies()  # as somebody who hasn't logged in
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

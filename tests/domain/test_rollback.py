@@ -47,7 +47,7 @@ def test_keys_that_are_left_fail_the_rollback_by_rule_and_with_examples() -> Non
     text, todo = found(DONE, look)
     assert text == "1,202 keys that still have our expiry (rule 0: 2, rule 3: 1,200)"
     assert "Then clear load_journal" in todo
-    assert found(DONE, replace(look, examples=("a:1", "a:2")))[0].endswith("rule 3: 1,200), as a:1, a:2")
+    assert found(DONE, replace(look, examples=("a:1", "a:2")))[0].endswith("rule 3: 1,200), as `a:1`, `a:2`")
     assert found(replace(DONE, dry_run=True), look) == ("", "")
     assert found(DONE, replace(look, leftovers=None))[0] == "1,200 keys that still have our expiry (rule 3: 1,200)"
 

@@ -13,6 +13,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 install = { $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) 2>/dev/null \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
+# Tests wait for servers half of the time, so that three processes keep two cores busy.
+WORKERS ?= 3
+
 # Files whose time says what is installed, so that a second run installs nothing.
 DEMO_INSTALLED := $(VENV)/.installed-demo
 DEV_INSTALLED := $(VENV)/.installed-dev
@@ -34,8 +37,8 @@ demo-clean: ## Stop the demo and remove what it made
 	@$(or $(PYTHON),python3) -m demo clean
 
 .PHONY: test
-test: $(DEV_INSTALLED) ## Run the tests (ARGS='-k folding -x' for some of them)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(DEV_INSTALLED) ## Run the tests, three at a time (WORKERS=3; ARGS='-k folding -x' for some of them, in turn)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --no-loadscope-reorder)
 
 .PHONY: check
 check: $(DEV_INSTALLED) ## Check formatting, lint, types and import contracts

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -17,6 +17,7 @@ from tests.object_store import RUN, ObjectStorage, is_installed
 from tests.servers import (
     REDIS_7,
     REDIS_62,
+    REDIS_82,
     VALKEY,
     Certificates,
     Cluster,
@@ -50,6 +51,33 @@ _KINDS = {kind.name: kind for kind in (VALKEY, REDIS_7, REDIS_62)}
 def pytest_report_header() -> str:
     """Which examples hypothesis takes, so that a failure in CI can be had again."""
     return f"hypothesis examples: {PROFILE} (HYPOTHESIS_PROFILE=steady|random|shrink)"
+
+
+#: Live tests that start an Airflow of their own; all others share one.
+_OWN_AIRFLOW = ("test_live_approval.py", "test_live_s3.py", "test_live_secrets.py")
+
+
+def _is_live(node_id: str) -> bool:
+    """Whether the test of that id needs a running Airflow."""
+    return "/test_live_" in node_id
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest and no other process can take a part of."""
+    items.sort(key=lambda item: not _is_live(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file in one process, where they share what is started for the file, and those with Airflow in one, too."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "live" if _is_live(file) and not file.endswith(_OWN_AIRFLOW) else file
+
+    return ByFile(config, log)
 
 
 def require(kind: ServerKind) -> ServerKind:
@@ -92,6 +120,12 @@ def redis7(session_servers: dict[str, Server]) -> Server:
 def redis62(session_servers: dict[str, Server]) -> Server:
     """An empty Redis 6.2, which lacks EXPIRE NX and CLIENT NO-TOUCH."""
     return _empty(session_servers, REDIS_62)
+
+
+@pytest.fixture
+def redis82(session_servers: dict[str, Server]) -> Server:
+    """An empty Redis 8.2, whose hash fields may have TTLs, and which has vector sets."""
+    return _empty(session_servers, REDIS_82)
 
 
 @pytest.fixture(params=list(_KINDS))

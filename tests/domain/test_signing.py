@@ -126,7 +126,9 @@ def test_keys_stand_in_a_list(separator: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [secrets.token_hex(32), base64.b64encode(secrets.token_bytes(32)).decode(), secrets.token_urlsafe(48)]
+    "text",
+    [secrets.token_hex(32), base64.b64encode(secrets.token_bytes(32)).decode(), secrets.token_urlsafe(48)],
+    ids=["hex", "base64", "urlsafe"],
 )
 def test_any_spelling_of_32_random_bytes_is_a_key(text: str) -> None:
     """Hexadecimal digits and both kinds of base64, as openssl and Python write them."""

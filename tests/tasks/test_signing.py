@@ -29,7 +29,9 @@ def test_no_connection_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signing_keys() is None
 
 
-@pytest.mark.parametrize("password", [None, "", " ", "hunter2", f"{KEY},hunter2"])
+@pytest.mark.parametrize(
+    "password", [None, "", " ", "hunter2", f"{KEY},hunter2"], ids=["none", "empty", "blank", "weak", "one weak"]
+)
 def test_a_connection_without_a_good_key_is_an_error(monkeypatch: pytest.MonkeyPatch, password: str | None) -> None:
     """It is never taken for no connection, and the error shows no password."""
     monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": "generic", "password": password}))

@@ -119,7 +119,7 @@ def try_module(
         every = sorted(db.work_items, key=_place)
         items = every if sample is None or sample >= len(every) else _drawn(module.name, every, sample)
         results = dict(db.results)
-        results = {job: each for job, each in results.items() if each.output != Outcome.TIMEOUT}
+        results = {job: each for job, each in results.items() if each.output not in _AGAIN}
         if not noted.exists() or noted.read_text() != tests_hash:
             results = {job: each for job, each in results.items() if each.test_outcome != TestOutcome.SURVIVED}
         pending = [item for item in items if item.job_id not in results]
@@ -158,12 +158,14 @@ def _drawn(module: str, items: Sequence[WorkItem], sample: int) -> list[WorkItem
 def _result(outcome: Outcome | None, text: str) -> WorkResult:
     if outcome is None:
         return WorkResult(worker_outcome=WorkerOutcome.SKIPPED)
-    if outcome in {Outcome.TIMEOUT, Outcome.NOT_RUN}:
+    if outcome in _AGAIN:
         text = outcome.value
     kept = _KEPT.get(outcome, TestOutcome.INCOMPETENT)
     return WorkResult(worker_outcome=WorkerOutcome.NORMAL, test_outcome=kept, output=text)
 
 
+#: What may have been the machine's doing is tried again the next time.
+_AGAIN: Final = {Outcome.TIMEOUT, Outcome.NOT_RUN}
 _KEPT: Final = {Outcome.SURVIVED: TestOutcome.SURVIVED, Outcome.KILLED: TestOutcome.KILLED}
 
 

@@ -33,6 +33,21 @@ def test_the_table_is_sorted_and_has_each_place_once_with_its_latest_row(batches
     assert table.table() is None, "the rows are handed over"
 
 
+def test_the_latest_row_is_the_last_that_came_however_many_there_are() -> None:
+    """Of thousands of rows about few places, which sorting may not mix up, the last of each counts; they are sorted in sixteen parts."""
+    table = SortedRows()
+    numbers = [part << 60 | 1 for part in range(16)]
+    for value in range(0, 60_000, 20_000):
+        every = pl.DataFrame(
+            {"place": pl.Series(numbers * 1_250, dtype=pl.UInt64), "value": range(value, value + 20_000)}
+        )
+        table.add(every)
+    assert sorted(table._parts) == list(range(16))
+    found = table.table()
+    assert found is not None
+    assert list(found.iter_rows()) == [(number, 59_984 + at) for at, number in enumerate(numbers)]
+
+
 def test_a_place_is_finished_when_any_of_its_rows_is() -> None:
     """What one attempt finished stays finished, though a later one that was cut off has the latest row."""
     table = SortedRows()

@@ -149,6 +149,15 @@ def test_only_in_a_cluster_an_expiry_may_have_shifted(in_cluster: bool, edge: in
     assert figures(ledger) == {"met": 1, "changed": 1}, "another look begins anew"
 
 
+@pytest.mark.parametrize(("off_ms", "figure"), [(0, "kept"), (1, "changed"), (-1, "changed")])
+def test_outside_a_cluster_another_look_is_as_strict(off_ms: int, figure: str) -> None:
+    """Looking once more forgives no millisecond where keys don't move, and takes our instant for ours."""
+    ledger = ledger_of({b"a:1": SET_MS})
+    ledger.begin_again()
+    hear(judge(ledger, {b"a:1": 5}), {b"a:1": SET_MS + off_ms})
+    assert figures(ledger) == {"met": 1, figure: 1}
+
+
 def test_two_limits_that_enclose_our_instant_are_ours() -> None:
     """Where a server tells an expiry within limits, ours is any that lies between them."""
     ledger = ledger_of({b"a:1": SET_MS, b"a:2": SET_MS})

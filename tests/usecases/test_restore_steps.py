@@ -19,9 +19,10 @@ from redis_ttl.domain.errors import Aborted, BadInput, OtherServer, StoreProblem
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.plan import NodeIdentity
 from redis_ttl.domain.policy import Mode
+from redis_ttl.domain.rate import parse_rate
 from redis_ttl.domain.remediation import Outcome, PartBegun, PartResult
 from redis_ttl.domain.rollback import Leftovers, RestoreAccount, RestoreResult
-from redis_ttl.usecases import restore_journal
+from redis_ttl.usecases import restore_gate, restore_journal
 from redis_ttl.usecases.restore_journal import (
     JournalPart,
     RestoreOptions,
@@ -394,6 +395,31 @@ def test_who_stops_a_rollback_is_told_apart(written: Written, monkeypatch: pytes
     monkeypatch.setattr(restore_journal.RestoreGate, "begin", full)
     with pytest.raises(Aborted, match=r"a guard ended the rollback.*the memory is full"):
         written.restore()
+
+
+def test_an_operator_is_heard_within_an_object(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the pages of one journal object, too: a stop leaves the rest of its keys as they are."""
+    monkeypatch.setattr(restore_gate, "CONTROL_S", 0.0)
+    ours = written.now_ms + DAY_MS
+    written.journal(*((b"a:%d" % number, None, ours) for number in range(25)))
+    written.keys(**{f"a{number}": ours for number in range(25)})
+
+    class TwoPages:
+        """Lets the first look and two pages pass."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def read(self) -> Wish:
+            self.asked += 1
+            return Wish() if self.asked <= 3 else Wish(WishedState.STOP, why="enough")
+
+    tools = written.tools(control=TwoPages(), rate=parse_rate("200/s"))
+    slow = restore_tools(written.run, rate="200/s").open_restorer
+    with pytest.raises(Aborted, match="enough"):
+        restore_part(written.run.plan, whole_journal(written.run.documents), WRITE, replace(tools, open_restorer=slow))
+    with written.server.client() as client:
+        assert 0 < client.info("keyspace")["db0"]["expires"] < 25
 
 
 def test_the_gate_knows_the_first_instant_and_the_sharers(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from redis_ttl.adapters.store import Store
 from redis_ttl.domain.audit import AUDIT_SCHEMA, AuditOptions, AuditPlan
 from redis_ttl.domain.errors import BadInput, DamagedDocument, NotVerified, SlotsMoved
 from redis_ttl.domain.journal import JournalName
+from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.remediation import Outcome, PartBegun, PartResult, RuleAccount
 from redis_ttl.domain.shards import Shard, SlotClaims, SplitRule
 from redis_ttl.domain.verification import Verification, VerifiedRule
@@ -191,6 +192,7 @@ class Verifying:
     folder: Path
     redis: Deployment = field(default_factory=Deployment)
     ledger: Ledger = field(default_factory=Ledger)
+    plan: Plan = PLAN
     progress: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -246,7 +248,7 @@ class Verifying:
             lambda met, of: self.progress.append((met, of)),
             StoppedClock(),
         )
-        return verify_plan(PLAN, tools)
+        return verify_plan(self.plan, tools)
 
 
 @pytest.fixture
@@ -355,6 +357,14 @@ def test_memory_that_a_server_does_not_tell_is_unknown(verify: Verifying) -> Non
     verify.redis.addresses = ("n1:1", "n2:1")
     verify.redis.used_bytes = {"n1:1": 1_000, "n2:1": None}
     assert verify.run().used_bytes is None
+
+
+def test_memory_is_a_servers_and_no_databases(verify: Verifying) -> None:
+    """However many databases a plan has, the memory of each server counts once."""
+    for databases in (1, 2, 3):
+        shards = tuple(replace(PLAN.shards[0], number=db, db=db) for db in range(databases))
+        verify.plan = replace(PLAN, shards=shards)
+        assert verify.run().used_bytes == 100
 
 
 def test_expiries_are_asked_where_their_keys_were_met(verify: Verifying) -> None:

@@ -17,6 +17,7 @@ from redis_ttl.domain.journal import attempt_of
 from redis_ttl.domain.plan import NodeIdentity
 from redis_ttl.domain.rate import Rate, parse_rate
 from redis_ttl.domain.remediation import Outcome, PartBegun, PartResult, RuleAccount
+from redis_ttl.domain.shards import Shard, SplitRule
 from redis_ttl.usecases import part_work
 from redis_ttl.usecases.apply_plan import check_canary
 from redis_ttl.usecases.canary_watch import start_of
@@ -72,9 +73,8 @@ def part_of(applying: Applying, part: str, attempt: str = ATTEMPT, **more: Any) 
 
 def report_of(applying: Applying, *, passed: bool = True, at: str = CHECKED_AT, **more: Any) -> None:
     """Keep a report of the canary's check."""
-    report = CanaryReport(
-        applying.plan.plan_id, applying.plan.digest, passed, "x", at, 0.0, ("it is slow", "and hot"), {}
-    )
+    reasons = ("all is well",) if passed else ("it is slow", "and hot")
+    report = CanaryReport(applying.plan.plan_id, applying.plan.digest, passed, "x", at, 0.0, reasons, {})
     applying.documents.write_result("check_canary", replace(report, **more).to_json())
 
 
@@ -304,9 +304,21 @@ def test_shards_that_another_process_answered_are_followed_by_the_whole_database
     assert not two.shard(0).whole, "one that didn't end doesn't"
     fill(valkey, 3, first=100)
     part_of(two, "shard-1", attempt=ATTEMPT.replace("2099", "2098"), run_id="f" * 40)
-    found = two.shard(0)
+    read: list[Any] = []
+
+    def noting(node: Any) -> dict[str, Any]:
+        def batches(shard: Any, **more: Any) -> Any:
+            read.append(shard)
+            assert len(read) <= 2, "read once more, and never again"
+            return node.batches(shard, **more)
+
+        return {"batches": batches}
+
+    found = two.shard(0, redis=changed_nodes(two, noting))
     assert found.whole
     assert found.scanned == 46
+    shard = two.plan.shards[0]
+    assert read[1] == Shard(0, 1, shard.node, found.run_id, 0, SplitRule.SEQUENTIAL, 0, 0)
     assert any("reading all of it" in text for text in two.log)
     assert with_ttl(valkey) == 23
     assert not two.shard(1).whole, "somebody has read all of it"

@@ -385,6 +385,7 @@ def test_a_batch_is_a_second_of_the_shards_rate(two: Applying, rate: str, shards
         work.run_id = node.run_id()
         work.write_shard(applying.plan.shards[0], node, [0])
     assert seen == [(size, sharers)]
+    assert work.ratio == 1.0
 
 
 def work_of(applying: Applying, part: str = "shard-0", **tools: Any) -> PartWork:
@@ -504,6 +505,55 @@ def test_an_operator_is_heard_while_the_canary_counts(
     ]
     assert re.fullmatch(r"paused: the operator paused it\. canary: 0 keys sent, \d+ read \(\d+%\)", told[0][1])
     assert with_ttl(valkey) + with_ttl(valkey, 3) == 6
+
+
+def test_an_operator_is_heard_once_a_second_while_the_canary_counts(
+    valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many batches go by within it."""
+    monkeypatch.setattr(part_work, "_BATCH_KEYS", 500)
+    fill(valkey, 3_000)
+    applying = Applying(valkey.url, tmp_path, POLICY)
+    clock = Patient(monkeypatch, applying.tools().clock)
+    work = work_of(applying, "canary", clock=clock)
+    with applying.tools().redis.connect(applying.plan.nodes[0].address, 0) as node:
+        work.survey(0, applying.plan.shards[0], node, applying.tools().redis.new_canary(0.01, 3))
+    assert work.scanned == 3_000
+    assert applying.wishes.asked == 1
+
+
+def test_a_shard_that_is_stopped_reads_nothing(two: Applying) -> None:
+    """Operator and guards are heard before the first key is read."""
+    two.pass_canary()
+    objects = len(two.documents.journal_names())
+    two.wishes.wish = Wish(WishedState.STOP)
+    with pytest.raises(Aborted, match="the operator stopped it"):
+        two.shard(0)
+    assert (two.documents.parts()[-1].scanned, len(two.documents.journal_names())) == (0, objects)
+
+
+def test_a_write_that_fails_is_no_end_of_the_shard(two: Applying, valkey: Server) -> None:
+    """An error in the middle of the writing is handed on, and leaves no result that says that the shard is done."""
+    two.pass_canary()
+    ours = with_ttl(valkey)
+
+    class Breaks:
+        """A writer whose connection is lost."""
+
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def write(self, keys: int, *, ahead: bool) -> int:
+            raise ConnectionLost(f"gone with {keys} keys {ahead}")
+
+    broken = changed_nodes(two, lambda node: {"writer": lambda: Breaks(node.writer())})
+    with pytest.raises(ConnectionLost):
+        two.shard(0, redis=broken)
+    assert [each.part for each in two.documents.parts()] == ["canary"]
+    assert with_ttl(valkey) == ours
 
 
 def test_an_approval_that_cannot_be_read_holds_the_counting(two: Applying, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def try_module(
     if fresh:
         database.unlink(missing_ok=True)
     noted = database.with_suffix(".tests")
-    tests_hash = _hash(sorted(path for test in module.tests for path in _files(Path(test))))
+    tests_hash = _hash(sorted(path for test in module.tests for path in _files(Path(test.partition("::")[0]))))
     with use_db(database, WorkDB.Mode.create) as db:
         if not db.num_work_items:
             db.add_work_items(all_changes(module.path))

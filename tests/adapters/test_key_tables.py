@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -34,18 +36,19 @@ def test_the_table_is_sorted_and_has_each_place_once_with_its_latest_row(batches
 
 
 def test_the_latest_row_is_the_last_that_came_however_many_there_are() -> None:
-    """Of thousands of rows about few places, which sorting may not mix up, the last of each counts; they are sorted in sixteen parts."""
+    """Of thousands of rows about hundreds of places, which sorting may not mix up, the last of each counts; in sixteen parts."""
     table = SortedRows()
-    numbers = [part << 60 | 1 for part in range(16)]
-    for value in range(0, 60_000, 20_000):
-        every = pl.DataFrame(
-            {"place": pl.Series(numbers * 1_250, dtype=pl.UInt64), "value": range(value, value + 20_000)}
-        )
-        table.add(every)
+    numbers = [part << 60 | place for part in range(16) for place in range(50)]
+    shuffled = random.Random(1).sample(numbers * 25, len(numbers) * 25)
+    expected: dict[int, int] = {}
+    for start in range(0, 60_000, 20_000):
+        values = range(start, start + 20_000)
+        table.add(pl.DataFrame({"place": pl.Series(shuffled, dtype=pl.UInt64), "value": values}))
+        expected |= dict(zip(shuffled, values, strict=True))
     assert sorted(table._parts) == list(range(16))
     found = table.table()
     assert found is not None
-    assert list(found.iter_rows()) == [(number, 59_984 + at) for at, number in enumerate(numbers)]
+    assert list(found.iter_rows()) == sorted(expected.items())
 
 
 def test_a_place_is_finished_when_any_of_its_rows_is() -> None:

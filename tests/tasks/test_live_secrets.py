@@ -19,7 +19,7 @@ from tests.slack_endpoint import SlackEndpoint
 from tests.tasks.conftest import LiveTests
 from tests.tasks.test_live_messages import GATE, _approve, connection, run
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 NAMES = ("read", "write", "sentinel", "slack", "webhook", "mail", "wrong", "silent", "signing")
 #: What is planted: a password with characters that are written in another way in addresses.
@@ -143,14 +143,14 @@ def test_no_secret_is_left_anywhere(live: LiveTests, server: Server) -> None:
         run(live, audit)
         live.airflow.unpause(remediate)
         run_id = live.airflow.trigger(remediate)
-        live.airflow.wait(lambda: live.airflow.is_put_to_rest(remediate, run_id, GATE, attempt=1), "the gate", 180)
+        live.airflow.wait(lambda: live.airflow.is_put_to_rest(remediate, run_id, GATE, attempt=1), "the gate")
         _approve(live, remediate, run_id)
-        assert live.airflow.wait_run(remediate, run_id, 240) == "success"
+        assert live.airflow.wait_run(remediate, run_id) == "success"
         run(live, watch)
         (plan,) = (path.stem for path in (live.store / "marked" / "plans").iterdir())
         live.airflow.unpause(rollback)
         taken_back = live.airflow.trigger(rollback, plan=plan, dry_run=False)
-        assert live.airflow.wait_run(rollback, taken_back, 240) == "success"
+        assert live.airflow.wait_run(rollback, taken_back) == "success"
         run(live, "redis_ttl.unheard.audit")
         for dag_id in ("redis_ttl.refused.watch", "redis_ttl.lost.watch", "redis_ttl.refused.audit"):
             run(live, dag_id, "failed")

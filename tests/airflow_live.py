@@ -152,7 +152,7 @@ class LiveAirflow:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None
 
-    def unpause(self, dag_id: str, timeout_s: float = 60.0) -> None:
+    def unpause(self, dag_id: str, timeout_s: float = _PATIENCE_S) -> None:
         """Wait until the DAG was parsed, and let its runs start."""
         self.wait(lambda: dag_id in self.dag_ids(), f"DAG {dag_id}", timeout_s)
         self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})

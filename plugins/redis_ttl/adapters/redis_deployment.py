@@ -14,7 +14,8 @@ from redis_ttl.adapters.redis_cluster import (
     fingerprint,
     is_cluster,
     own_slots,
-    replica_address,
+    replica_of,
+    replica_of_node,
 )
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_node import RedisNode
@@ -47,11 +48,14 @@ class RedisDeployment:
         with RedisLink(entry) as link:
             profile = read_profile(link)
             if profile.cluster_enabled and entry.whole_cluster:
-                return [node.address_for(options.source) for node in cluster_nodes(link)]
+                nodes = cluster_nodes(link)
+                if options.source == "primary":
+                    return [node.address for node in nodes]
+                return [replica_of_node(node, self._ways) for node in nodes]
         if options.source == "primary":
             check_primary(profile)
             return [profile.address]
-        return [profile.address if profile.role is Role.REPLICA else replica_address(profile)]
+        return [profile.address if profile.role is Role.REPLICA else replica_of(profile, self._ways)]
 
     def slots_of(self, address: str) -> Sequence[tuple[int, int]]:
         """The slot ranges that the node, or the primary that it follows, owns; all of them outside a cluster."""

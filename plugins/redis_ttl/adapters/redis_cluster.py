@@ -24,7 +24,7 @@ from redis_ttl.domain.errors import (
 from redis_ttl.domain.server import Role, ServerProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
 
@@ -56,9 +56,9 @@ class Ways:
         self._endpoint = endpoint
         self._ids: dict[str, str] | None = None
 
-    def entry(self, source: Source = "primary") -> Endpoint:
-        """The server that the endpoint names, or that its sentinels name; raises what `locate` does."""
-        return locate(self._endpoint, source)
+    def entry(self, source: Source = "primary", *, permit: Callable[[Endpoint], None] | None = None) -> Endpoint:
+        """The server that the endpoint names, or that its sentinels or startup nodes lead to; raises what `locate` does."""
+        return locate(self._endpoint, source, permit=permit)
 
     def to(self, address: str, db: int = 0) -> Endpoint:
         """The way to that database of the server at that address, which is one of the deployment's.

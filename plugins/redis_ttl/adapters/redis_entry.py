@@ -27,7 +27,7 @@ from redis_ttl.domain.errors import (
 from redis_ttl.domain.server import Role, ServerProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
 
@@ -37,19 +37,22 @@ Source = Literal["primary", "replica"]
 AWAY: Final = (Unreachable, ConnectionLost, ServerLoading, TlsMismatch)
 
 
-def locate(endpoint: Endpoint, source: Source) -> Endpoint:
+def locate(endpoint: Endpoint, source: Source, *, permit: Callable[[Endpoint], None] | None = None) -> Endpoint:
     """The server to begin with: the endpoint's own, the first of a cluster's named nodes that answers, or the one that a
     sentinel names, the primary or one of its replicas.
 
     A sentinel is believed if the server that it names answers in the role that is asked for. Raises the only error there was, or,
     when several were asked, one that lists what each said: of the kind of the first that won't pass by itself (`InvalidOption` for a
     name that the sentinel doesn't know, `AuthenticationFailed`, `WrongRole`), else `Unreachable`. Raises `OtherServer` for a
-    named node that isn't one of the cluster's.
+    named node that isn't one of the cluster's. ``permit`` is asked before a server (not a sentinel) is connected to, and raises for
+    one that mustn't be.
     """
+    permit = permit or (lambda _: None)
     if endpoint.sentinels:
-        return _by_sentinels(endpoint, source)
+        return _by_sentinels(endpoint, source, permit)
     if endpoint.startup_nodes:
-        return _by_startup_nodes(endpoint)
+        return _by_startup_nodes(endpoint, permit)
+    permit(endpoint)
     return endpoint
 
 
@@ -74,7 +77,7 @@ def in_vain(told: str, where: str, error: RedisTtlError, todo: str) -> Unreachab
     )
 
 
-def _by_sentinels(endpoint: Endpoint, source: Source) -> Endpoint:
+def _by_sentinels(endpoint: Endpoint, source: Source, permit: Callable[[Endpoint], None]) -> Endpoint:
     said: list[RedisTtlError] = []
     answered = False
     for host, port in endpoint.sentinels:
@@ -82,7 +85,7 @@ def _by_sentinels(endpoint: Endpoint, source: Source) -> Endpoint:
             with RedisLink(_sentinel(endpoint, host, port)) as link:
                 answered = True
                 named = _named(link, endpoint.sentinel_master or "", source)
-            return _first_in_role(endpoint, named, source, address_of(host, port))
+            return _first_in_role(endpoint, named, source, address_of(host, port), permit)
         except RedisTtlError as error:
             said.append(error)
     todo = "Check the sentinels' addresses (their port is usually 26379) and passwords, and what SENTINEL MASTERS lists on each."
@@ -124,12 +127,15 @@ def _named(link: RedisLink, name: str, source: Source) -> list[str]:
     return found
 
 
-def _first_in_role(endpoint: Endpoint, addresses: Sequence[str], source: Source, sentinel: str) -> Endpoint:
+def _first_in_role(
+    endpoint: Endpoint, addresses: Sequence[str], source: Source, sentinel: str, permit: Callable[[Endpoint], None]
+) -> Endpoint:
     """The first of these servers that answers in that role; sentinels may be wrong for a while, or for ever."""
     said: list[RedisTtlError] = []
     wanted = Role.PRIMARY if source == "primary" else Role.REPLICA
     for address in addresses:
         way = endpoint.at(address)
+        permit(way)
         try:
             with RedisLink(way.on(0)) as link:
                 profile = profile_now(link)
@@ -152,11 +158,12 @@ def _first_in_role(endpoint: Endpoint, addresses: Sequence[str], source: Source,
     raise none_leads(f"no {source} that the sentinel names answers", sentinel, said, "See SENTINEL REPLICAS there.")
 
 
-def _by_startup_nodes(endpoint: Endpoint) -> Endpoint:
+def _by_startup_nodes(endpoint: Endpoint, permit: Callable[[Endpoint], None]) -> Endpoint:
     said: list[RedisTtlError] = []
     named = [address_of(host, port) for host, port in ((endpoint.host, endpoint.port), *endpoint.startup_nodes)]
     for address in named:
         way = endpoint.at(address)
+        permit(way)
         try:
             with RedisLink(way.on(0)) as link:
                 if said:

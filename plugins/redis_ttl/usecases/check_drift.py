@@ -125,6 +125,13 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
             where=folder.path,
             todo="Run another audit, which takes over what the baseline's fingerprints are hashed with, and check that one.",
         )
+    if audit.completeness.doubts and (base is None or accept is not None):
+        raise BadInput(
+            "no baseline is made of an audit whose keys may be of more than one data set",
+            where=folder.path,
+            found=audit.completeness.doubts[0],
+            todo="Audit again, and check that one.",
+        )
     scope = _scope(audit, base, accepts=accept is not None)
     journals = () if base is None else _journals(audit, tools)
     about = audit.no_ttl_keys + (0 if base is None else base.keys) + sum(each.keys for each in journals)
@@ -162,6 +169,8 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
     chosen = audit.plan.options.databases
     # What was asked for, and not where keys were: a database that is empty tonight was read all the same.
     scanned = None if chosen == "all" else tuple(sorted(chosen))
+    if audit.completeness.left_out:
+        scanned = tuple(sorted({split.db for split in audit.plan.splits}))
     return ComparisonScope(
         audit_began_ms=int(dt.datetime.fromisoformat(audit.plan.started_at).timestamp() * 1000),
         scanned=scanned,
@@ -173,7 +182,9 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
         next_seed=audit.plan.next_seed
         if accepts and not _beyond(None if base is None else base.databases, scanned)
         else None,
-        may_leave=audit.completeness.unseen == 0 and len(audit.warnings) == len(audit.plan.warnings),
+        may_leave=audit.completeness.unseen == 0
+        and not audit.completeness.doubts
+        and len(audit.warnings) == len(audit.plan.warnings),
     )
 
 
@@ -398,7 +409,8 @@ class _Check:
         notes = []
         if not self.scope.may_leave:
             notes.append(
-                "the audit may not have met every key (slots moved, or sample keys stayed unseen), so none left the baseline"
+                "the audit may not have met every key (slots moved, sample keys stayed unseen, or the data set was exchanged meanwhile), "
+                "so none left the baseline"
             )
         if self.base is not None and (joined := _beyond(self.scope.scanned, self.base.databases)):
             notes.append(f"the first audit that read {joined}: their keys joined the baseline")

@@ -24,10 +24,11 @@ from redis_ttl.domain.drift import (
     Verdict,
     judge,
 )
-from redis_ttl.domain.errors import BadInput, NotApproved, RedisTtlError
+from redis_ttl.domain.errors import BadInput, NotApproved, OtherServer, RedisTtlError
 from redis_ttl.domain.journal import JournalName, attempt_of
 from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.pattern_statistics import Governance
+from redis_ttl.domain.plan import NodeIdentity
 from redis_ttl.domain.policy import Exemption
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.usecases.documents import AuditFolder
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.audit import Audit, Checkpoint
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.server import ServerProfile
     from redis_ttl.usecases.drift_ports import Comparison, NewComparison
     from redis_ttl.usecases.ports import Documents, Redis
 
@@ -230,6 +232,7 @@ class _Check:
     def report(self) -> DriftReport:
         self._fill()
         self.comparison.compare()
+        self._refuse_another_data_set()
         governed = _Governed(self.audit, self.tools.policy)
         counted = self.comparison.new_keys()
         names = self._names(counted)
@@ -239,6 +242,30 @@ class _Check:
         report = self._report(findings, sum(each.keys for each in new), following)
         self.documents.write_report(report, self.tools.page(report))
         return report
+
+    def _refuse_another_data_set(self) -> None:
+        """Raise `OtherServer` where most of the baseline is gone and the servers aren't those that it was made of: an empty or older copy
+        in their place isn't the end of a leak. Somebody may accept it.
+        """
+        base = self.base
+        if base is None or self.request.accept is not None or 2 * self.comparison.left_keys <= base.keys:
+            return
+        folder = AuditFolder(self.tools.documents, self.tools.policy.cluster, base.audit_id)
+        if not folder.has("plan.json"):
+            return
+        then = folder.plan()
+        # Keys that were given TTLs leave the baseline, too, but they are there until these end.
+        if 2 * self.audit.keys > sum(split.keys for split in then.splits):
+            return
+        if not (strangers := _strangers(then.servers, self.audit)):
+            return
+        raise OtherServer(
+            "most keys of the baseline are gone, and another data set answers than the one that it was made of",
+            where=self.folder.path,
+            found=f"{self.comparison.left_keys:,} of {base.keys:,} keys gone; {', '.join(strangers)}",
+            todo="The server was replaced, restarted without its data, or filled anew. If it stays so, accept it: trigger this with accept "
+            "and a reason.",
+        )
 
     def _fill(self) -> None:
         for number, path in enumerate(self.audit.fingerprints):
@@ -464,6 +491,21 @@ class _Governed:
             kind = Governance.EXEMPT if isinstance(entry, Exemption) else Governance.RULE
             return kind, entry.pattern.text
         return governance, governed_by
+
+
+def _strangers(then: Sequence[ServerProfile], audit: Audit) -> list[str]:
+    """The servers of the audit that don't continue any of those before by what they say of themselves; none where they say nothing."""
+    identities = [NodeIdentity(each.address, each.run_id, each.lineage) for each in then if each.lineage or each.run_id]
+    return [
+        f"{now.address} with {now.lineage or now.run_id}"
+        for now in audit.plan.servers
+        if identities
+        and (now.lineage or now.run_id)
+        and not any(
+            each.is_continued_by(run_id=now.run_id, lineage=now.lineage, former_lineage=now.former_lineage)
+            for each in identities
+        )
+    ]
 
 
 def _both(some: tuple[int, ...] | None, others: tuple[int, ...] | None) -> tuple[int, ...] | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
 from redis_ttl.adapters.redis_replies import scan_page, unexpected
-from redis_ttl.domain.errors import ConnectionLost
+from redis_ttl.domain.errors import ConnectionLost, ForbiddenDatabase
 from redis_ttl.domain.server import (
     REQUIRED_COMMANDS,
     Access,
@@ -37,9 +37,14 @@ def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfil
 
     ``address`` is what to call it, by default where we connected to. Raises `MissingPermission` or `CommandUnavailable`
     for a command that an audit can't do without, and for a key pattern of the user's ACL that leaves out the first keys
-    met. Commands that merely widen the report are noted in ``can``.
+    met; `ForbiddenDatabase`, with the databases that hold keys, for one that the user may not enter. Commands that merely
+    widen the report are noted in ``can``.
     """
-    access = _probe(link)
+    try:
+        access = _probe(link)
+    except ForbiddenDatabase as error:
+        error.held = tuple(counts.db for counts in _databases(parse_info(link.call("INFO"))))
+        raise
     info = parse_info(link.call("INFO"))
     # KeyDB tells itself apart only in sections that plain INFO leaves out.
     everything = link.call_many([("INFO", "everything")])[0]
@@ -83,6 +88,8 @@ def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[
         replicas=_replicas(info),
         lineage=_replication_id(info.get("master_replid")),
         former_lineage=_replication_id(info.get("master_replid2")),
+        exchanges=_exchanges(info),
+        last_load=" ".join(info.get(f"rdb_last_load_keys_{name}", "") for name in ("loaded", "expired")).strip(),
         can=dict(access),
     )
 
@@ -141,8 +148,10 @@ def _probe(link: RedisLink) -> dict[Command, Access]:
             raise hung_up_on(command.value, link.where) from error
         access[command] = _access(reply)
         if isinstance(reply, ErrorReply):
-            if reply.text.startswith(("LOADING", "NOAUTH", "MASTERDOWN")) or (
-                command in REQUIRED_COMMANDS and access[command] is not Access.ALLOWED
+            if (
+                reply.text.startswith(("LOADING", "NOAUTH", "MASTERDOWN"))
+                or reply.forbids_database
+                or (command in REQUIRED_COMMANDS and access[command] is not Access.ALLOWED)
             ):
                 raise link.translate(reply, words) from reply
         elif command is Command.SCAN:
@@ -192,6 +201,17 @@ def _replicas(info: Mapping[str, str]) -> tuple[ReplicaState, ...]:
     return tuple(replicas)
 
 
+def _exchanges(info: Mapping[str, str]) -> dict[str, int] | None:
+    """The calls of the commands that exchange a data set, by INFO commandstats; None where that section is missing."""
+    if not any(name.startswith("cmdstat_") for name in info):
+        return None
+    calls = {
+        name: whole_number(info.get(f"cmdstat_{name}", "").partition("calls=")[2].partition(",")[0])
+        for name in _EXCHANGING
+    }
+    return {name: count for name, count in calls.items() if count}
+
+
 def _replication_id(text: str | None) -> str:
     """An id of a data set; the one of all zeros, which stands for none, is none."""
     return text.strip() if text is not None and text.strip("0 ") else ""
@@ -214,6 +234,9 @@ def fraction(text: str | None) -> float | None:
     return number if number is None or math.isfinite(number) else None
 
 
+#: Commands after which other keys are there: they remove a whole database, put another in its place, load one (DEBUG RELOAD), or
+#: follow another server.
+_EXCHANGING: Final = ("flushall", "flushdb", "swapdb", "debug", "replicaof", "slaveof")
 _WHOLE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _TOO_LARGE: Final = 1 << 63
 _DATABASE: Final = re.compile(r"db[0-9]{1,9}", re.ASCII)

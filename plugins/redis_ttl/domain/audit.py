@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/2"
 CHECKPOINT_SCHEMA: Final = "redis_ttl.checkpoint/1"
-AUDIT_SCHEMA: Final = "redis_ttl.audit/1"
+AUDIT_SCHEMA: Final = "redis_ttl.audit/2"
 
 #: The share of sample keys that may be there yet unseen before a scan counts as incomplete. Losing one shard of 16
 #: leaves 5% unseen; a key that was deleted and written again while the scan passed looks unseen too, and is no loss.
@@ -204,11 +204,32 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What became of keys that were drawn at random before the scan: all must have been met, or be gone."""
+    """What became of keys that were drawn at random before the scan: all must have been met, or be gone.
+
+    ``doubts`` say why keys may be of more than one data set, ``left_out`` which databases weren't read though all were asked for.
+    """
 
     samples: int
     unseen: int
     scanned_again: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was read that was to be read, of one data set, as far as can be told."""
+        return not (self.doubts or self.left_out or self.unseen)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the verdict."""
+        listed = {name: list(getattr(self, name)) for name in ("scanned_again", "doubts", "left_out")}
+        return {"samples": self.samples, "unseen": self.unseen, "is_whole": self.is_whole, **listed}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Completeness:
+        """What :meth:`to_json` wrote; version 1 knew neither doubts nor what was left out."""
+        listed = {name: tuple(data.get(name, ())) for name in ("scanned_again", "doubts", "left_out")}
+        return cls(data["samples"], data["unseen"], **listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +379,7 @@ class Audit:
             "keyspace_before": [_fields(count) for count in self.keyspace_before],
             "keyspace_after": [_fields(count) for count in self.keyspace_after],
             "counted_off": self.counted_off,
-            "completeness": {**_fields(self.completeness), "scanned_again": list(self.completeness.scanned_again)},
+            "completeness": self.completeness.to_json(),
             "warnings": list(self.warnings),
             "patterns_document": self.patterns_document,
             "fingerprints": list(self.fingerprints),
@@ -369,7 +390,6 @@ class Audit:
     def from_json(cls, data: Mapping[str, Any], plan: AuditPlan, patterns: Iterable[PatternStatistics]) -> Audit:
         """The audit that :meth:`to_json` wrote, with its plan and the rows of its patterns document."""
         check_schema(data, AUDIT_SCHEMA)
-        completeness = data["completeness"]
         return cls(
             plan=plan,
             finished_at=data["finished_at"],
@@ -379,7 +399,7 @@ class Audit:
             vanished=data["vanished"],
             keyspace_before=tuple(KeyspaceCount(**count) for count in data["keyspace_before"]),
             keyspace_after=tuple(KeyspaceCount(**count) for count in data["keyspace_after"]),
-            completeness=Completeness(**{**completeness, "scanned_again": tuple(completeness["scanned_again"])}),
+            completeness=Completeness.from_json(data["completeness"]),
             patterns=tuple(patterns),
             patterns_document=data["patterns_document"],
             fingerprints=tuple(data["fingerprints"]),

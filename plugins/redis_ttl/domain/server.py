@@ -105,6 +105,10 @@ class ServerProfile:
     ``master_replid2``), which a replica has in common with its primary and keeps when it takes over; empty where the
     server hides them or has none. ``frees_expired_lazily`` says whether the value of a key that expires is freed in the
     background (``lazyfree-lazy-expire``), None where that can't be asked; if not, the server answers nobody meanwhile.
+    ``forbidden_databases`` hold keys and may not be read by this user; known where every database was asked for.
+    ``exchanges`` is how often each command that exchanges the data set (FLUSHALL, SWAPDB, REPLICAOF ...) was called so far, None
+    where the server doesn't count; ``last_load`` changes when the process loads a data set from a file or a primary, and is empty
+    where it isn't told.
     """
 
     address: str
@@ -126,6 +130,9 @@ class ServerProfile:
     frees_expired_lazily: bool | None = None
     lineage: str = ""
     former_lineage: str = ""
+    forbidden_databases: tuple[int, ...] = ()
+    exchanges: Mapping[str, int] | None = None
+    last_load: str = ""
     can: Mapping[Command, Access] = field(default_factory=dict)
 
     @property
@@ -180,6 +187,7 @@ class ServerProfile:
                 **value,
                 "flavour": Flavour(value["flavour"]),
                 "role": Role(value["role"]),
+                "forbidden_databases": tuple(value.get("forbidden_databases", ())),
                 "databases": tuple(DatabaseCounts(**counts) for counts in value["databases"]),
                 "replicas": tuple(ReplicaState(**replica) for replica in value["replicas"]),
                 "can": {Command(command): Access(access) for command, access in value["can"].items()},

@@ -104,6 +104,7 @@ def counting_lines(audit: Audit) -> list[str]:
         lines.append(f"Completeness: of {count(checked.samples)} keys drawn at random before the scan, {unseen}.")
     else:
         lines.append("Completeness was not checked: no keys could be drawn at random.")
+    lines += [f"Not complete: {each}." for each in (*checked.left_out, *checked.doubts)]
     lines += [f"Scanned again: {label}." for label in checked.scanned_again]
     sampled = count(sum(pattern.sizes.count for pattern in audit.patterns))
     if audit.size_bytes is not None:

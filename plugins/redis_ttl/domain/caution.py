@@ -18,6 +18,8 @@ class CautionKind(StrEnum):
 
     EVICTABLE = "evictable"
     """A key can be evicted from the moment that it has a TTL: ``name`` is the eviction policy."""
+    UNGUARDED = "unguarded"
+    """The policy does without the guards of ``kinds``, by their keys in ``remediation.guards``."""
     OTHER_WAITS = "other_waits"
     """Plan ``name`` waits for its approval, too."""
     OTHER_UNREAD = "other_unread"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.duration import format_duration
+from redis_ttl.domain.guards import GUARDS
 from redis_ttl.domain.other_plans import OtherState
 
 if TYPE_CHECKING:
@@ -56,9 +57,16 @@ def rule_warnings(
     return [each for each in found if each is not None]
 
 
-def plan_warnings(audit: Audit, eviction: str | None, others: Sequence[OtherPlan]) -> list[Warned]:
-    """What is to be known of the plan as a whole."""
+def plan_warnings(
+    audit: Audit, eviction: str | None, others: Sequence[OtherPlan], unguarded: Sequence[str] = ()
+) -> list[Warned]:
+    """What is to be known of the plan as a whole. ``unguarded`` are the guards that the policy does without, by their keys."""
     found = []
+    if unguarded:
+        left_out = [guard for guard in GUARDS if guard.key in unguarded]
+        without = ", ".join(f"`{guard.key}` ({guard.says})" for guard in left_out)
+        text = f"by the policy these guards are left out: {without}. Nothing pauses or ends the writing when one of those goes wrong"
+        found.append(Warned(text, Caution(CautionKind.UNGUARDED, kinds=tuple(guard.key for guard in left_out))))
     if eviction is not None and "volatile-" in eviction:
         text = (
             f"the eviction policy {eviction} may remove any key that has a TTL when memory runs out: from the moment they "

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis_ttl.domain.audit import Audit
+    from redis_ttl.domain.node_memory import NodesMemory
     from redis_ttl.domain.pattern_statistics import PatternStatistics
 
 #: Rows that the page shows; the documents beside it hold all of them, and the page says so.
@@ -57,18 +58,27 @@ def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN, memory_limit_bytes: int 
 
 
 def headline(audit: Audit, memory_limit_bytes: int | None = None) -> str:
-    """Two sentences: the leak, and what it means for memory."""
+    """Two or three sentences: the leak, and what it means for memory."""
     leak = f"{count(audit.no_ttl_keys)} of {count(audit.keys)} keys ({ratio(audit.no_ttl_ratio)}) have no TTL."
     policies = sorted({server.eviction_policy for server in audit.plan.servers if server.eviction_policy})
-    limit = audit.limit_bytes(memory_limit_bytes)
-    share = audit.ratio_of(limit)
-    if share is None:
-        memory = f"Memory in use is {size(audit.used_memory_bytes)}; the server has no limit."
-    else:
-        memory = f"Memory is at {ratio(share)} ({size(audit.used_memory_bytes)} of {size(limit)})."
+    memory = _memory(audit.memory(memory_limit_bytes))
     if audit.no_ttl_keys and any(policy.startswith("volatile-") for policy in policies):
         memory += f" The eviction policy {', '.join(policies)} can't remove keys without a TTL."
     return f"**{leak}** {memory}"
+
+
+def _memory(nodes: NodesMemory) -> str:
+    """How full the server is, and the fullest node where there are several."""
+    if nodes.ratio is not None:
+        memory = f"Memory is at {ratio(nodes.ratio)} ({size(nodes.used_bytes)} of {size(nodes.limit_bytes)})."
+    else:
+        limit = "the server has no limit" if nodes.limit_is_told else "the limit is unknown"
+        if nodes.limit_bytes is not None:
+            limit = f"the limit is {size(nodes.limit_bytes)}"
+        memory = f"Memory in use is {size(nodes.used_bytes)}; {limit}."
+    if nodes.fullest is not None:
+        memory += f" The fullest node, {nodes.fullest.address}, is at {ratio(nodes.fullest.ratio)}."
+    return memory
 
 
 def counting_lines(audit: Audit) -> list[str]:

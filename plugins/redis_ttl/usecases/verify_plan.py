@@ -193,15 +193,15 @@ class _Look:
     def at_everything(self, expiries: Expiries) -> None:
         """One look, from the beginning."""
         self.keys = self.no_ttl_keys = self.asked = 0
-        self.used_bytes = None
+        used: list[int | None] = []
         databases = sorted({shard.db for shard in self.plan.shards})
         for address in self.tools.redis.nodes(AuditOptions()):
             for place, db in enumerate(databases):
                 with self.tools.redis.connect(address, db) as node:
                     if not place:
-                        used = node.profile().used_memory_bytes
-                        self.used_bytes = None if used is None else (self.used_bytes or 0) + used
+                        used.append(node.profile().used_memory_bytes)
                     self._at_database(node, db, expiries)
+        self.used_bytes = None if None in used else sum(each or 0 for each in used)
 
     def _at_database(self, node: Node, db: int, expiries: Expiries) -> None:
         run_id = node.run_id()

@@ -128,6 +128,8 @@ def test_advice_on_lost_ttls_is_for_strings_where_it_says_set() -> None:
 APPROVAL = EXAMPLES[MessageKind.APPROVAL_REQUESTED]
 CAUTIONS = {
     CautionKind.UNGUARDED: Caution(CautionKind.UNGUARDED, kinds=("memory", "evicted_keys")),
+    CautionKind.RENEWS: Caution(CautionKind.RENEWS, name="volatile-lrm"),
+    CautionKind.STRINGS: Caution(CautionKind.STRINGS, ratio=0.31, ttl_s=86_400),
     CautionKind.EVICTABLE: Caution(CautionKind.EVICTABLE, name="volatile-lfu"),
     CautionKind.OTHER_WAITS: Caution(CautionKind.OTHER_WAITS, name="20260220T190500Z-0a1b2c"),
     CautionKind.OTHER_UNREAD: Caution(CautionKind.OTHER_UNREAD, name="20260220T190500Z-0a1b2c"),
@@ -142,6 +144,7 @@ FIGURES = {
     "memory in use",
     "内存用量",
     "volatile-lfu",
+    "volatile-lrm",
     "20260220T190500Z-0a1b2c",
     "hash 33%",
     "31%",

@@ -197,6 +197,12 @@ def _cold_unknown(rule: Rule, servers: Sequence[ServerProfile]) -> str | None:
     if cold is None:
         return None
     for server in servers:
+        if not server.tells_last_use:
+            return (
+                f"it takes cold keys only, and under the eviction policy {server.eviction_policy or 'of Redis 8.6, which is hidden,'} of "
+                f"{server.address} OBJECT IDLETIME tells the last write here, not the last use: a key that is only read would count as "
+                "cold. Take `cold` out of the rule, or give the server an LFU or LRU policy"
+            )
         if server.evicts_by_frequency:
             command, word, limit = Command.OBJECT_FREQ, "cold.freq", cold.freq_at_most
         else:

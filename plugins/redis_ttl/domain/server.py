@@ -171,6 +171,16 @@ class ServerProfile:
         return self.eviction_policy is not None and "lfu" in self.eviction_policy
 
     @property
+    def tells_last_use(self) -> bool:
+        """Whether OBJECT IDLETIME tells when a key was used last. Under the LRM policies of Redis 8.6 it tells the last write; where
+        such a server hides its policy, nobody knows which.
+        """
+        if self.eviction_policy is not None:
+            return "lrm" not in self.eviction_policy
+        knows_lrm = self.flavour is Flavour.REDIS and self.version_tuple >= (8, 6)
+        return not (knows_lrm or self.flavour is Flavour.UNKNOWN)
+
+    @property
     def knows_expire_nx(self) -> bool:
         """Whether EXPIRE takes NX, by what the program and its version are known to do."""
         if self.flavour is Flavour.REDIS:

@@ -34,6 +34,7 @@ ROWS_SHOWN: Final = 40
 RULE_HEADER: Final = ["Rule", "Priority", "TTL", "Mode", "Signed off", "Keys", "No TTL", "Longer"]
 _PATTERN_WIDTH: Final = 70
 _EXAMPLES_SHOWN: Final = 2
+_TYPE_WIDTH: Final = 24
 
 
 def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN, memory_limit_bytes: int | None = None) -> str:
@@ -153,20 +154,25 @@ def rule_rows(audit: Audit) -> list[list[str]]:
 
 def types_text(pattern: PatternStatistics) -> str:
     """The sampled keys' types with their shares, most frequent first: ``hash``, or ``string 90% hash 10%``."""
-    total = sum(pattern.types.values())
-    if len(pattern.types) == 1:
-        return next(iter(pattern.types))
-    ordered = sorted(pattern.types.items(), key=lambda item: -item[1])
+    named = {printable(name, _TYPE_WIDTH): keys for name, keys in pattern.named_types.items()}
+    total = sum(named.values())
+    if len(named) == 1:
+        return next(iter(named))
+    ordered = sorted(named.items(), key=lambda item: -item[1])
     return " ".join(f"{name} {ratio(keys / total)}" for name, keys in ordered) or "unknown"
 
 
 def use_text(pattern: PatternStatistics) -> str:
-    """How much the sampled keys are used: the share in use, and the mean LFU counter (0 to 255) or time since the last use."""
+    """How much the sampled keys are used: the share in use, and the mean LFU counter (0 to 255) or time since the last use; the time
+    since the last write where the server tells that only.
+    """
     hot = "" if pattern.hot_ratio is None else f"{ratio(pattern.hot_ratio)} in use, "
     if (frequency := pattern.freqs.mean) is not None:
         return f"{hot}freq {frequency:.0f}, at most {pattern.freqs.largest:.0f}"
     if (idle_s := pattern.idles_s.mean) is not None:
         return f"{hot}idle {duration(idle_s)}, at most {duration(pattern.idles_s.largest)}"
+    if (unwritten_s := pattern.unwritten_s.mean) is not None:
+        return f"not written for {duration(unwritten_s)}, at most {duration(pattern.unwritten_s.largest)}; use unknown"
     return "unknown"
 
 

@@ -16,7 +16,7 @@ from redis_ttl.usecases.journal_objects import approvals_ms
 from redis_ttl.usecases.plan_documents import PlanDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from redis_ttl.domain.journal import JournalName
     from redis_ttl.domain.plan import Plan
@@ -93,6 +93,7 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
             "the run ended before every shard was written to its end: keys that it didn't reach are counted as left"
         )
     figures = ledger.result(int(tools.clock.now().timestamp() * 1000))
+    notes += _untold(plan, figures)
     accounts = _accounts(parts)
     verification = Verification(
         plan_id=plan.plan_id,
@@ -251,6 +252,19 @@ def _fill(
         else:
             read.append(name)
     return read, tuple(sorted(unreadable))
+
+
+def _untold(plan: Plan, figures: Mapping[int, Mapping[str, int]]) -> list[str]:
+    """A note on keys that may have been missed, where the server can't tell."""
+    found = {rule.pattern: keys for rule in plan.rules if (keys := figures.get(rule.number, {}).get("untold", 0))}
+    if not found:
+        return []
+    shown = ", ".join(f"{keys:,} of {pattern}" for pattern, keys in found.items())
+    note = (
+        f"keys of the audit still have no TTL and weren't written since ({shown}): under its eviction policy the server tells the last "
+        "write and not the last use, so whether they were missed or away meanwhile isn't known; audit again, and plan what is left"
+    )
+    return [note]
 
 
 def _writing_began(parts: Sequence[PartResult]) -> datetime | None:

@@ -43,9 +43,11 @@ class CautionPhrases:
     heading: str
     evictable: str
     unguarded: str
+    renews: str
     other_waits: str
     other_unread: str
     in_place: str
+    strings: str
     in_use: str
     in_use_left: str
     big: str

@@ -103,11 +103,17 @@ PHRASES: Final = Phrases(
         heading="Know this before you approve",
         evictable="When memory runs out, the eviction policy {name} can evict any key that has a TTL: these keys too, once they have one.",
         unguarded="By the policy these guards are left out: {guards}. Nothing pauses or ends the writing when one of those goes wrong.",
+        renews="Under the eviction policy {name} a key that gets a TTL counts as just written: these keys are evicted last from then on.",
         other_waits="Plan {name} waits for its approval, too. Approve one of them only, and make the other anew.",
         other_unread="The documents of plan {name} are damaged: all of its keys count as written.",
         in_place=(
             "Values are updated in place ({kinds}), which keeps their TTL: these keys are deleted, "
             "at the earliest {duration} after the approval, however often they are written."
+        ),
+        strings=(
+            "{ratio} of the values are strings of which can't be told how they are written. APPEND, SETRANGE, SETBIT, "
+            "PFADD and INCRBYFLOAT keep the TTL: such keys are deleted, at the earliest {duration} after the approval, "
+            "however often they are written."
         ),
         in_use="About {ratio} of the keys are in use.",
         in_use_left="About {ratio} of the keys are in use; the rule leaves them alone.",

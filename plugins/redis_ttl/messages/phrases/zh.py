@@ -104,9 +104,14 @@ PHRASES: Final = Phrases(
         heading="审批前须知",
         evictable="内存不足时，淘汰策略 {name} 可能淘汰任何带 TTL 的键；这些键设置 TTL 之后也在其中。",
         unguarded="按策略，以下保护项不启用：{guards}。这些方面出现异常时，写入不会暂停，也不会终止。",
+        renews="在淘汰策略 {name} 下，设置 TTL 等同于一次写入：这些键此后会最后才被淘汰。",
         other_waits="计划 {name} 也在等待审批。请只批准其中一个，另一个需重新生成。",
         other_unread="计划 {name} 的文档已损坏，其全部键均按已写入计算。",
         in_place="值会被原地更新（{kinds}），更新不会改变 TTL：无论期间写入多少次，这些键最早在批准 {duration}后被删除。",
+        strings=(
+            "{ratio} 的值是字符串，无法判断写入方式。APPEND、SETRANGE、SETBIT、PFADD、INCRBYFLOAT 会保留 TTL："
+            "由它们写入的键，无论期间写入多少次，最早在批准 {duration}后被删除。"
+        ),
         in_use="约 {ratio} 的键仍在使用。",
         in_use_left="约 {ratio} 的键仍在使用，规则会跳过它们。",
         big="抽样中最大的键为 {size}，而服务器 {name} 在释放过期键时会阻塞所有请求（lazyfree-lazy-expire no）。",

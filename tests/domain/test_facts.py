@@ -426,11 +426,11 @@ def test_what_was_written_adds_up_to_what_was_verified() -> None:
 
 
 def test_a_result_without_what_it_needs_says_less() -> None:
-    """Without approvals there is no moment until which it can be undone; memory that nobody knows is the plan's."""
+    """Without approvals there is no moment until which it can be undone; memory that nobody knows afterwards is unknown."""
     ((_, facts), _) = end_of_run(PLAN, [], [], replace(VERIFICATION, used_bytes=None), POLICY)
     assert isinstance(facts, RemediationResult)
     assert (facts.undo_until, facts.approved_by) == (None, ())
-    assert facts.memory_after.used_bytes == PLAN.forecast.used_bytes
+    assert facts.memory_after.used_bytes is None
 
 
 REJECTED = replace(APPROVED, verdict=Verdict.REJECTED, comment="not now", at="2026-02-20T19:40:00+00:00")

@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
-from redis_ttl.adapters.redis_replies import scan_page, unexpected
+from redis_ttl.adapters.redis_replies import count, scan_page, unexpected
 from redis_ttl.domain.errors import ConnectionLost, ForbiddenDatabase
 from redis_ttl.domain.server import (
+    KEYSPACE,
     REQUIRED_COMMANDS,
     Access,
     Command,
@@ -51,6 +52,8 @@ def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfil
     if not isinstance(everything, ErrorReply):
         info = {**parse_info(everything), **info}
     profile = profile_from_info(info, address=address or link.endpoint.address, access=access)
+    if not profile.databases and count(link.call("DBSIZE"), "DBSIZE", link.where):
+        profile = replace(profile, untold=(*profile.untold, KEYSPACE))
     return replace(profile, frees_expired_lazily=_frees_lazily(link) if profile.allows(Command.CONFIG_GET) else None)
 
 
@@ -90,6 +93,7 @@ def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[
         former_lineage=_replication_id(info.get("master_replid2")),
         exchanges=_exchanges(info),
         last_load=" ".join(info.get(f"rdb_last_load_keys_{name}", "") for name in ("loaded", "expired")).strip(),
+        untold=_untold(info),
         can=dict(access),
     )
 
@@ -175,6 +179,13 @@ def _check_keys(link: RedisLink, keys: list[bytes]) -> None:
             raise link.translate(reply, ("PTTL",)) from reply
 
 
+def _untold(info: Mapping[str, str]) -> tuple[str, ...]:
+    """The fields that INFO leaves out, or that it tells in no form that we know."""
+    untold = [name for name in _TEXTS if not info.get(name)]
+    untold += [name for name in _NUMBERS if whole_number(info.get(name)) is None]
+    return tuple(untold) if tells_replicas(info) else (*untold, "connected_slaves")
+
+
 def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
     databases = []
     for name, value in info.items():
@@ -190,14 +201,12 @@ def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
 def _replicas(info: Mapping[str, str]) -> tuple[ReplicaState, ...]:
     written = whole_number(info.get("master_repl_offset"))
     replicas = []
-    for name, value in info.items():
-        if name.startswith("slave") and name[5:].isdecimal():
-            fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
-            read = whole_number(fields.get("offset"))
-            lag = max(0, written - read) if written is not None and read is not None else None
-            replicas.append(
-                ReplicaState(f"{fields.get('ip', '')}:{fields.get('port', '')}", fields.get("state", "unknown"), lag)
-            )
+    for fields in replica_fields(info):
+        read = whole_number(fields.get("offset"))
+        lag = max(0, written - read) if written is not None and read is not None else None
+        replicas.append(
+            ReplicaState(f"{fields.get('ip', '')}:{fields.get('port', '')}", fields.get("state", "unknown"), lag)
+        )
     return tuple(replicas)
 
 
@@ -215,6 +224,21 @@ def _exchanges(info: Mapping[str, str]) -> dict[str, int] | None:
 def _replication_id(text: str | None) -> str:
     """An id of a data set; the one of all zeros, which stands for none, is none."""
     return text.strip() if text is not None and text.strip("0 ") else ""
+
+
+def tells_replicas(info: Mapping[str, str]) -> bool:
+    """Whether INFO says how many replicas there are, and tells of as many."""
+    counted = whole_number(info.get("connected_slaves"))
+    return counted is not None and len(replica_fields(info)) >= counted
+
+
+def replica_fields(info: Mapping[str, str]) -> list[dict[str, str]]:
+    """What INFO tells of each replica."""
+    return [
+        dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+        for name, value in info.items()
+        if name.startswith("slave") and name[5:].isdecimal()
+    ]
 
 
 def whole_number(text: str | None) -> int | None:
@@ -237,6 +261,9 @@ def fraction(text: str | None) -> float | None:
 #: Commands after which other keys are there: they remove a whole database, put another in its place, load one (DEBUG RELOAD), or
 #: follow another server.
 _EXCHANGING: Final = ("flushall", "flushdb", "swapdb", "debug", "replicaof", "slaveof")
+#: What a profile is made of.
+_TEXTS: Final = ("role", "run_id", "maxmemory_policy")
+_NUMBERS: Final = ("used_memory", "maxmemory", "evicted_keys", "expired_keys", "uptime_in_seconds")
 _WHOLE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _TOO_LARGE: Final = 1 << 63
 _DATABASE: Final = re.compile(r"db[0-9]{1,9}", re.ASCII)

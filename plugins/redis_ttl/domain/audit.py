@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from redis_ttl.domain.estimate import add_estimates
+from redis_ttl.domain.node_memory import NodesMemory
 from redis_ttl.domain.schema import check_schema, fields_of
 from redis_ttl.domain.server import ServerProfile
 from redis_ttl.domain.shards import Shard
@@ -284,31 +285,19 @@ class Audit:
         """The share of keys without TTL, 0 to 1."""
         return self.no_ttl_keys / self.keys if self.keys else 0.0
 
+    def memory(self, memory_limit_bytes: int | None = None) -> NodesMemory:
+        """Memory of the nodes at the start of the scan; one without maxmemory may use what the policy says (``memory.limit``)."""
+        return NodesMemory(tuple(server.memory(memory_limit_bytes) for server in self.plan.servers))
+
     @property
-    def used_memory_bytes(self) -> int:
-        """Memory in use on all nodes together, at the start of the scan."""
-        return sum(server.used_memory_bytes or 0 for server in self.plan.servers)
+    def used_memory_bytes(self) -> int | None:
+        """Memory in use on all nodes together, at the start of the scan; None where one doesn't tell."""
+        return self.memory().used_bytes
 
     @property
     def maxmemory_bytes(self) -> int | None:
-        """The nodes' limits together; ``None`` where one of them has none or doesn't tell."""
-        return self.limit_bytes(None)
-
-    @property
-    def memory_ratio(self) -> float | None:
-        """Memory in use as a share of the limit."""
-        return self.ratio_of(self.maxmemory_bytes)
-
-    def limit_bytes(self, memory_limit_bytes: int | None) -> int | None:
-        """The nodes' limits together, where one without maxmemory may use what the policy says (``memory.limit``); None where
-        it says nothing.
-        """
-        limits = [server.memory_limit_bytes or memory_limit_bytes for server in self.plan.servers]
-        return None if not limits or None in limits else sum(limit for limit in limits if limit is not None)
-
-    def ratio_of(self, limit_bytes: int | None) -> float | None:
-        """Memory in use as a share of that limit; None without one."""
-        return self.used_memory_bytes / limit_bytes if limit_bytes else None
+        """The nodes' limits together; None where one of them has none or doesn't tell."""
+        return self.memory().limit_bytes
 
     @property
     def size_bytes(self) -> Estimate | None:
@@ -335,17 +324,21 @@ class Audit:
                 governed.setdefault(row.rule, []).append(row)
         return [(rule, RuleKeeping.of(governed.get(rule.pattern, []))) for rule in self.plan.rules]
 
-    def headline(self) -> dict[str, Any]:
-        """The few figures that travel with an asset event, a metric or a task's result."""
+    def headline(self, memory_limit_bytes: int | None = None) -> dict[str, Any]:
+        """The few figures that travel with an asset event, a metric or a task's result; None is one that nobody knows. A node
+        without maxmemory may use what the policy says.
+        """
+        memory = self.memory(memory_limit_bytes)
         return {
             "cluster": self.plan.cluster,
             "audit_id": self.plan.audit_id,
             "keys": self.keys,
             "no_ttl_keys": self.no_ttl_keys,
             "no_ttl_ratio": round(self.no_ttl_ratio, 6),
-            "used_memory_bytes": self.used_memory_bytes,
+            "used_memory_bytes": memory.used_bytes,
             "maxmemory_bytes": self.maxmemory_bytes,
-            "memory_ratio": None if self.memory_ratio is None else round(self.memory_ratio, 6),
+            "memory_ratio": None if memory.ratio is None else round(memory.ratio, 6),
+            "fullest_node_ratio": None if memory.worst_ratio is None else round(memory.worst_ratio, 6),
             "patterns": len(self.patterns),
             "duration_s": round(self.duration_s, 3),
         }

@@ -2,9 +2,9 @@
 
 Every key that we journalled is in exactly one of ``kept``, ``changed``, ``wiped``, ``unfinished``, ``expired`` and
 ``gone``. Every key that a rule of the plan governs and that has no TTL is in exactly one of ``wiped``, ``unfinished``,
-``new``, ``rewritten``, ``in_use``, ``left`` and ``missed``. The last one is our fault, and must be 0. So must ``unjournalled``.
+``new``, ``rewritten``, ``in_use``, ``left``, ``untold`` and ``missed``. The last one is our fault, and must be 0. So must ``unjournalled``.
 
-Version 2 added ``unjournalled`` to the rules, ``unreadable``, ``moving_slots`` and ``strangers``.
+Version 2 added ``unjournalled`` and ``untold`` to the rules, ``unreadable``, ``moving_slots`` and ``strangers``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class VerifiedRule:
     Keys outside our journal without a TTL: ``new`` were not among the audit's. ``rewritten`` were, and our writer didn't
     meet them; they were used or written since it began, so they were away meanwhile, as far as can be told. ``in_use``
     are too much in use for a rule that takes cold keys only. ``left`` were not reached, because the run ended before.
-    ``missed`` were there all along, as they are now.
+    ``missed`` were there all along, as they are now. ``untold`` were, and weren't written since: under an LRM eviction policy a server
+    says no more, and who was away meanwhile isn't known.
 
     ``unjournalled`` are outside our journal too, and have an instant of this plan all the same: their row is lost, so a rollback
     that goes by the journal alone leaves them as they are.
@@ -66,6 +67,7 @@ class VerifiedRule:
     raced: int = 0
     vanished: int = 0
     hot: int = 0
+    untold: int = 0
 
     @property
     def journalled(self) -> int:

@@ -16,7 +16,7 @@ from redis_ttl.usecases.journal_objects import approvals_ms
 from redis_ttl.usecases.plan_documents import PlanDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from redis_ttl.domain.journal import JournalName
     from redis_ttl.domain.plan import Plan
@@ -94,6 +94,7 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
             "the run ended before every shard was written to its end: keys that it didn't reach are counted as left"
         )
     figures = ledger.result(int(tools.clock.now().timestamp() * 1000))
+    notes += _untold(plan, figures)
     accounts = _accounts(parts)
     verification = Verification(
         plan_id=plan.plan_id,
@@ -213,18 +214,17 @@ class _Look:
     def at_everything(self, expiries: Expiries) -> None:
         """One look, from the beginning."""
         self.keys = self.no_ttl_keys = self.asked = 0
-        self.used_bytes = None
         profiles: list[ServerProfile] = []
         databases = sorted({shard.db for shard in self.plan.shards})
         for address in self.tools.redis.nodes(AuditOptions()):
             for place, db in enumerate(databases):
                 with self.tools.redis.connect(address, db) as node:
                     if not place:
-                        profiles.append(profile := node.profile())
-                        used = profile.used_memory_bytes
-                        self.used_bytes = None if used is None else (self.used_bytes or 0) + used
+                        profiles.append(node.profile())
                     self._at_database(node, db, expiries)
         self.strangers = self._strangers(profiles)
+        used = [profile.used_memory_bytes for profile in profiles]
+        self.used_bytes = None if None in used else sum(each or 0 for each in used)
 
     def _strangers(self, profiles: Sequence[ServerProfile]) -> list[str]:
         """The servers that don't continue the plan's. A cluster is one data set: nodes that have joined it since are none."""
@@ -289,6 +289,19 @@ def _fill(
         else:
             read.append(name)
     return read, tuple(sorted(unreadable))
+
+
+def _untold(plan: Plan, figures: Mapping[int, Mapping[str, int]]) -> list[str]:
+    """A note on keys that may have been missed, where the server can't tell."""
+    found = {rule.pattern: keys for rule in plan.rules if (keys := figures.get(rule.number, {}).get("untold", 0))}
+    if not found:
+        return []
+    shown = ", ".join(f"{keys:,} of {pattern}" for pattern, keys in found.items())
+    note = (
+        f"keys of the audit still have no TTL and weren't written since ({shown}): under its eviction policy the server tells the last "
+        "write and not the last use, so whether they were missed or away meanwhile isn't known; audit again, and plan what is left"
+    )
+    return [note]
 
 
 def _writing_began(parts: Sequence[PartResult]) -> datetime | None:

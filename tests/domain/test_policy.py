@@ -72,8 +72,10 @@ def test_a_policy_that_uses_nothing_new_keeps_its_hash(known: str) -> None:
     """What version 0.1 planned and approved by it stays good; a setting that is used changes the hash."""
     policy = OF_VERSION_0_1[known]
     assert policy.hash == known
-    remediation = dataclasses.replace(policy.remediation, self_approval=True)
-    assert dataclasses.replace(policy, remediation=remediation).hash != known
+    guards = dataclasses.replace(policy.remediation.guards, unguarded=("memory",))
+    for used in ({"self_approval": True}, {"guards": guards}):
+        remediation = dataclasses.replace(policy.remediation, **used)
+        assert dataclasses.replace(policy, remediation=remediation).hash != known
 
 
 def test_the_hash_is_the_same_in_every_process() -> None:

@@ -127,6 +127,9 @@ def test_advice_on_lost_ttls_is_for_strings_where_it_says_set() -> None:
 
 APPROVAL = EXAMPLES[MessageKind.APPROVAL_REQUESTED]
 CAUTIONS = {
+    CautionKind.UNGUARDED: Caution(CautionKind.UNGUARDED, kinds=("memory", "evicted_keys")),
+    CautionKind.RENEWS: Caution(CautionKind.RENEWS, name="volatile-lrm"),
+    CautionKind.STRINGS: Caution(CautionKind.STRINGS, ratio=0.31, ttl_s=86_400),
     CautionKind.EVICTABLE: Caution(CautionKind.EVICTABLE, name="volatile-lfu"),
     CautionKind.OTHER_WAITS: Caution(CautionKind.OTHER_WAITS, name="20260220T190500Z-0a1b2c"),
     CautionKind.OTHER_UNREAD: Caution(CautionKind.OTHER_UNREAD, name="20260220T190500Z-0a1b2c"),
@@ -137,7 +140,18 @@ CAUTIONS = {
     CautionKind.BIG_UNKNOWN: Caution(CautionKind.BIG_UNKNOWN, name="10.0.0.7:6379", size_bytes=12 << 20),
     CautionKind.TEXT: Caution(CautionKind.TEXT, text="see <https://evil.example>"),
 }
-FIGURES = {"volatile-lfu", "20260220T190500Z-0a1b2c", "hash 33%", "31%", "10.0.0.7:6379", "12.0 MiB", "evil"}
+FIGURES = {
+    "memory in use",
+    "内存用量",
+    "volatile-lfu",
+    "volatile-lrm",
+    "20260220T190500Z-0a1b2c",
+    "hash 33%",
+    "31%",
+    "10.0.0.7:6379",
+    "12.0 MiB",
+    "evil",
+}
 
 
 def requested(*cautions: Caution, of_plan: tuple[Caution, ...] = ()) -> ApprovalRequested:

@@ -112,11 +112,12 @@ class UseQuestions:
     def __init__(self, link: RedisLink, profile: ServerProfile) -> None:
         self._link = link
         self._counts = profile.evicts_by_frequency
+        self._tells_last_use = profile.tells_last_use
 
     def are_cold(self, keys: Sequence[bytes], cold: Cold) -> list[bool | None]:
         """For each key whether it is cold; None when it is gone. Raises `ConnectionLost` for one that is elsewhere."""
         word, bound = ("FREQ", cold.freq_at_most) if self._counts else ("IDLETIME", cold.idle_s)
-        if bound is None:
+        if bound is None or not self._tells_last_use:
             return [False] * len(keys)
         answers: list[bool | None] = []
         for at in range(0, len(keys), _USES_ASKED_TOGETHER):

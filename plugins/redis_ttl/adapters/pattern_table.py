@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 KEY_TYPES: Final[tuple[str, ...]] = ("string", "hash", "list", "set", "zset", "stream", "other")
 EXAMPLES_KEPT: Final = 5
 
+#: Names of types beyond KEY_TYPES that a row keeps, the first by name, so that it doesn't matter in which order rows are merged.
+TYPE_NAMES_KEPT: Final = 8
+OTHER_TYPES: Final = pl.List(pl.Struct({"name": pl.String(), "keys": pl.Int64()}))
+
 GROUP: Final[tuple[str, ...]] = ("db", "pattern", "governance", "governed_by")
 _COUNTS: Final[tuple[str, ...]] = (
     "keys",
@@ -34,8 +38,9 @@ _COUNTS: Final[tuple[str, ...]] = (
     *(f"type_{name}" for name in KEY_TYPES),
     "hot_keys",
     "counter_keys",
+    "short_raw_keys",
 )
-_SAMPLES: Final[tuple[str, ...]] = ("size", "freq", "idle")
+_SAMPLES: Final[tuple[str, ...]] = ("size", "freq", "idle", "unwritten")
 _SUMS: Final[tuple[str, ...]] = (
     *_COUNTS,
     "ttl_sum_s",
@@ -57,8 +62,12 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
         for sample in _SAMPLES
         for part in ("n", "sum", "squares", "max")
     },
+    "other_types": OTHER_TYPES,
     "examples": pl.List(pl.Struct({"order": pl.UInt64(), "key": pl.Binary()})),
 }
+
+
+_LISTS: Final = ("examples", "other_types")
 
 
 def empty_table() -> pl.DataFrame:
@@ -70,7 +79,7 @@ def conform(table: pl.DataFrame) -> pl.DataFrame:
     """``table`` with every column of :data:`SCHEMA`: what it lacks is zero, or unknown where zero would be a claim."""
     missing = [
         pl.lit(0 if name in _SUMS else None, dtype=dtype).alias(name)
-        if name != "examples"
+        if name not in _LISTS
         else pl.lit([], dtype=dtype).alias(name)
         for name, dtype in SCHEMA.items()
         if name not in table.columns
@@ -120,8 +129,23 @@ def _regroup(table: pl.DataFrame) -> pl.DataFrame:
     sums = [pl.col(name).sum() for name in _SUMS]
     highest = [pl.col(name).max() for name in ("ttl_max_s", *(f"{sample}_max" for sample in _SAMPLES))]
     few = pl.col("examples").explode(empty_as_null=False).unique().sort().head(EXAMPLES_KEPT)
-    merged = table.group_by(GROUP).agg(*sums, pl.col("ttl_min_s").min(), *highest, few)
+    names = pl.col("other_types").explode(empty_as_null=False)
+    merged = table.group_by(GROUP).agg(*sums, pl.col("ttl_min_s").min(), *highest, few, names)
+    merged = merged.with_columns(other_types=_sums_by_name(merged["other_types"]))
     return merged.select(list(SCHEMA)).sort(GROUP, nulls_last=True)
+
+
+def _sums_by_name(lists: pl.Series) -> pl.Series:
+    """Each row's types with their keys, every name once."""
+    if not lists.list.len().sum():
+        return lists
+    flat = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "each": lists}).explode(
+        "each", empty_as_null=False
+    )
+    sums = flat.unnest("each").group_by("row", "name").agg(pl.col("keys").sum()).sort("name")
+    kept = sums.group_by("row").agg(pl.struct("name", "keys").head(TYPE_NAMES_KEPT).alias("other_types"))
+    rows = pl.DataFrame({"row": pl.int_range(len(lists), eager=True)})
+    return rows.join(kept, on="row", how="left", maintain_order="left")["other_types"].fill_null([]).cast(OTHER_TYPES)
 
 
 def _statistics(row: Mapping[str, object]) -> PatternStatistics:
@@ -153,5 +177,8 @@ def _statistics(row: Mapping[str, object]) -> PatternStatistics:
         types={name: count for name in KEY_TYPES if (count := number(f"type_{name}"))},
         hot_keys=number("hot_keys"),
         counter_keys=number("counter_keys"),
+        unwritten_s=sample("unwritten"),
+        other_types={each["name"]: each["keys"] for each in row["other_types"]},  # type: ignore[attr-defined]
+        short_raw_keys=number("short_raw_keys"),
         examples=tuple(example["key"] for example in examples),  # type: ignore[attr-defined]
     )

@@ -365,6 +365,22 @@ def _per_second(value: str) -> float:
     return float(match[1])
 
 
+#: Says that there is no such guard, because the server hides what it needs.
+UNGUARDED: Final = "unguarded"
+Unguarded = Literal["unguarded"]
+
+
+def _or_unguarded(read: Callable[[str], object]) -> Callable[[str], object]:
+    """The same reader, which lets a policy do without the guard."""
+    return lambda value: UNGUARDED if value == UNGUARDED else read(value)
+
+
+def _no_guard(value: str) -> str:
+    if value != UNGUARDED:
+        raise ValueError(value)
+    return value
+
+
 _TIMES = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)x")
 
 
@@ -421,8 +437,16 @@ Approvals = Annotated[int, _whole_number(1, MAX_APPROVALS)]
 Freq = Annotated[int, _whole_number(0, MAX_FREQ)]
 UserName = Annotated[str, _leaf(_user_name, "the name of an Airflow user")]
 SizeBytes = Annotated[int, _leaf(_size, "a size with a unit: B, KB, MB or GB, as in 64MB")]
-PerSecond = Annotated[float, _leaf(_per_second, "how many a second, as in 0/s or 1.5/s")]
 Factor = Annotated[float, _leaf(_factor, f"how many times, more than 1x and at most {MAX_FACTOR:g}x, as in 5x")]
+GuardRatio = Annotated[float | Unguarded, _leaf(_or_unguarded(_ratio_above_zero), f"{_A_PERCENTAGE}, or {UNGUARDED}")]
+GuardPerSecond = Annotated[
+    float | Unguarded, _leaf(_or_unguarded(_per_second), f"how many a second, as in 0/s or 1.5/s, or {UNGUARDED}")
+]
+GuardSizeBytes = Annotated[
+    int | Unguarded, _leaf(_or_unguarded(_size), f"a size with a unit: B, KB, MB or GB, as in 64MB, or {UNGUARDED}")
+]
+GuardDuration = Annotated[int | Unguarded, _leaf(_or_unguarded(_ttl), f"{DURATION}, or {UNGUARDED}")]
+NoGuard = Annotated[Unguarded, _leaf(_no_guard, f"{UNGUARDED}; this guard has no bound to set")]
 PatternText = Annotated[KeyPattern, _leaf(KeyPattern, "a pattern such as user:{userId}")]
 Ttl = Annotated[int, _leaf(_ttl, DURATION)]
 ModeName = Annotated[str, _choice(*Mode)]

@@ -6,11 +6,12 @@ a single text may be is in ``policy_file_leaves``.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from redis_ttl.adapters.policy_file_leaves import (
+    UNGUARDED,
     Approvals,
     ClusterName,
     ConnectionId,
@@ -21,6 +22,10 @@ from redis_ttl.adapters.policy_file_leaves import (
     EmailAddress,
     Factor,
     Freq,
+    GuardDuration,
+    GuardPerSecond,
+    GuardRatio,
+    GuardSizeBytes,
     Interval,
     JobName,
     JobSchedule,
@@ -28,11 +33,11 @@ from redis_ttl.adapters.policy_file_leaves import (
     LanguageName,
     LoadText,
     ModeName,
+    NoGuard,
     Note,
     Parallel,
     PatternText,
     Percent,
-    PerSecond,
     Person,
     PoolName,
     PriorityName,
@@ -52,6 +57,7 @@ from redis_ttl.adapters.policy_file_leaves import (
     TimeOfDay,
     TimeZone,
     Ttl,
+    Unguarded,
     UsDollars,
     UserName,
     YesOrNo,
@@ -221,25 +227,37 @@ class CanaryEntry(_Entry):
 class GuardsEntry(_Entry):
     """``guards`` of ``remediation``."""
 
-    memory: RatioAboveZero | None = None
-    evicted_keys: PerSecond = _GUARDS.evicted_keys_per_s
+    memory: GuardRatio | None = None
+    evicted_keys: GuardPerSecond = _GUARDS.evicted_keys_per_s
     latency: Factor = _GUARDS.latency_factor
-    replica_lag_bytes: SizeBytes = _GUARDS.replica_lag_bytes
-    replica_lag: Duration = _GUARDS.replica_lag_s
-    expire_cap_hits: PerSecond = _GUARDS.expire_cap_hits_per_s
+    replica_lag_bytes: GuardSizeBytes = _GUARDS.replica_lag_bytes
+    replica_lag: GuardDuration = _GUARDS.replica_lag_s
+    expire_cap_hits: GuardPerSecond = _GUARDS.expire_cap_hits_per_s
+    replicas: NoGuard | None = None
+    server: NoGuard | None = None
+    misses: NoGuard | None = None
+    errors: NoGuard | None = None
     patience: Span = _GUARDS.patience_s
 
     def value(self) -> GuardSettings:
-        """The settings that the entry means."""
+        """The settings that the entry means; a guard that it does without keeps its default bound."""
         return GuardSettings(
-            memory_ratio=self.memory,
-            evicted_keys_per_s=self.evicted_keys,
+            memory_ratio=None if isinstance(self.memory, str) else self.memory,
+            evicted_keys_per_s=_bound(self.evicted_keys, _GUARDS.evicted_keys_per_s),
             latency_factor=self.latency,
-            replica_lag_bytes=self.replica_lag_bytes,
-            replica_lag_s=self.replica_lag,
-            expire_cap_hits_per_s=self.expire_cap_hits,
+            replica_lag_bytes=_bound(self.replica_lag_bytes, _GUARDS.replica_lag_bytes),
+            replica_lag_s=_bound(self.replica_lag, _GUARDS.replica_lag_s),
+            expire_cap_hits_per_s=_bound(self.expire_cap_hits, _GUARDS.expire_cap_hits_per_s),
             patience_s=self.patience,
+            unguarded=tuple(sorted(name for name in type(self).model_fields if getattr(self, name) == UNGUARDED)),
         )
+
+
+_Bound = TypeVar("_Bound", int, float)
+
+
+def _bound(written: _Bound | Unguarded, default: _Bound) -> _Bound:
+    return default if isinstance(written, str) else written
 
 
 class RemediationEntry(_Entry):

@@ -1,11 +1,12 @@
-"""A server's figures for the guards, over a connection of its own: one INFO and a few PINGs."""
+"""A server's figures for the guards, over a connection of its own: one INFO and a few PINGs. What it doesn't tell is None."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.adapters.redis_profile import parse_info, whole_number
+from redis_ttl.adapters.redis_errors import ErrorReply
+from redis_ttl.adapters.redis_profile import parse_info, replica_fields, tells_replicas, whole_number
 from redis_ttl.domain.guards import Reading
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def read_health(link: RedisLink) -> Reading:
         link.call_many([("PING",)])
         round_trip_s = min(round_trip_s, time.monotonic() - started_s)
     info = parse_info(link.call("INFO"))
+    if "server_time_usec" not in info:  # before 6.2
+        info = {**info, **_clock(link)}
     return reading_from_info(info, at_s=time.monotonic(), round_trip_s=round_trip_s, now_s=time.time())
 
 
@@ -51,32 +54,34 @@ def reading_from_info(info: Mapping[str, str], *, at_s: float, round_trip_s: flo
     )
 
 
-def _replicas(info: Mapping[str, str]) -> list[dict[str, str]]:
-    return [
-        dict(part.split("=", 1) for part in value.split(",") if "=" in part)
-        for name, value in info.items()
-        if name.startswith("slave") and name[5:].isdecimal()
-    ]
+def _clock(link: RedisLink) -> dict[str, str]:
+    """The server's clock as INFO would tell it; nothing where TIME may not be asked either."""
+    reply = link.call_many([("TIME",)])[0]
+    if isinstance(reply, ErrorReply):
+        return {}
+    seconds, microseconds = (int(part) for part in reply)
+    return {"server_time_usec": str(seconds * 1_000_000 + microseconds)}
 
 
 def _replicas_online(info: Mapping[str, str]) -> int | None:
-    """How many replicas follow; not one that waits for its copy (``wait_bgsave``) or is being sent it (``send_bulk``)."""
-    if whole_number(info.get("connected_slaves")) is None:
+    """How many replicas follow; not one that waits for its copy (``wait_bgsave``) or is being sent it (``send_bulk``). None where
+    the server counts more than it tells of.
+    """
+    if not tells_replicas(info):
         return None
-    return sum(replica.get("state") == "online" for replica in _replicas(info))
+    return sum(replica.get("state") == "online" for replica in replica_fields(info))
 
 
 def _lag(info: Mapping[str, str]) -> tuple[int | None, int | None]:
     """How far the replica that is furthest behind is behind, in bytes and seconds. One that is still being filled isn't
     behind: it gets our changes with everything else, and `_replicas_online` misses it.
     """
-    connected = whole_number(info.get("connected_slaves"))
-    if connected is None:
+    if not tells_replicas(info):
         return None, None
     written = whole_number(info.get("master_repl_offset"))
     lag_bytes: list[int | None] = []
     lag_s: list[int | None] = []
-    for replica in _replicas(info):
+    for replica in replica_fields(info):
         if replica.get("state") != "online":
             continue
         read = whole_number(replica.get("offset"))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
+from redis_ttl.adapters.redis_health import read_health
 from redis_ttl.adapters.redis_probe import split_refused
 from redis_ttl.adapters.redis_profile import parse_info, read_profile
 from redis_ttl.adapters.redis_reader import ShardReader
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from redis_ttl.adapters.redis_link import RedisLink
+    from redis_ttl.domain.guards import Reading
     from redis_ttl.domain.load import Load
     from redis_ttl.domain.shards import Shard, SplitRule
 
@@ -41,6 +43,10 @@ class RedisNode:
         """The server as it is now."""
         self._profile = read_profile(self._link)
         return self._profile
+
+    def health(self) -> Reading:
+        """The server's figures for the guards of a writing, as they are now."""
+        return read_health(self._link)
 
     def run_id(self) -> str:
         """The process that answers now; empty where the server hides it."""

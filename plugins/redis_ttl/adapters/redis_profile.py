@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
-from redis_ttl.adapters.redis_replies import scan_page, unexpected
-from redis_ttl.domain.errors import ConnectionLost
+from redis_ttl.adapters.redis_replies import count, scan_page, unexpected
+from redis_ttl.domain.errors import ConnectionLost, ForbiddenDatabase
 from redis_ttl.domain.server import (
+    KEYSPACE,
     REQUIRED_COMMANDS,
     Access,
     Command,
@@ -37,15 +38,22 @@ def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfil
 
     ``address`` is what to call it, by default where we connected to. Raises `MissingPermission` or `CommandUnavailable`
     for a command that an audit can't do without, and for a key pattern of the user's ACL that leaves out the first keys
-    met. Commands that merely widen the report are noted in ``can``.
+    met; `ForbiddenDatabase`, with the databases that hold keys, for one that the user may not enter. Commands that merely
+    widen the report are noted in ``can``.
     """
-    access = _probe(link)
+    try:
+        access = _probe(link)
+    except ForbiddenDatabase as error:
+        error.held = tuple(counts.db for counts in _databases(parse_info(link.call("INFO"))))
+        raise
     info = parse_info(link.call("INFO"))
     # KeyDB tells itself apart only in sections that plain INFO leaves out.
     everything = link.call_many([("INFO", "everything")])[0]
     if not isinstance(everything, ErrorReply):
         info = {**parse_info(everything), **info}
     profile = profile_from_info(info, address=address or link.endpoint.address, access=access)
+    if not profile.databases and count(link.call("DBSIZE"), "DBSIZE", link.where):
+        profile = replace(profile, untold=(*profile.untold, KEYSPACE))
     return replace(profile, frees_expired_lazily=_frees_lazily(link) if profile.allows(Command.CONFIG_GET) else None)
 
 
@@ -83,6 +91,9 @@ def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[
         replicas=_replicas(info),
         lineage=_replication_id(info.get("master_replid")),
         former_lineage=_replication_id(info.get("master_replid2")),
+        exchanges=_exchanges(info),
+        last_load=" ".join(info.get(f"rdb_last_load_keys_{name}", "") for name in ("loaded", "expired")).strip(),
+        untold=_untold(info),
         can=dict(access),
     )
 
@@ -141,8 +152,10 @@ def _probe(link: RedisLink) -> dict[Command, Access]:
             raise hung_up_on(command.value, link.where) from error
         access[command] = _access(reply)
         if isinstance(reply, ErrorReply):
-            if reply.text.startswith(("LOADING", "NOAUTH", "MASTERDOWN")) or (
-                command in REQUIRED_COMMANDS and access[command] is not Access.ALLOWED
+            if (
+                reply.text.startswith(("LOADING", "NOAUTH", "MASTERDOWN"))
+                or reply.forbids_database
+                or (command in REQUIRED_COMMANDS and access[command] is not Access.ALLOWED)
             ):
                 raise link.translate(reply, words) from reply
         elif command is Command.SCAN:
@@ -166,6 +179,13 @@ def _check_keys(link: RedisLink, keys: list[bytes]) -> None:
             raise link.translate(reply, ("PTTL",)) from reply
 
 
+def _untold(info: Mapping[str, str]) -> tuple[str, ...]:
+    """The fields that INFO leaves out, or that it tells in no form that we know."""
+    untold = [name for name in _TEXTS if not info.get(name)]
+    untold += [name for name in _NUMBERS if whole_number(info.get(name)) is None]
+    return tuple(untold) if tells_replicas(info) else (*untold, "connected_slaves")
+
+
 def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
     databases = []
     for name, value in info.items():
@@ -181,20 +201,44 @@ def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
 def _replicas(info: Mapping[str, str]) -> tuple[ReplicaState, ...]:
     written = whole_number(info.get("master_repl_offset"))
     replicas = []
-    for name, value in info.items():
-        if name.startswith("slave") and name[5:].isdecimal():
-            fields = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
-            read = whole_number(fields.get("offset"))
-            lag = max(0, written - read) if written is not None and read is not None else None
-            replicas.append(
-                ReplicaState(f"{fields.get('ip', '')}:{fields.get('port', '')}", fields.get("state", "unknown"), lag)
-            )
+    for fields in replica_fields(info):
+        read = whole_number(fields.get("offset"))
+        lag = max(0, written - read) if written is not None and read is not None else None
+        replicas.append(
+            ReplicaState(f"{fields.get('ip', '')}:{fields.get('port', '')}", fields.get("state", "unknown"), lag)
+        )
     return tuple(replicas)
+
+
+def _exchanges(info: Mapping[str, str]) -> dict[str, int] | None:
+    """The calls of the commands that exchange a data set, by INFO commandstats; None where that section is missing."""
+    if not any(name.startswith("cmdstat_") for name in info):
+        return None
+    calls = {
+        name: whole_number(info.get(f"cmdstat_{name}", "").partition("calls=")[2].partition(",")[0])
+        for name in _EXCHANGING
+    }
+    return {name: count for name, count in calls.items() if count}
 
 
 def _replication_id(text: str | None) -> str:
     """An id of a data set; the one of all zeros, which stands for none, is none."""
     return text.strip() if text is not None and text.strip("0 ") else ""
+
+
+def tells_replicas(info: Mapping[str, str]) -> bool:
+    """Whether INFO says how many replicas there are, and tells of as many."""
+    counted = whole_number(info.get("connected_slaves"))
+    return counted is not None and len(replica_fields(info)) >= counted
+
+
+def replica_fields(info: Mapping[str, str]) -> list[dict[str, str]]:
+    """What INFO tells of each replica."""
+    return [
+        dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+        for name, value in info.items()
+        if name.startswith("slave") and name[5:].isdecimal()
+    ]
 
 
 def whole_number(text: str | None) -> int | None:
@@ -214,6 +258,12 @@ def fraction(text: str | None) -> float | None:
     return number if number is None or math.isfinite(number) else None
 
 
+#: Commands after which other keys are there: they remove a whole database, put another in its place, load one (DEBUG RELOAD), or
+#: follow another server.
+_EXCHANGING: Final = ("flushall", "flushdb", "swapdb", "debug", "replicaof", "slaveof")
+#: What a profile is made of.
+_TEXTS: Final = ("role", "run_id", "maxmemory_policy")
+_NUMBERS: Final = ("used_memory", "maxmemory", "evicted_keys", "expired_keys", "uptime_in_seconds")
 _WHOLE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _TOO_LARGE: Final = 1 << 63
 _DATABASE: Final = re.compile(r"db[0-9]{1,9}", re.ASCII)

@@ -47,6 +47,7 @@ _COMMANDS = {
     Question.SIZE: ("MEMORY", "USAGE"),
     Question.FREQ: ("OBJECT", "FREQ"),
     Question.IDLE: ("OBJECT", "IDLETIME"),
+    Question.UNWRITTEN: ("OBJECT", "IDLETIME"),
     Question.ENCODING: ("OBJECT", "ENCODING"),
 }
 
@@ -345,6 +346,7 @@ def _facts(key: bytes, replies: dict[Question, Reply]) -> KeyFacts | None:
         _number(replies.get(Question.FREQ)),
         _number(replies.get(Question.IDLE)),
         _word(replies.get(Question.ENCODING)),
+        unwritten_s=_number(replies.get(Question.UNWRITTEN)),
     )
 
 

@@ -25,7 +25,7 @@ from xxhash import xxh3_64_intdigest
 from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.governance_columns import Governors
 from redis_ttl.adapters.learned_texts import LearnedTexts
-from redis_ttl.adapters.pattern_table import KEY_TYPES, conform, merge_tables, rename_patterns, to_parquet
+from redis_ttl.adapters.pattern_table import KEY_TYPES, OTHER_TYPES, conform, merge_tables, rename_patterns, to_parquet
 from redis_ttl.domain.fold_by_count import SHARD_LIMITS, fold_by_count
 from redis_ttl.domain.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
 
@@ -45,8 +45,8 @@ LEAST_SAMPLED: Final = 200
 _BATCHES_WAITING: Final = 2
 
 _Group = tuple[str, int | None]
-#: Pattern, governor, type, size, FREQ, idle time, in use, counter.
-_FactRow = tuple[str, int | None, str | None, int | None, int | None, int | None, bool, bool]
+#: As in `_FACT_TYPES`.
+_FactRow = tuple[str | int | bool | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ class Tally:
         known = pl.col("type").is_in(KEY_TYPES)
         kind = pl.when(known).then("type").when(pl.col("type").is_not_null()).then(pl.lit("other"))
         figures = [(kind == name).fill_null(value=False).cast(pl.Int64).alias(f"type_{name}") for name in KEY_TYPES]
-        for name in ("size", "freq", "idle"):
+        for name in ("size", "freq", "idle", "unwritten"):
             value = pl.col(name)
             figures += [
                 value.is_not_null().cast(pl.Int64).alias(f"{name}_n"),
@@ -274,7 +274,12 @@ class Tally:
                 (value.fill_null(0) ** 2).alias(f"{name}_squares"),
                 value.alias(f"{name}_max"),
             ]
-        table = self._governors.name(rows.select("pattern", "governor", *figures, "hot_keys", "counter_keys"))
+        one = pl.struct(pl.col("other_type").alias("name"), pl.lit(1, pl.Int64).alias("keys"))
+        named = pl.when(pl.col("other_type").is_not_null()).then(pl.concat_list(one)).otherwise(pl.lit([], OTHER_TYPES))
+        figures += [named.alias("other_types")]
+        table = self._governors.name(
+            rows.select("pattern", "governor", *figures, "hot_keys", "counter_keys", "short_raw_keys")
+        )
         return merge_tables([conform(table.with_columns(db=pl.lit(self._db)))])
 
 
@@ -297,6 +302,9 @@ _FACT_TYPES: Final = {
     "idle": pl.Float64(),
     "hot_keys": pl.Boolean(),
     "counter_keys": pl.Boolean(),
+    "short_raw_keys": pl.Boolean(),
+    "unwritten": pl.Float64(),
+    "other_type": pl.String(),
 }
 _NO_FINGERPRINTS: Final = pl.DataFrame(schema={"key_hash": pl.UInt64, "pattern": pl.Categorical, "governor": pl.Int32})
 
@@ -331,4 +339,7 @@ def _fact_row(facts: KeyFacts, group: _Group) -> _FactRow:
         facts.idle_s,
         facts.is_hot,
         facts.is_counter,
+        facts.is_short_raw,
+        facts.unwritten_s,
+        facts.other_type,
     )

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _KEPT, _CHANGED, _WIPED, _UNFINISHED, _EXPIRED, _GONE = range(6)
 _UNSEEN: Final = 255
 _JOURNALLED: Final = ("kept", "changed", "wiped", "unfinished", "expired", "gone")
-_NEW, _REWRITTEN, _IN_USE, _LEFT, _MISSED, _UNJOURNALLED = range(6)
-_OTHERS: Final = ("new", "rewritten", "in_use", "left", "missed", "unjournalled")
+_NEW, _REWRITTEN, _IN_USE, _LEFT, _MISSED, _UNJOURNALLED, _UNTOLD = range(7)
+_OTHERS: Final = ("new", "rewritten", "in_use", "left", "missed", "unjournalled", "untold")
 #: By how much the clocks of a worker and a server may differ, and what it takes to read a batch.
 _SLACK_MS: Final = 10 * 60_000
 
@@ -303,6 +303,8 @@ def _suspicion(rule: PlannedRule, facts: KeyFacts, since_s: float) -> int:
             return _IN_USE
         if rule.cold.freq_at_most is not None and facts.freq is not None and facts.freq > rule.cold.freq_at_most:
             return _IN_USE
+    if facts.unwritten_s is not None:
+        return _REWRITTEN if facts.unwritten_s < since_s else _UNTOLD
     if facts.idle_s is not None:
         return _REWRITTEN if facts.idle_s < since_s else _MISSED
     # A server that counts uses lets the count of a new key, 5, sink by one a minute: 0 is no proof, but no excuse either.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from redis_ttl.domain.estimate import add_estimates
+from redis_ttl.domain.node_memory import NodesMemory
 from redis_ttl.domain.schema import check_schema, fields_of
 from redis_ttl.domain.server import ServerProfile
 from redis_ttl.domain.shards import Shard
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/2"
 CHECKPOINT_SCHEMA: Final = "redis_ttl.checkpoint/1"
-AUDIT_SCHEMA: Final = "redis_ttl.audit/1"
+AUDIT_SCHEMA: Final = "redis_ttl.audit/2"
 
 #: The share of sample keys that may be there yet unseen before a scan counts as incomplete. Losing one shard of 16
 #: leaves 5% unseen; a key that was deleted and written again while the scan passed looks unseen too, and is no loss.
@@ -204,11 +205,32 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What became of keys that were drawn at random before the scan: all must have been met, or be gone."""
+    """What became of keys that were drawn at random before the scan: all must have been met, or be gone.
+
+    ``doubts`` say why keys may be of more than one data set, ``left_out`` which databases weren't read though all were asked for.
+    """
 
     samples: int
     unseen: int
     scanned_again: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was read that was to be read, of one data set, as far as can be told."""
+        return not (self.doubts or self.left_out or self.unseen)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the verdict."""
+        listed = {name: list(getattr(self, name)) for name in ("scanned_again", "doubts", "left_out")}
+        return {"samples": self.samples, "unseen": self.unseen, "is_whole": self.is_whole, **listed}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Completeness:
+        """What :meth:`to_json` wrote; version 1 knew neither doubts nor what was left out."""
+        listed = {name: tuple(data.get(name, ())) for name in ("scanned_again", "doubts", "left_out")}
+        return cls(data["samples"], data["unseen"], **listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,31 +285,19 @@ class Audit:
         """The share of keys without TTL, 0 to 1."""
         return self.no_ttl_keys / self.keys if self.keys else 0.0
 
+    def memory(self, memory_limit_bytes: int | None = None) -> NodesMemory:
+        """Memory of the nodes at the start of the scan; one without maxmemory may use what the policy says (``memory.limit``)."""
+        return NodesMemory(tuple(server.memory(memory_limit_bytes) for server in self.plan.servers))
+
     @property
-    def used_memory_bytes(self) -> int:
-        """Memory in use on all nodes together, at the start of the scan."""
-        return sum(server.used_memory_bytes or 0 for server in self.plan.servers)
+    def used_memory_bytes(self) -> int | None:
+        """Memory in use on all nodes together, at the start of the scan; None where one doesn't tell."""
+        return self.memory().used_bytes
 
     @property
     def maxmemory_bytes(self) -> int | None:
-        """The nodes' limits together; ``None`` where one of them has none or doesn't tell."""
-        return self.limit_bytes(None)
-
-    @property
-    def memory_ratio(self) -> float | None:
-        """Memory in use as a share of the limit."""
-        return self.ratio_of(self.maxmemory_bytes)
-
-    def limit_bytes(self, memory_limit_bytes: int | None) -> int | None:
-        """The nodes' limits together, where one without maxmemory may use what the policy says (``memory.limit``); None where
-        it says nothing.
-        """
-        limits = [server.memory_limit_bytes or memory_limit_bytes for server in self.plan.servers]
-        return None if not limits or None in limits else sum(limit for limit in limits if limit is not None)
-
-    def ratio_of(self, limit_bytes: int | None) -> float | None:
-        """Memory in use as a share of that limit; None without one."""
-        return self.used_memory_bytes / limit_bytes if limit_bytes else None
+        """The nodes' limits together; None where one of them has none or doesn't tell."""
+        return self.memory().limit_bytes
 
     @property
     def size_bytes(self) -> Estimate | None:
@@ -314,17 +324,21 @@ class Audit:
                 governed.setdefault(row.rule, []).append(row)
         return [(rule, RuleKeeping.of(governed.get(rule.pattern, []))) for rule in self.plan.rules]
 
-    def headline(self) -> dict[str, Any]:
-        """The few figures that travel with an asset event, a metric or a task's result."""
+    def headline(self, memory_limit_bytes: int | None = None) -> dict[str, Any]:
+        """The few figures that travel with an asset event, a metric or a task's result; None is one that nobody knows. A node
+        without maxmemory may use what the policy says.
+        """
+        memory = self.memory(memory_limit_bytes)
         return {
             "cluster": self.plan.cluster,
             "audit_id": self.plan.audit_id,
             "keys": self.keys,
             "no_ttl_keys": self.no_ttl_keys,
             "no_ttl_ratio": round(self.no_ttl_ratio, 6),
-            "used_memory_bytes": self.used_memory_bytes,
+            "used_memory_bytes": memory.used_bytes,
             "maxmemory_bytes": self.maxmemory_bytes,
-            "memory_ratio": None if self.memory_ratio is None else round(self.memory_ratio, 6),
+            "memory_ratio": None if memory.ratio is None else round(memory.ratio, 6),
+            "fullest_node_ratio": None if memory.worst_ratio is None else round(memory.worst_ratio, 6),
             "patterns": len(self.patterns),
             "duration_s": round(self.duration_s, 3),
         }
@@ -358,7 +372,7 @@ class Audit:
             "keyspace_before": [_fields(count) for count in self.keyspace_before],
             "keyspace_after": [_fields(count) for count in self.keyspace_after],
             "counted_off": self.counted_off,
-            "completeness": {**_fields(self.completeness), "scanned_again": list(self.completeness.scanned_again)},
+            "completeness": self.completeness.to_json(),
             "warnings": list(self.warnings),
             "patterns_document": self.patterns_document,
             "fingerprints": list(self.fingerprints),
@@ -369,7 +383,6 @@ class Audit:
     def from_json(cls, data: Mapping[str, Any], plan: AuditPlan, patterns: Iterable[PatternStatistics]) -> Audit:
         """The audit that :meth:`to_json` wrote, with its plan and the rows of its patterns document."""
         check_schema(data, AUDIT_SCHEMA)
-        completeness = data["completeness"]
         return cls(
             plan=plan,
             finished_at=data["finished_at"],
@@ -379,7 +392,7 @@ class Audit:
             vanished=data["vanished"],
             keyspace_before=tuple(KeyspaceCount(**count) for count in data["keyspace_before"]),
             keyspace_after=tuple(KeyspaceCount(**count) for count in data["keyspace_after"]),
-            completeness=Completeness(**{**completeness, "scanned_again": tuple(completeness["scanned_again"])}),
+            completeness=Completeness.from_json(data["completeness"]),
             patterns=tuple(patterns),
             patterns_document=data["patterns_document"],
             fingerprints=tuple(data["fingerprints"]),

@@ -18,6 +18,12 @@ class CautionKind(StrEnum):
 
     EVICTABLE = "evictable"
     """A key can be evicted from the moment that it has a TTL: ``name`` is the eviction policy."""
+    UNGUARDED = "unguarded"
+    """The policy does without the guards of ``kinds``, by their keys in ``remediation.guards``."""
+    RENEWS = "renews"
+    """Under the eviction policy ``name`` a key that gets a TTL counts as just written."""
+    STRINGS = "strings"
+    """``ratio`` of the values are strings of which nobody can tell whether they are updated in place: the same then."""
     OTHER_WAITS = "other_waits"
     """Plan ``name`` waits for its approval, too."""
     OTHER_UNREAD = "other_unread"

@@ -74,7 +74,7 @@ def action_required(
             audited_at=audit.finished_at,
             keys=audit.keys,
             no_ttl_keys=audit.no_ttl_keys,
-            memory=Memory(audit.used_memory_bytes, audit.limit_bytes(policy.memory.limit_bytes)),
+            memory=Memory.of(audit.memory(policy.memory.limit_bytes)),
             memory_warn_ratio=policy.memory.warn_ratio,
             memory_critical_ratio=policy.memory.critical_ratio,
             eviction_policy=audit.plan.servers[0].eviction_policy,

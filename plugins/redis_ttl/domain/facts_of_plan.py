@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from redis_ttl.domain.approval import Verdict
+from redis_ttl.domain.approval import Verdict, is_own_plan
 from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.message import (
     AbortCause,
@@ -21,6 +21,7 @@ from redis_ttl.domain.message import (
     RunAborted,
     WrittenFacts,
 )
+from redis_ttl.domain.node_memory import Fullest
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.domain.rollback import RestoreAccount
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from redis_ttl.domain.approval import ApprovalRequest, Decision
     from redis_ttl.domain.canary import CanaryReport
-    from redis_ttl.domain.plan import Plan, PlannedRule
+    from redis_ttl.domain.plan import Forecast, Plan, PlannedRule
     from redis_ttl.domain.policy import Owner, Policy
     from redis_ttl.domain.remediation import PartResult
     from redis_ttl.domain.rollback import RestoreResult
@@ -66,16 +67,27 @@ def approval_requested(
                 ),
                 plan_keys=plan.change_keys,
                 keys=plan.keys,
-                peak=Memory(plan.forecast.peak_bytes, plan.forecast.limit_bytes),
+                peak=_peak(plan.forecast),
                 expiries_per_s=plan.forecast.expiries_per_s,
                 undo_s=plan.forecast.first_expiry_s or 0,
                 cautions=_cautions(plan.warnings, plan.cautions),
-                approvers=policy.remediation.approvers,
+                approvers=tuple(
+                    user
+                    for user in policy.remediation.approvers
+                    if not is_own_plan(plan, user, self_approval=policy.remediation.self_approval)
+                ),
                 link=link,
             ),
         )
         for owner, rules in _by_owner(plan, policy)
     ]
+
+
+def _peak(forecast: Forecast) -> Memory:
+    """Memory at its fullest while the plan is written."""
+    known = forecast.fullest is not None and forecast.peak_ratio is not None
+    fullest = Fullest(forecast.fullest or "", forecast.peak_ratio or 0.0) if known else None
+    return Memory(forecast.peak_bytes, forecast.limit_bytes, forecast.limit_is_told, fullest)
 
 
 def end_of_run(
@@ -182,10 +194,7 @@ def _result(
                 no_ttl_before=plan.no_ttl_keys,
                 keys_after=verification.scanned,
                 no_ttl_after=verification.no_ttl_keys,
-                memory_after=Memory(
-                    plan.forecast.used_bytes if verification.used_bytes is None else verification.used_bytes,
-                    plan.forecast.limit_bytes,
-                ),
+                memory_after=Memory(verification.used_bytes, plan.forecast.limit_bytes, plan.forecast.limit_is_told),
                 memory_expected_bytes=plan.forecast.after_bytes,
                 approved_by=tuple(dict.fromkeys(each.by for each in approved if each.by)),
                 undo_until=None

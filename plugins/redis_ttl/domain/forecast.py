@@ -30,31 +30,33 @@ _VALKEY_BUCKET_ENTRIES: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class NodeForecast:
-    """The memory of one server that gets ``new_ttls`` more TTLs: now, at its peak, and its limit if it has one."""
+    """The memory of one server that gets ``new_ttls`` more TTLs: now, at its peak, and its limit if it has one. ``used_bytes`` is
+    None where the server doesn't tell; so is ``limit_bytes``, and also without a limit.
+    """
 
     address: str
     new_ttls: int
-    used_bytes: int
+    used_bytes: int | None
     ttl_bytes: int
     table_bytes: int
     limit_bytes: int | None
 
     @property
-    def peak_bytes(self) -> int:
-        """The most memory in use while the TTLs are set."""
-        return self.used_bytes + self.ttl_bytes + self.table_bytes
+    def peak_bytes(self) -> int | None:
+        """The most memory in use while the TTLs are set; None where what is in use now isn't known."""
+        return None if self.used_bytes is None else self.used_bytes + self.ttl_bytes + self.table_bytes
 
     @property
     def peak_ratio(self) -> float | None:
-        """The peak as a share of the limit; None without one."""
-        return None if self.limit_bytes is None else self.peak_bytes / self.limit_bytes
+        """The peak as a share of the limit; None where either isn't known."""
+        return None if self.limit_bytes is None or self.peak_bytes is None else self.peak_bytes / self.limit_bytes
 
 
 def forecast_node(
     server: ServerProfile, new_ttls: Mapping[int, int], *, limit_bytes: int | None = None
 ) -> NodeForecast:
     """What so many new TTLs in each database (by its number) do to this server. ``limit_bytes`` is its limit where it has no
-    maxmemory.
+    maxmemory, or doesn't tell it.
     """
     table_bytes = sum(
         _growth_bytes(server, before=server.counts_of(db).expires, added=added) for db, added in new_ttls.items()
@@ -63,7 +65,7 @@ def forecast_node(
     return NodeForecast(
         address=server.address,
         new_ttls=added,
-        used_bytes=server.used_memory_bytes or 0,
+        used_bytes=server.used_memory_bytes,
         ttl_bytes=round(added * BYTES_PER_TTL),
         table_bytes=table_bytes,
         limit_bytes=limit_bytes if server.memory_limit_bytes is None else server.memory_limit_bytes,

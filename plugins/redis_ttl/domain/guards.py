@@ -2,7 +2,8 @@
 
 A guard that is over its bound pauses the writing at once. Every later reading is another look: two good ones in a row
 end the pause, and the same reason for longer than the policy's patience ends the run. A figure that can't be read is no
-good figure.
+good figure, unless the policy does without its guard: `GUARDS` says which guard needs which figure, to the plan, the
+writer and the rollback alike.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis_ttl.domain.policy import GuardSettings
 
 #: A round trip below this never pauses, however short it was at the start: the machine's own noise reaches so far.
@@ -63,6 +66,62 @@ class Reading:
             return None
         limit = self.limit_bytes or policy_limit_bytes
         return self.used_bytes / limit if limit else None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One guard that needs figures of the server.
+
+    ``kind`` is what its reasons are kept under, ``key`` its name in ``remediation.guards`` of a policy. ``figures`` are those of a
+    `Reading`, each with where a server tells it; ``says`` is how a reason calls them.
+    """
+
+    kind: str
+    key: str
+    figures: tuple[tuple[str, str], ...]
+    says: str
+
+    def lacks(self, reading: Reading) -> tuple[str, ...]:
+        """What this server doesn't tell of what the guard needs."""
+        return tuple(source for figure, source in self.figures if getattr(reading, figure) in (None, ""))
+
+
+#: Every guard that a server can leave without its figures. Latency isn't among them: we measure it ourselves.
+GUARDS: Final = (
+    Guard("memory", "memory", (("used_bytes", "used_memory"), ("limit_bytes", "maxmemory")), "memory"),
+    Guard("evictions", "evicted_keys", (("evicted_keys", "evicted_keys"),), "evicted keys"),
+    Guard(
+        "expiry",
+        "expire_cap_hits",
+        (("expire_cap_hits", "expired_time_cap_reached_count"),),
+        "expiry cycles cut short (expired_time_cap_reached_count)",
+    ),
+    Guard(
+        "lag_bytes",
+        "replica_lag_bytes",
+        (("lag_bytes", "connected_slaves, slave<n> with its offset, or master_repl_offset"),),
+        "bytes that a replica is behind",
+    ),
+    Guard(
+        "lag_s",
+        "replica_lag",
+        (("lag_s", "connected_slaves, or slave<n> with its lag"),),
+        "seconds that a replica is behind",
+    ),
+    Guard("replicas", "replicas", (("replicas_online", "connected_slaves, or slave<n>"),), "replicas online"),
+    Guard("server", "server", (("run_id", "run_id"),), "whether it is the same process still (run_id)"),
+    Guard("misses", "misses", (("misses", "keyspace_misses"),), "keyspace misses"),
+    Guard("errors", "errors", (("errors", "total_error_replies"),), "error replies"),
+)
+#: What the canary's watch looks at beside what the writing does.
+_WATCH_ONLY: Final = frozenset({"misses", "errors"})
+
+
+def unreadable(reading: Reading, settings: GuardSettings) -> dict[Guard, tuple[str, ...]]:
+    """The guards that this server leaves without a figure, and that the policy doesn't do without; with what it doesn't tell."""
+    return {
+        guard: lacking for guard in GUARDS if guard.key not in settings.unguarded and (lacking := guard.lacks(reading))
+    }
 
 
 class Step(StrEnum):
@@ -143,33 +202,18 @@ def reasons(
     start_replicas: int | None = None,
 ) -> dict[str, str]:
     """Why nothing should be written at this moment, by guard, in words with the figure and its bound; empty: go on."""
+    bound = critical_ratio if settings.memory_ratio is None else settings.memory_ratio
     found = {
-        "memory": _memory(
-            now, critical_ratio if settings.memory_ratio is None else settings.memory_ratio, memory_limit_bytes
-        ),
-        "evictions": _counter(
-            "evicted keys",
-            now.evicted_keys,
-            None if before is None else before.evicted_keys,
-            now,
-            before,
-            most_per_s=settings.evicted_keys_per_s,
-        ),
+        "memory": _memory(now, bound, memory_limit_bytes),
+        "evictions": _counter("evictions", "evicted_keys", now, before, most_per_s=settings.evicted_keys_per_s),
         "latency": _latency(now, start_round_trip_s, settings.latency_factor),
-        "expiry": _counter(
-            "expiry cycles cut short (expired_time_cap_reached_count)",
-            now.expire_cap_hits,
-            None if before is None else before.expire_cap_hits,
-            now,
-            before,
-            most_per_s=settings.expire_cap_hits_per_s,
-        ),
-        "lag_bytes": _bound("bytes that a replica is behind", now.lag_bytes, settings.replica_lag_bytes),
-        "lag_s": _bound("seconds that a replica is behind", now.lag_s, settings.replica_lag_s),
+        "expiry": _counter("expiry", "expire_cap_hits", now, before, most_per_s=settings.expire_cap_hits_per_s),
+        "lag_bytes": _bound("lag_bytes", now.lag_bytes, settings.replica_lag_bytes),
+        "lag_s": _bound("lag_s", now.lag_s, settings.replica_lag_s),
         "replicas": _replicas(now, start_replicas),
         "clock": _clock(now),
     }
-    return {kind: text for kind, text in found.items() if text is not None}
+    return _found(found | _unread(now, settings, _WATCH_ONLY, start_replicas), settings)
 
 
 def watch_reasons(
@@ -184,6 +228,10 @@ def watch_reasons(
     start_replicas: int | None = None,
 ) -> dict[str, str]:
     """Why the canary's watch from ``before`` to ``after`` isn't passed; ``normal`` are two readings from before it."""
+    found = {
+        "misses": _risen("misses", before, after, normal, allowed_per_s=_MISSES_ALLOWED_PER_S),
+        "errors": _risen("errors", before, after, normal, allowed_per_s=_ERRORS_ALLOWED_PER_S),
+    }
     return reasons(
         after,
         before,
@@ -192,14 +240,7 @@ def watch_reasons(
         start_round_trip_s=start_round_trip_s,
         memory_limit_bytes=memory_limit_bytes,
         start_replicas=start_replicas,
-    ) | {
-        kind: text
-        for kind, text in (
-            ("misses", _risen("keyspace misses", "misses", before, after, normal, allowed_per_s=_MISSES_ALLOWED_PER_S)),
-            ("errors", _risen("error replies", "errors", before, after, normal, allowed_per_s=_ERRORS_ALLOWED_PER_S)),
-        )
-        if text is not None
-    }
+    ) | _found(found | _unread(after, settings, frozenset(_SAYS) - _WATCH_ONLY, start_replicas), settings)
 
 
 def rate_per_s(name: str, before: Reading, after: Reading) -> float | None:
@@ -211,9 +252,27 @@ def rate_per_s(name: str, before: Reading, after: Reading) -> float | None:
     return float(max(0, last - first) / took_s)
 
 
+def _unread(
+    now: Reading, settings: GuardSettings, without: frozenset[str], start_replicas: int | None
+) -> dict[str, str | None]:
+    """The guards that have no figure, but those of the kinds ``without``."""
+    found: dict[str, str | None] = {}
+    for guard in unreadable(now, settings):
+        # Nobody is missed of whom nobody knew.
+        if guard.kind in without or (guard.kind == "replicas" and not start_replicas):
+            continue
+        began = f" ({start_replicas} when the run began)" if guard.kind == "replicas" else ""
+        found[guard.kind] = f"{guard.says}{'' if guard.kind == 'memory' else ':'} can't be read{began}"
+    return found
+
+
+def _found(reasons: Mapping[str, str | None], settings: GuardSettings) -> dict[str, str]:
+    """Those that are reasons, of guards that the policy doesn't do without."""
+    off = {guard.kind for guard in GUARDS if guard.key in settings.unguarded}
+    return {kind: text for kind, text in reasons.items() if text is not None and kind not in off}
+
+
 def _memory(now: Reading, bound: float, policy_limit_bytes: int | None) -> str | None:
-    if now.used_bytes is None or now.limit_bytes is None:
-        return "memory can't be read"
     ratio = now.memory_ratio(policy_limit_bytes)
     if ratio is None or ratio <= bound:
         return None
@@ -223,11 +282,7 @@ def _memory(now: Reading, bound: float, policy_limit_bytes: int | None) -> str |
 
 def _replicas(now: Reading, at_start: int | None) -> str | None:
     """A replica that is lost, or is being filled again, is missing; one that was added later is nobody's concern."""
-    if not at_start:
-        return None
-    if now.replicas_online is None:
-        return f"replicas online: can't be read ({at_start} when the run began)"
-    if now.replicas_online >= at_start:
+    if not at_start or now.replicas_online is None or now.replicas_online >= at_start:
         return None
     return f"replicas online: {now.replicas_online} ({at_start} when the run began)"
 
@@ -246,35 +301,22 @@ def _latency(now: Reading, start_s: float, factor: float) -> str | None:
     return f"a round trip takes {now.round_trip_s * 1e3:.1f} ms (bound {bound_s * 1e3:.1f} ms)"
 
 
-def _bound(name: str, value: int | None, most: int) -> str | None:
-    if value is None:
-        return f"{name}: can't be read"
-    return None if value <= most else f"{name}: {value:,} (bound {most:,})"
+def _bound(kind: str, value: int | None, most: int) -> str | None:
+    return None if value is None or value <= most else f"{_SAYS[kind]}: {value:,} (bound {most:,})"
 
 
-def _counter(
-    name: str, value: int | None, value_before: int | None, now: Reading, before: Reading | None, *, most_per_s: float
-) -> str | None:
-    if value is None:
-        return f"{name}: can't be read"
+def _counter(kind: str, name: str, now: Reading, before: Reading | None, *, most_per_s: float) -> str | None:
+    value, value_before = getattr(now, name), None if before is None else getattr(before, name)
     # Two readings closer together than this would make a storm of a single event.
-    if before is None or value_before is None or now.at_s - before.at_s < _PACE_MOST_S:
+    if before is None or value is None or value_before is None or now.at_s - before.at_s < _PACE_MOST_S:
         return None
     per_s = (value - value_before) / (now.at_s - before.at_s)
-    return None if per_s <= most_per_s else f"{name}: {per_s:,.1f} a second (bound {most_per_s:g})"
+    return None if per_s <= most_per_s else f"{_SAYS[kind]}: {per_s:,.1f} a second (bound {most_per_s:g})"
 
 
 def _risen(
-    text: str,
-    name: str,
-    before: Reading,
-    after: Reading,
-    normal: tuple[Reading, Reading] | None,
-    *,
-    allowed_per_s: float,
+    name: str, before: Reading, after: Reading, normal: tuple[Reading, Reading] | None, *, allowed_per_s: float
 ) -> str | None:
-    if getattr(after, name) is None:
-        return f"{text}: can't be read"
     now_per_s = rate_per_s(name, before, after)
     if now_per_s is None:
         return None
@@ -282,4 +324,7 @@ def _risen(
     bound = normal_per_s * _TWICE + allowed_per_s
     if now_per_s <= bound:
         return None
-    return f"{text}: {now_per_s:,.0f} a second (bound {bound:,.0f}, before the canary {normal_per_s:,.0f})"
+    return f"{_SAYS[name]}: {now_per_s:,.0f} a second (bound {bound:,.0f}, before the canary {normal_per_s:,.0f})"
+
+
+_SAYS: Final = {guard.kind: guard.says for guard in GUARDS}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from redis_ttl.domain.caution import Caution
     from redis_ttl.domain.drift import DriftKind
+    from redis_ttl.domain.node_memory import Fullest, NodesMemory
     from redis_ttl.domain.watch import Forecast, Level, Measure, NotKnown, PatternGrowth, WritingClients
 
 
@@ -70,15 +71,25 @@ class Urgency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory in use on all nodes together, and the limit where each has one."""
+    """Memory in use on all nodes together, and the limit where each has one; None where a node doesn't tell.
 
-    used_bytes: int
+    ``limit_is_told`` tells an unknown limit from none. ``fullest`` is the fullest of several nodes.
+    """
+
+    used_bytes: int | None
     limit_bytes: int | None = None
+    limit_is_told: bool = True
+    fullest: Fullest | None = None
+
+    @classmethod
+    def of(cls, nodes: NodesMemory) -> Memory:
+        """That of these nodes."""
+        return cls(nodes.used_bytes, nodes.limit_bytes, nodes.limit_is_told, nodes.fullest)
 
     @property
     def ratio(self) -> float | None:
         """Used memory as a share of the limit."""
-        return self.used_bytes / self.limit_bytes if self.limit_bytes else None
+        return None if self.used_bytes is None or not self.limit_bytes else self.used_bytes / self.limit_bytes
 
 
 @dataclass(frozen=True, slots=True)

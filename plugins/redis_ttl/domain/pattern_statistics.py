@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.estimate import Estimate, Sample, estimate_total
 from redis_ttl.domain.key_name import key_text
@@ -12,6 +12,10 @@ from redis_ttl.domain.ttl_histogram import TTL_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+#: Strings that are stored as only APPEND, SETRANGE, SETBIT and PFADD leave them.
+SHORT_RAW: Final = "string written in place"
 
 
 class Governance(StrEnum):
@@ -30,7 +34,9 @@ class PatternStatistics:
     TTL by :data:`TTL_CLASSES`; TTLs are in seconds as the scan met them; ``sizes`` are sampled bytes (MEMORY USAGE),
     ``freqs`` sampled LFU counters, ``idles_s`` sampled idle seconds; ``types`` counts sampled keys by type. Of the
     sampled keys, ``hot_keys`` are in use (:attr:`redis_ttl.domain.key_facts.KeyFacts.is_hot`) and ``counter_keys`` are
-    strings that hold a whole number.
+    strings that hold a whole number. ``unwritten_s`` are sampled seconds since the last write, where the server tells that and
+    not the last use. ``other_types`` counts those of ``other`` by the names that the server gives them, some of them.
+    ``short_raw_keys`` are strings that were changed in place for certain (`KeyFacts.is_short_raw`).
     """
 
     db: int
@@ -50,6 +56,9 @@ class PatternStatistics:
     types: Mapping[str, int] = field(default_factory=dict)
     hot_keys: int = 0
     counter_keys: int = 0
+    unwritten_s: Sample = field(default_factory=Sample)
+    other_types: Mapping[str, int] = field(default_factory=dict)
+    short_raw_keys: int = 0
     examples: tuple[bytes, ...] = ()
 
     @property
@@ -76,12 +85,29 @@ class PatternStatistics:
     @property
     def updated_in_place(self) -> dict[str, float]:
         """The kinds of values among the sampled keys that are written without being replaced, which leaves the TTL as it is,
-        with their shares: the collections, and ``counter``.
+        with their shares: every type but strings, by its name, and of strings ``counter`` and what else is known.
         """
         sampled = sum(self.types.values())
-        kinds = {name: keys for name, keys in self.types.items() if name not in ("string", "other")}
-        kinds |= {"counter": self.counter_keys} if self.counter_keys else {}
+        strings = {"counter": self.counter_keys, SHORT_RAW: self.short_raw_keys}
+        kinds = {name: keys for name, keys in {**self.named_types, **strings}.items() if keys and name != "string"}
         return {name: keys / sampled for name, keys in kinds.items()}
+
+    @property
+    def untold_strings_ratio(self) -> float:
+        """The share of sampled keys that are strings of which nobody can tell how they are written."""
+        sampled = sum(self.types.values())
+        return (
+            max(0, self.types.get("string", 0) - self.counter_keys - self.short_raw_keys) / sampled if sampled else 0.0
+        )
+
+    @property
+    def named_types(self) -> dict[str, int]:
+        """``types``, with the names of other types in the place of ``other`` as far as they are known."""
+        named = {name: keys for name, keys in self.types.items() if name != "other"}
+        for name, keys in self.other_types.items():
+            named[name] = named.get(name, 0) + keys
+        rest = self.types.get("other", 0) - sum(self.other_types.values())
+        return {**named, "other": rest} if rest > 0 else named
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for machines; keys as text, sizes in bytes, TTLs in seconds."""
@@ -111,6 +137,10 @@ class PatternStatistics:
             "idle_max_s": self.idles_s.largest if self.idles_s.count else None,
             "hot_ratio": None if self.hot_ratio is None else round(self.hot_ratio, 6),
             "counter_sampled_keys": self.counter_keys,
+            "short_raw_sampled_keys": self.short_raw_keys,
+            "other_types": dict(sorted(self.other_types.items())),
+            "unwritten_mean_s": _rounded(self.unwritten_s.mean),
+            "unwritten_max_s": self.unwritten_s.largest if self.unwritten_s.count else None,
             "examples": [key_text(key) for key in self.examples],
         }
 

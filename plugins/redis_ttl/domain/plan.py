@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: 2 added ``requested_by``, ``others``, ``cautions`` (of rules, too), and of the forecast ``late_s``, ``others_per_s`` and
-#: ``limit_is_policys``.
+#: ``limit_is_policys``, ``limit_is_told`` and ``fullest``.
 PLAN_SCHEMA: Final = "redis_ttl.plan/2"
 
 
@@ -110,10 +110,11 @@ class PlannedRule:
 class Forecast:
     """Memory and expiries to come, for all nodes together. Bytes; ``None`` where a server doesn't tell or has no limit.
 
-    ``limit_bytes`` is maxmemory, or where a server has none the policy's ``memory.limit`` (``limit_is_policys``).
+    ``limit_bytes`` is maxmemory, or where a server has none the policy's ``memory.limit`` (``limit_is_policys``);
+    ``limit_is_told`` says whether every server tells what it has.
     ``peak_bytes`` is ``used_bytes``, the TTLs' own memory and, where this run makes a server's table of expiries
     double, that; ``after_bytes`` is the level when the last key of the plan has gone. ``peak_ratio`` is the peak of the
-    fullest server as a share of its limit, and ``allowed_ratio`` what it may come to.
+    fullest server (``fullest``, where there are several) as a share of its limit, and ``allowed_ratio`` what it may come to.
 
     ``expiries_per_s`` is the worst second, with the keys of other plans that expire then; ``others_per_s`` is the worst
     second of those alone. No key expires earlier than ``first_expiry_s`` after the approval, and none later than
@@ -121,7 +122,7 @@ class Forecast:
     TTLs counted from.
     """
 
-    used_bytes: int
+    used_bytes: int | None
     limit_bytes: int | None
     ttl_bytes: int
     table_bytes: int
@@ -134,11 +135,13 @@ class Forecast:
     late_s: int = 0
     others_per_s: float = 0.0
     limit_is_policys: bool = False
+    limit_is_told: bool = True
+    fullest: str | None = None
 
     @property
-    def peak_bytes(self) -> int:
-        """The most memory in use while keys are given their TTLs."""
-        return self.used_bytes + self.ttl_bytes + self.table_bytes
+    def peak_bytes(self) -> int | None:
+        """The most memory in use while keys are given their TTLs; None where what is in use now isn't known."""
+        return None if self.used_bytes is None else self.used_bytes + self.ttl_bytes + self.table_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.duration import format_duration
 from redis_ttl.domain.errors import UnsafePlan
+from redis_ttl.domain.guards import unreadable
 from redis_ttl.domain.plan import NodeIdentity
+from redis_ttl.domain.server import Role
 from redis_ttl.domain.shards import Shard, SplitRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis_ttl.domain.audit import Audit
+    from redis_ttl.domain.guards import Reading
     from redis_ttl.domain.policy import Policy
     from redis_ttl.domain.server import ServerProfile
 
@@ -59,6 +62,49 @@ def check_rules(audit: Audit, policy: Policy) -> None:
         allowed="the same rules and exemptions, in the same order",
         todo="Audit again with the policy as it is now.",
     )
+
+
+def check_figures(servers: Sequence[ServerProfile], readings: Mapping[str, Reading], policy: Policy) -> None:
+    """Raise `UnsafePlan` when a server hides what the writing must know: nothing could ever be written by such a plan, so nobody
+    is asked to approve it. ``readings`` are the servers' figures by their addresses.
+    """
+    settings = policy.remediation.guards
+    lacking = {address: unreadable(reading, settings) for address, reading in readings.items()}
+    found = []
+    for server in servers:
+        told = [(what, f"which {why}") for what, why in _unnamed(server, readings[server.address])]
+        told += [(", ".join(names), f"guard {guard.key}") for guard, names in lacking[server.address].items()]
+        if told:
+            found.append(f"{server.address} hides " + "; ".join(f"{what} ({why})" for what, why in told))
+    if not found:
+        return
+    keys = sorted({guard.key for guards in lacking.values() for guard in guards})
+    without = "{" + ", ".join(f"{key}: unguarded" for key in keys) + "}"
+    raise UnsafePlan(
+        "figures that the writing can't do without are hidden, so nothing could ever be written",
+        where=f"plan for {policy.cluster}",
+        found=". ".join(found),
+        allowed="a server, and a user of it, that tells the figures of every guard that the policy has",
+        todo="Let the server tell them"
+        + (
+            f", or say in the policy which guards aren't to be had: remediation.guards: {without}. Who approves the plan reads that."
+            if keys
+            else "."
+        ),
+    )
+
+
+def _unnamed(server: ServerProfile, reading: Reading) -> list[tuple[str, str]]:
+    """What no policy can do without, where the server hides it: INFO's fields, and what they are for."""
+    return [
+        (fields, why)
+        for fields, why, is_told in (
+            ("role", "tells a primary from a replica", server.role is not Role.UNKNOWN),
+            ("run_id and master_replid", "name the data set", bool(server.run_id or server.lineage)),
+            ("server_time_usec, and TIME", "tell the clock that TTLs count by", reading.clock_ahead_s is not None),
+        )
+        if not is_told
+    ]
 
 
 def match_servers(audit: Audit, servers: Sequence[ServerProfile]) -> dict[str, ServerProfile]:

@@ -13,6 +13,7 @@ from redis_ttl.domain.errors import UnsafePlan
 from redis_ttl.domain.expiry import UNNOTICED_EXPIRIES_PER_S, anchor_ms
 from redis_ttl.domain.expiry_windows import Expiring, Standing, fit_windows, worst_rate_per_s
 from redis_ttl.domain.forecast import forecast_node, share_out
+from redis_ttl.domain.node_memory import NodesMemory
 from redis_ttl.domain.other_plans import OtherState, standing_of
 from redis_ttl.domain.plan import Forecast, PlannedRule
 
@@ -156,20 +157,22 @@ def forecast_plan(
     included = [rule for rule in rules if rule.refusal is None]
     allowed = policy.remediation.guards.memory_ratio or policy.memory.critical_ratio
     nodes = _nodes(servers, policy, included)
-    fullest = max((node.peak_ratio for node in nodes if node.peak_ratio is not None), default=None)
+    fullest, address = max(
+        ((node.peak_ratio, node.address) for node in nodes if node.peak_ratio is not None), default=(None, None)
+    )
     if fullest is not None and fullest > allowed:
         _refuse_peak(servers, policy, included, allowed)
     sizes = [rule.size_bytes for rule in included]
     freed = None if None in sizes else sum(size for size in sizes if size is not None)
-    used = sum(node.used_bytes for node in nodes)
-    limits = [node.limit_bytes for node in nodes]
+    memory = NodesMemory(tuple(server.memory(policy.memory.limit_bytes) for server in servers))
+    used = memory.used_bytes
     late_s = written_within_s(policy)
     return Forecast(
         used_bytes=used,
-        limit_bytes=None if None in limits else sum(limit for limit in limits if limit is not None),
+        limit_bytes=memory.limit_bytes,
         ttl_bytes=sum(node.ttl_bytes for node in nodes),
         table_bytes=sum(node.table_bytes for node in nodes),
-        after_bytes=None if freed is None else max(0, used - freed),
+        after_bytes=None if freed is None or used is None else max(0, used - freed),
         expiries_per_s=round(_worst(included, coming), 3),
         first_expiry_s=min(rule.ttl_s for rule in included),
         last_expiry_s=max(rule.ttl_s + rule.window_s for rule in included) + late_s,
@@ -179,6 +182,8 @@ def forecast_plan(
         others_per_s=round(_most_standing(coming.standing), 3),
         limit_is_policys=any(server.memory_limit_bytes is None for server in servers)
         and policy.memory.limit_bytes is not None,
+        limit_is_told=memory.limit_is_told,
+        fullest=address if len(nodes) > 1 else None,
     )
 
 
@@ -206,7 +211,7 @@ def _refuse_peak(
         return max(_nodes(servers, policy, taken), key=lambda node: node.peak_ratio or 0.0)
 
     node = worst(rules)
-    now = node.used_bytes / (node.limit_bytes or 1)
+    now = (node.used_bytes or 0) / (node.limit_bytes or 1)
     is_policys = any(server.address == node.address and server.memory_limit_bytes is None for server in servers)
     limit = "memory.limit" if is_policys else "maxmemory"
     fitting = _fitting(rules, lambda taken: (worst(taken).peak_ratio or 0.0) <= allowed)

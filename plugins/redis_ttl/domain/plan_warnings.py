@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.duration import format_duration
+from redis_ttl.domain.guards import GUARDS
 from redis_ttl.domain.other_plans import OtherState
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 #: From this share of sampled keys on, something is said of them.
 _WORTH_SAYING: Final = 0.01
 #: A collection of that size takes the server about 2 ms to free, the longest that goes unnoticed. Measured on Redis 7.0 and
-#: Valkey 9.1 with ``lazyfree-lazy-expire no``: hash or set of 1 MB 1 to 2 ms, 10 MB 37 to 96 ms, set of a million elements
-#: (50 MB) 190 to 813 ms.
+#: Valkey 9.1 with ``lazyfree-lazy-expire no``: hash or set of 1 MB 1 to 2 ms, of 4 to 11 MB 16 to 96 ms, set of a million
+#: elements (50 MB) 190 to 813 ms.
 BIG_COLLECTION_BYTES: Final = 1 << 20
 #: The same of a string, which is one block of memory: 10 MB took 1 ms, 100 MB 5 to 14 ms.
 BIG_STRING_BYTES: Final = 16 << 20
+_KINDS_SHOWN: Final = 12
 _STRINGS: Final = frozenset({"string"})
 
 
@@ -52,19 +54,37 @@ def rule_warnings(
     now: dt.datetime,
 ) -> list[Warned]:
     """What is to be known of one rule's keys."""
-    found = [_in_place(rule, changes, now), _in_use(rule, hot_ratio), _big(changes, servers)]
+    found = [
+        _in_place(rule, changes, now),
+        _untold_strings(rule, changes),
+        _in_use(rule, hot_ratio),
+        _big(changes, servers),
+    ]
     return [each for each in found if each is not None]
 
 
-def plan_warnings(audit: Audit, eviction: str | None, others: Sequence[OtherPlan]) -> list[Warned]:
-    """What is to be known of the plan as a whole."""
+def plan_warnings(
+    audit: Audit, eviction: str | None, others: Sequence[OtherPlan], unguarded: Sequence[str] = ()
+) -> list[Warned]:
+    """What is to be known of the plan as a whole. ``unguarded`` are the guards that the policy does without, by their keys."""
     found = []
+    if unguarded:
+        left_out = [guard for guard in GUARDS if guard.key in unguarded]
+        without = ", ".join(f"`{guard.key}` ({guard.says})" for guard in left_out)
+        text = f"by the policy these guards are left out: {without}. Nothing pauses or ends the writing when one of those goes wrong"
+        found.append(Warned(text, Caution(CautionKind.UNGUARDED, kinds=tuple(guard.key for guard in left_out))))
     if eviction is not None and "volatile-" in eviction:
         text = (
             f"the eviction policy {eviction} may remove any key that has a TTL when memory runs out: from the moment they "
             "get one, these keys are among them, however long their TTL"
         )
         found.append(Warned(text, Caution(CautionKind.EVICTABLE, name=eviction)))
+    if eviction is not None and "lrm" in eviction:
+        text = (
+            f"under the eviction policy {eviction} a key that gets a TTL counts as just written: this renews the order of eviction, so "
+            "that these keys go last, whatever they were like before"
+        )
+        found.append(Warned(text, Caution(CautionKind.RENEWS, name=eviction)))
     for other in others:
         if other.state is OtherState.WAITING:
             text = (
@@ -92,7 +112,9 @@ def _in_place(rule: Rule, changes: Sequence[Changes], now: dt.datetime) -> Warne
         kind: weighted((row.updated_in_place.get(kind, 0.0), to_set + to_cap) for row, to_set, to_cap in changes) or 0.0
         for kind in kinds
     }
-    shown = tuple(f"{kind} {share:.0%}" for kind, share in shares.items() if share >= _WORTH_SAYING)
+    # The largest: a server may have modules with any number of types.
+    most = sorted(shares, key=lambda kind: (-shares[kind], kind))[:_KINDS_SHOWN]
+    shown = tuple(f"{kind} {shares[kind]:.0%}" for kind in sorted(most) if shares[kind] >= _WORTH_SAYING)
     if not shown:
         return None
     first_day = (now + dt.timedelta(seconds=rule.ttl_s)).date().isoformat()
@@ -102,6 +124,19 @@ def _in_place(rule: Rule, changes: Sequence[Changes], now: dt.datetime) -> Warne
         "however often they are written until then"
     )
     return Warned(text, Caution(CautionKind.IN_PLACE, ttl_s=rule.ttl_s, kinds=shown))
+
+
+def _untold_strings(rule: Rule, changes: Sequence[Changes]) -> Warned | None:
+    """Strings that SET replaces, or that something changes in place: which of the two, no server tells of most of them."""
+    share = weighted((row.untold_strings_ratio, to_set + to_cap) for row, to_set, to_cap in changes) or 0.0
+    if share < _WORTH_SAYING:
+        return None
+    text = (
+        f"{share:.0%} are strings of which can't be told how they are written: APPEND, SETRANGE, SETBIT, PFADD (HyperLogLogs) and "
+        f"INCRBYFLOAT change a string in place and keep its TTL, so such keys, too, are deleted {format_duration(rule.ttl_s)} after "
+        "the approval at the earliest, however often they are written; SET replaces a string, and takes the TTL off"
+    )
+    return Warned(text, Caution(CautionKind.STRINGS, ratio=round(share, 4), ttl_s=rule.ttl_s))
 
 
 def _in_use(rule: Rule, hot_ratio: float | None) -> Warned | None:

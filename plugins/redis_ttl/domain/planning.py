@@ -8,7 +8,7 @@ What must not happen is refused with `UnsafePlan`, which says what was measured,
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,7 @@ from redis_ttl.domain.plan_grounds import check_age, check_rules, match_servers,
 from redis_ttl.domain.plan_limits import check_caps, check_storm, coming, forecast_plan, most_keys, with_windows
 from redis_ttl.domain.plan_warnings import plan_warnings, rule_warnings, weighted
 from redis_ttl.domain.policy import CanarySettings, Mode
-from redis_ttl.domain.server import Command
+from redis_ttl.domain.server import Command, DatabaseCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ def make_plan(
     """
     check_age(audit, policy, request.now)
     check_rules(audit, policy)
-    primaries = match_servers(audit, servers)
+    primaries = {address: _counted(server, audit) for address, server in match_servers(audit, servers).items()}
     drafts = _drafts(audit, policy, list(primaries.values()), request)
     if not any(rule.refusal is None for rule in drafts):
         raise BadInput(
@@ -83,7 +83,7 @@ def make_plan(
     check_storm(policy, rules, expected)
     forecast = forecast_plan(list(primaries.values()), policy, rules, expected)
     eviction = ", ".join(sorted({server.eviction_policy for server in servers if server.eviction_policy})) or None
-    warned = plan_warnings(audit, eviction, others)
+    warned = plan_warnings(audit, eviction, others, policy.remediation.guards.unguarded)
     return Plan(
         plan_id=request.plan_id,
         cluster=policy.cluster,
@@ -112,6 +112,20 @@ def make_plan(
         ),
         others=tuple(others),
     )
+
+
+def _counted(server: ServerProfile, audit: Audit) -> ServerProfile:
+    """The server; where it hides how many keys its databases have, with what the audit counted on all of them, as the most that
+    it can have.
+    """
+    if server.keyspace_is_told:
+        return server
+    counts: dict[int, DatabaseCounts] = {}
+    for row in audit.patterns:
+        known = counts.get(row.db, DatabaseCounts(row.db, 0, 0))
+        expires = known.expires + row.keys - row.no_ttl_keys
+        counts[row.db] = replace(known, keys=known.keys + row.keys, expires=expires)
+    return replace(server, databases=tuple(counts.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +197,12 @@ def _cold_unknown(rule: Rule, servers: Sequence[ServerProfile]) -> str | None:
     if cold is None:
         return None
     for server in servers:
+        if not server.tells_last_use:
+            return (
+                f"it takes cold keys only, and under the eviction policy {server.eviction_policy or 'of Redis 8.6, which is hidden,'} of "
+                f"{server.address} OBJECT IDLETIME tells the last write here, not the last use: a key that is only read would count as "
+                "cold. Take `cold` out of the rule, or give the server an LFU or LRU policy"
+            )
         if server.evicts_by_frequency:
             command, word, limit = Command.OBJECT_FREQ, "cold.freq", cold.freq_at_most
         else:

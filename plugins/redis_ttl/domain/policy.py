@@ -182,6 +182,8 @@ class GuardSettings:
     """``expired_time_cap_reached_count``: the server can't remove expired keys as fast as they expire."""
     patience_s: int = 300
     """For how long a pause may last, by the same reason, before the run is aborted."""
+    unguarded: tuple[str, ...] = dataclasses.field(default=(), metadata=_ADDED_LATER)
+    """The guards that the policy does without, by their keys: for servers that hide a figure. Sorted."""
 
 
 @dataclass(frozen=True, slots=True)

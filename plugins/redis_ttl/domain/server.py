@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from redis_ttl.domain.node_memory import NodeMemory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+#: Among the `ServerProfile.untold`: how many keys each database has.
+KEYSPACE: Final = "keyspace"
 
 
 class Flavour(StrEnum):
@@ -100,11 +105,16 @@ class ServerProfile:
     """One server process as it was at one moment.
 
     ``address`` is "host:port"; ``run_id`` names the process and is empty where the server hides it;
-    ``memory_limit_bytes`` is None when the server has no limit or doesn't tell; ``databases`` holds those with keys
-    only. ``lineage`` and ``former_lineage`` are the replication ids of the data set (INFO's ``master_replid`` and
+    ``memory_limit_bytes`` is None when the server has no limit or doesn't tell (`limit_is_told`); ``databases`` holds those with
+    keys only. ``lineage`` and ``former_lineage`` are the replication ids of the data set (INFO's ``master_replid`` and
     ``master_replid2``), which a replica has in common with its primary and keeps when it takes over; empty where the
     server hides them or has none. ``frees_expired_lazily`` says whether the value of a key that expires is freed in the
     background (``lazyfree-lazy-expire``), None where that can't be asked; if not, the server answers nobody meanwhile.
+    ``forbidden_databases`` hold keys and may not be read by this user; known where every database was asked for.
+    ``exchanges`` is how often each command that exchanges the data set (FLUSHALL, SWAPDB, REPLICAOF ...) was called so far, None
+    where the server doesn't count; ``last_load`` changes when the process loads a data set from a file or a primary, and is empty
+    where it isn't told. ``untold`` are the fields of INFO that it leaves out of those that this is made of; ``keyspace`` is among them
+    where it says of no database how many keys that has, though there are some.
     """
 
     address: str
@@ -126,12 +136,31 @@ class ServerProfile:
     frees_expired_lazily: bool | None = None
     lineage: str = ""
     former_lineage: str = ""
+    forbidden_databases: tuple[int, ...] = ()
+    exchanges: Mapping[str, int] | None = None
+    last_load: str = ""
+    untold: tuple[str, ...] = ()
     can: Mapping[Command, Access] = field(default_factory=dict)
 
     @property
     def version_tuple(self) -> tuple[int, ...]:
         """The version as numbers, for comparison; a part that isn't a number counts as 0."""
         return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in self.version.split(".")[:3])
+
+    @property
+    def limit_is_told(self) -> bool:
+        """Whether the server says what it may use; one that has no limit does."""
+        return "maxmemory" not in self.untold
+
+    @property
+    def keyspace_is_told(self) -> bool:
+        """Whether the server says how many keys its databases have."""
+        return KEYSPACE not in self.untold
+
+    def memory(self, policy_limit_bytes: int | None = None) -> NodeMemory:
+        """Its memory; ``policy_limit_bytes`` is what a server may use that has no maxmemory, or doesn't tell it."""
+        limit = self.memory_limit_bytes or policy_limit_bytes
+        return NodeMemory(self.address, self.used_memory_bytes, limit, self.limit_is_told or limit is not None)
 
     @property
     def memory_ratio(self) -> float | None:
@@ -146,6 +175,16 @@ class ServerProfile:
         nonsense, under the other policy.
         """
         return self.eviction_policy is not None and "lfu" in self.eviction_policy
+
+    @property
+    def tells_last_use(self) -> bool:
+        """Whether OBJECT IDLETIME tells when a key was used last. Under the LRM policies of Redis 8.6 it tells the last write; where
+        such a server hides its policy, nobody knows which.
+        """
+        if self.eviction_policy is not None:
+            return "lrm" not in self.eviction_policy
+        knows_lrm = self.flavour is Flavour.REDIS and self.version_tuple >= (8, 6)
+        return not (knows_lrm or self.flavour is Flavour.UNKNOWN)
 
     @property
     def knows_expire_nx(self) -> bool:
@@ -180,8 +219,10 @@ class ServerProfile:
                 **value,
                 "flavour": Flavour(value["flavour"]),
                 "role": Role(value["role"]),
+                "forbidden_databases": tuple(value.get("forbidden_databases", ())),
                 "databases": tuple(DatabaseCounts(**counts) for counts in value["databases"]),
                 "replicas": tuple(ReplicaState(**replica) for replica in value["replicas"]),
+                "untold": tuple(value.get("untold", ())),
                 "can": {Command(command): Access(access) for command, access in value["can"].items()},
             }
         )

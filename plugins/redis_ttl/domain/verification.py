@@ -2,9 +2,9 @@
 
 Every key that we journalled is in exactly one of ``kept``, ``changed``, ``wiped``, ``unfinished``, ``expired`` and
 ``gone``. Every key that a rule of the plan governs and that has no TTL is in exactly one of ``wiped``, ``unfinished``,
-``new``, ``rewritten``, ``in_use``, ``left`` and ``missed``. The last one is our fault, and must be 0. So must ``unjournalled``.
+``new``, ``rewritten``, ``in_use``, ``left``, ``untold`` and ``missed``. The last one is our fault, and must be 0. So must ``unjournalled``.
 
-Version 2 added ``unjournalled`` to the rules, ``unreadable`` and ``moving_slots``.
+Version 2 added ``unjournalled`` and ``untold`` to the rules, ``unreadable``, ``moving_slots`` and ``strangers``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class VerifiedRule:
     Keys outside our journal without a TTL: ``new`` were not among the audit's. ``rewritten`` were, and our writer didn't
     meet them; they were used or written since it began, so they were away meanwhile, as far as can be told. ``in_use``
     are too much in use for a rule that takes cold keys only. ``left`` were not reached, because the run ended before.
-    ``missed`` were there all along, as they are now.
+    ``missed`` were there all along, as they are now. ``untold`` were, and weren't written since: under an LRM eviction policy a server
+    says no more, and who was away meanwhile isn't known.
 
     ``unjournalled`` are outside our journal too, and have an instant of this plan all the same: their row is lost, so a rollback
     that goes by the journal alone leaves them as they are.
@@ -66,6 +67,7 @@ class VerifiedRule:
     raced: int = 0
     vanished: int = 0
     hot: int = 0
+    untold: int = 0
 
     @property
     def journalled(self) -> int:
@@ -80,7 +82,8 @@ class Verification:
     ``scanned`` counts all keys met, ``no_ttl_keys`` those of them without a TTL, governed or not. ``complete`` says
     whether every shard of the plan was written to its end. ``used_bytes`` is the memory in use on all nodes together.
     ``unreadable`` names objects of the journal that are damaged or missing. ``moving_slots`` of a cluster were on their way to
-    another node while we looked, or went there: what is said of their keys isn't certain.
+    another node while we looked, or went there: what is said of their keys isn't certain. ``strangers`` are servers that don't
+    continue the data set of the plan by what they say of themselves.
     """
 
     plan_id: str
@@ -95,6 +98,12 @@ class Verification:
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     moving_slots: int = 0
+    strangers: tuple[str, ...] = ()
+
+    @property
+    def mostly_gone(self) -> bool:
+        """Whether most of what the journal has is gone before its time: deleted, evicted, or not of this data set at all."""
+        return 2 * sum(rule.gone for rule in self.rules) > sum(rule.journalled for rule in self.rules)
 
     @property
     def unjournalled(self) -> int:
@@ -132,6 +141,7 @@ class Verification:
             "rules": [asdict(rule) for rule in self.rules],
             "notes": list(self.notes),
             "unreadable": list(self.unreadable),
+            "strangers": list(self.strangers),
         }
 
     @classmethod
@@ -139,5 +149,5 @@ class Verification:
         """The verification that :meth:`to_json` wrote."""
         kept = fields_of(cls, data, VERIFICATION_SCHEMA)
         rules = tuple(VerifiedRule(**rule) for rule in data["rules"])
-        lists = {name: tuple(data.get(name, ())) for name in ("notes", "unreadable")}
+        lists = {name: tuple(data.get(name, ())) for name in ("notes", "unreadable", "strangers")}
         return cls(**{**kept, "rules": rules, **lists})

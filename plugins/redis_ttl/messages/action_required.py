@@ -102,7 +102,7 @@ def _rules(facts: ActionRequired, speech: Speech) -> Table:
             say(phrases.count(rule.concerned_keys)),
             _now(rule, speech),
             _proposed(rule, speech),
-            say("" if rule.size_bytes is None else size(rule.size_bytes)),
+            say(speech.size(rule.size_bytes)),
             say(rule.priority),
         )
         for rule in facts.rules

@@ -55,13 +55,15 @@ def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Doc
         )
     )
     peak = facts.peak
-    if peak.ratio is not None:
+    if peak.used_bytes is None or not peak.limit_is_told:
+        parts.append(Paragraph((*say(own.peak_unknown), *speech.fullest(peak))))
+    elif peak.ratio is not None:
         figures: dict[str, Span | str] = {
             "peak": size(peak.used_bytes),
             "limit": size(peak.limit_bytes),
             "ratio": strong(ratio(peak.ratio)),
         }
-        parts.append(Paragraph(say(own.peak, **figures)))
+        parts.append(Paragraph((*say(own.peak, **figures), *speech.fullest(peak))))
     parts += [
         Paragraph(
             say(own.expiries, rate=f"{facts.expiries_per_s:,.0f}")
@@ -100,7 +102,7 @@ def _rules(facts: ApprovalRequested, speech: Speech) -> Table:
                 first=phrases.duration(rule.ttl_s),
                 last=phrases.duration(rule.ttl_s + rule.window_s),
             ),
-            say("" if rule.size_bytes is None else size(rule.size_bytes)),
+            say(speech.size(rule.size_bytes)),
             say(rule.priority),
         )
         for rule in facts.rules

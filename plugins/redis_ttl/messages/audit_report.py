@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis_ttl.domain.audit import Audit
+    from redis_ttl.domain.node_memory import NodesMemory
     from redis_ttl.domain.pattern_statistics import PatternStatistics
 
 #: Rows that the page shows; the documents beside it hold all of them, and the page says so.
@@ -33,6 +34,7 @@ ROWS_SHOWN: Final = 40
 RULE_HEADER: Final = ["Rule", "Priority", "TTL", "Mode", "Signed off", "Keys", "No TTL", "Longer"]
 _PATTERN_WIDTH: Final = 70
 _EXAMPLES_SHOWN: Final = 2
+_TYPE_WIDTH: Final = 24
 
 
 def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN, memory_limit_bytes: int | None = None) -> str:
@@ -57,18 +59,27 @@ def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN, memory_limit_bytes: int 
 
 
 def headline(audit: Audit, memory_limit_bytes: int | None = None) -> str:
-    """Two sentences: the leak, and what it means for memory."""
+    """Two or three sentences: the leak, and what it means for memory."""
     leak = f"{count(audit.no_ttl_keys)} of {count(audit.keys)} keys ({ratio(audit.no_ttl_ratio)}) have no TTL."
     policies = sorted({server.eviction_policy for server in audit.plan.servers if server.eviction_policy})
-    limit = audit.limit_bytes(memory_limit_bytes)
-    share = audit.ratio_of(limit)
-    if share is None:
-        memory = f"Memory in use is {size(audit.used_memory_bytes)}; the server has no limit."
-    else:
-        memory = f"Memory is at {ratio(share)} ({size(audit.used_memory_bytes)} of {size(limit)})."
+    memory = _memory(audit.memory(memory_limit_bytes))
     if audit.no_ttl_keys and any(policy.startswith("volatile-") for policy in policies):
         memory += f" The eviction policy {', '.join(policies)} can't remove keys without a TTL."
     return f"**{leak}** {memory}"
+
+
+def _memory(nodes: NodesMemory) -> str:
+    """How full the server is, and the fullest node where there are several."""
+    if nodes.ratio is not None:
+        memory = f"Memory is at {ratio(nodes.ratio)} ({size(nodes.used_bytes)} of {size(nodes.limit_bytes)})."
+    else:
+        limit = "the server has no limit" if nodes.limit_is_told else "the limit is unknown"
+        if nodes.limit_bytes is not None:
+            limit = f"the limit is {size(nodes.limit_bytes)}"
+        memory = f"Memory in use is {size(nodes.used_bytes)}; {limit}."
+    if nodes.fullest is not None:
+        memory += f" The fullest node, {nodes.fullest.address}, is at {ratio(nodes.fullest.ratio)}."
+    return memory
 
 
 def counting_lines(audit: Audit) -> list[str]:
@@ -104,6 +115,7 @@ def counting_lines(audit: Audit) -> list[str]:
         lines.append(f"Completeness: of {count(checked.samples)} keys drawn at random before the scan, {unseen}.")
     else:
         lines.append("Completeness was not checked: no keys could be drawn at random.")
+    lines += [f"Not complete: {each}." for each in (*checked.left_out, *checked.doubts)]
     lines += [f"Scanned again: {label}." for label in checked.scanned_again]
     sampled = count(sum(pattern.sizes.count for pattern in audit.patterns))
     if audit.size_bytes is not None:
@@ -143,20 +155,25 @@ def rule_rows(audit: Audit) -> list[list[str]]:
 
 def types_text(pattern: PatternStatistics) -> str:
     """The sampled keys' types with their shares, most frequent first: ``hash``, or ``string 90% hash 10%``."""
-    total = sum(pattern.types.values())
-    if len(pattern.types) == 1:
-        return next(iter(pattern.types))
-    ordered = sorted(pattern.types.items(), key=lambda item: -item[1])
+    named = {printable(name, _TYPE_WIDTH): keys for name, keys in pattern.named_types.items()}
+    total = sum(named.values())
+    if len(named) == 1:
+        return next(iter(named))
+    ordered = sorted(named.items(), key=lambda item: -item[1])
     return " ".join(f"{name} {ratio(keys / total)}" for name, keys in ordered) or "unknown"
 
 
 def use_text(pattern: PatternStatistics) -> str:
-    """How much the sampled keys are used: the share in use, and the mean LFU counter (0 to 255) or time since the last use."""
+    """How much the sampled keys are used: the share in use, and the mean LFU counter (0 to 255) or time since the last use; the time
+    since the last write where the server tells that only.
+    """
     hot = "" if pattern.hot_ratio is None else f"{ratio(pattern.hot_ratio)} in use, "
     if (frequency := pattern.freqs.mean) is not None:
         return f"{hot}freq {frequency:.0f}, at most {pattern.freqs.largest:.0f}"
     if (idle_s := pattern.idles_s.mean) is not None:
         return f"{hot}idle {duration(idle_s)}, at most {duration(pattern.idles_s.largest)}"
+    if (unwritten_s := pattern.unwritten_s.mean) is not None:
+        return f"not written for {duration(unwritten_s)}, at most {duration(pattern.unwritten_s.largest)}; use unknown"
     return "unknown"
 
 

@@ -41,6 +41,7 @@ def _said(caution: Caution, speech: Speech) -> Line:
         "duration": strong(speech.phrases.duration(caution.ttl_s or 0)),
         "size": strong(size(caution.size_bytes)),
         "kinds": speech.phrases.between.join(caution.kinds),
+        "guards": speech.phrases.between.join(getattr(speech.phrases.guards, key, key) for key in caution.kinds),
         # Words of somebody else, with names of keys in them, maybe: as code, so that nothing acts in them.
         "text": Span(printable(caution.text or "", _TEXT_WIDTH), name=True),
     }

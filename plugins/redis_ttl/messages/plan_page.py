@@ -67,7 +67,11 @@ def summary(plan: Plan) -> str:
     acts = [f"set a TTL on {count(to_set)} keys that have none"] if to_set else []
     acts += [f"shorten the TTL of {count(to_cap)} keys"] if to_cap else []
     sizes = [rule.size_bytes for rule in included]
-    freed = "" if None in sizes else f", which frees about {size(sum(each or 0 for each in sizes))}"
+    freed = (
+        ", and how much that frees isn't known"
+        if None in sizes
+        else f", which frees about {size(sum(each or 0 for each in sizes))}"
+    )
     return (
         f"This will {' and '.join(acts)}, by {len(included)} rule{'' if len(included) == 1 else 's'}: "
         f"{ratio(plan.change_keys / plan.keys if plan.keys else 0.0)} of the {count(plan.keys)} keys that the audit met. "
@@ -131,10 +135,10 @@ def memory_rows(plan: Plan) -> list[list[str]]:
     growth = f"{size(forecast.ttl_bytes)} for the TTLs (measured: 40.4 bytes a key, Redis 7.0, jemalloc)"
     if forecast.table_bytes:
         growth += f", {size(forecast.table_bytes)} for the table of TTLs, which doubles in this run"
-    if forecast.allowed_ratio is not None and forecast.limit_bytes is not None:
-        growth += (
-            f"; the fullest server reaches {ratio(forecast.peak_ratio)}, allowed are {ratio(forecast.allowed_ratio)}"
-        )
+    is_unknown = forecast.peak_bytes is None or not forecast.limit_is_told
+    if forecast.allowed_ratio is not None and (forecast.peak_ratio is not None or is_unknown):
+        fullest = "the fullest server" + ("" if forecast.fullest is None else f", {forecast.fullest},")
+        growth += f"; {fullest} reaches {ratio(forecast.peak_ratio)}, allowed are {ratio(forecast.allowed_ratio)}"
     after = "all of these keys have expired, and nothing else has changed"
     return [
         ["now", size(forecast.used_bytes), _share(forecast, forecast.used_bytes), _limit(forecast)],
@@ -241,14 +245,16 @@ def _spaced(text: str) -> str:
 
 
 def _share(forecast: Forecast, bytes_used: int | None) -> str:
-    if forecast.limit_bytes is None or bytes_used is None:
-        return "unknown" if bytes_used is None else "no limit"
+    if bytes_used is None or (forecast.limit_bytes is None and not forecast.limit_is_told):
+        return "unknown"
+    if forecast.limit_bytes is None:
+        return "no limit"
     return ratio(bytes_used / forecast.limit_bytes)
 
 
 def _limit(forecast: Forecast) -> str:
     if forecast.limit_bytes is None:
-        return "maxmemory none"
+        return "maxmemory none" if forecast.limit_is_told else "maxmemory unknown"
     return f"{'no maxmemory; memory.limit' if forecast.limit_is_policys else 'maxmemory'} {size(forecast.limit_bytes)}"
 
 

@@ -35,8 +35,11 @@ def remediation_result_document(facts: RemediationResult, speech: Speech) -> Doc
             )
         )
     )
-    used = strong(size(facts.memory_after.used_bytes))
-    if facts.memory_expected_bytes is None or facts.memory_expected_bytes >= facts.memory_after.used_bytes:
+    used_bytes = facts.memory_after.used_bytes
+    used = strong(size(used_bytes))
+    if used_bytes is None:
+        parts.append(Paragraph(say(own.memory_unknown)))
+    elif facts.memory_expected_bytes is None or facts.memory_expected_bytes >= used_bytes:
         parts.append(Paragraph(say(own.memory, used=used)))
     else:
         parts.append(Paragraph(say(own.memory_falls, used=used, expected=size(facts.memory_expected_bytes))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redis_ttl.domain.server import Access
+from redis_ttl.domain.server import KEYSPACE, Access
 from redis_ttl.messages.figures import count, duration, ratio, size
 
 if TYPE_CHECKING:
@@ -15,9 +15,10 @@ def server_lines(server: ServerProfile) -> list[str]:
     """A few lines about one node, facts first, then what this user may not ask."""
     mode = "cluster" if server.cluster_enabled else "standalone"
     lines = [f"{server.address}: {server.flavour.value} {server.version}, {mode}, {server.role.value}"]
-    if server.uptime_s is not None:
-        lines[0] += f", up {duration(server.uptime_s)}"
-    limit = "no limit" if server.memory_limit_bytes is None else f"maxmemory {size(server.memory_limit_bytes)}"
+    lines[0] += ", uptime unknown" if server.uptime_s is None else f", up {duration(server.uptime_s)}"
+    limit = "no limit" if server.limit_is_told else "maxmemory unknown"
+    if server.memory_limit_bytes is not None:
+        limit = f"maxmemory {size(server.memory_limit_bytes)}"
     used = f"  memory   {size(server.used_memory_bytes)} used, {limit}"
     if server.memory_ratio is not None:
         used += f" ({ratio(server.memory_ratio)})"
@@ -28,12 +29,29 @@ def server_lines(server: ServerProfile) -> list[str]:
             f"  db{held.db:<6} {count(held.keys)} keys, {count(held.no_ttl_keys)} without TTL ({ratio(share)})"
         )
     if not server.databases:
-        lines.append("  keys     none")
+        lines.append("  keys     none" if server.keyspace_is_told else "  keys     unknown: INFO doesn't tell")
     lines += [
         f"  replica  {replica.address} {replica.state}"
-        + ("" if replica.lag_bytes is None else f", {size(replica.lag_bytes)} behind")
+        + (", lag unknown" if replica.lag_bytes is None else f", {size(replica.lag_bytes)} behind")
         for replica in server.replicas
     ]
+    if "connected_slaves" in server.untold:
+        lines.append(
+            "  replica  unknown: INFO doesn't tell"
+            if not server.replicas
+            else "  replica  others, which INFO doesn't tell"
+        )
+    elsewhere = {
+        "used_memory",
+        "maxmemory",
+        "maxmemory_policy",
+        "uptime_in_seconds",
+        "role",
+        "connected_slaves",
+        KEYSPACE,
+    }
+    if left := [name for name in server.untold if name not in elsewhere]:
+        lines.append(f"  unknown, as INFO doesn't tell: {', '.join(left)}")
     refused = {access: [command.value for command, found in server.can.items() if found is access] for access in Access}
     if refused[Access.FORBIDDEN]:
         lines.append(f"  forbidden to this user: {', '.join(refused[Access.FORBIDDEN])}")

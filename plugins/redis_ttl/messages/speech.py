@@ -42,16 +42,32 @@ class Speech:
         return self.phrases.date(self._local(text).date())
 
     def memory(self, cluster: str, memory: Memory, at: str) -> Line:
-        """How full the cluster is."""
+        """How full the cluster is, and its fullest node where there are several."""
         figures: dict[str, Span | str] = {
             "cluster": name(cluster),
             "used": strong(size(memory.used_bytes)),
             "moment": self.moment(at),
         }
-        if memory.ratio is None:
-            return say(self.phrases.memory_no_limit, **figures)
-        shares = {"ratio": strong(ratio(memory.ratio)), "limit": strong(size(memory.limit_bytes))}
-        return say(self.phrases.memory, **figures, **shares)
+        if memory.used_bytes is None:
+            told = say(self.phrases.memory_unknown, **{key: figures[key] for key in ("cluster", "moment")})
+        elif memory.ratio is None:
+            template = self.phrases.memory_no_limit if memory.limit_is_told else self.phrases.memory_limit_unknown
+            told = say(template, **figures)
+        else:
+            shares = {"ratio": strong(ratio(memory.ratio)), "limit": strong(size(memory.limit_bytes))}
+            told = say(self.phrases.memory, **figures, **shares)
+        return (*told, *self.fullest(memory))
+
+    def fullest(self, memory: Memory) -> Line:
+        """The fullest node, as a sentence after another one; nothing where there is one node only, or none is known."""
+        if memory.fullest is None:
+            return ()
+        worst = {"node": name(memory.fullest.address), "ratio": strong(ratio(memory.fullest.ratio))}
+        return (*say(self.phrases.between_sentences), *say(self.phrases.fullest, **worst))
+
+    def size(self, size_bytes: float | None) -> str:
+        """Bytes; the word for it where nobody knows."""
+        return self.phrases.unknown if size_bytes is None else size(size_bytes)
 
     def no_ttl(self, no_ttl_keys: int, keys: int) -> Line:
         """How many keys have no TTL."""

@@ -122,15 +122,14 @@ def merge_audit(policy: Policy, audit_id: str) -> dict[str, Any]:
         audit = merging.merge_audit(folder, PatternMerger(), _tools(policy, plan))
     if not folder.has(_REPORT):
         folder.write(_REPORT, audit_page(audit, memory_limit_bytes=policy.memory.limit_bytes).encode())
-    share = audit.ratio_of(audit.limit_bytes(policy.memory.limit_bytes))
-    figures = {**audit.headline(), "memory_ratio": None if share is None else round(share, 6)}
+    figures = audit.headline(policy.memory.limit_bytes)
     _log.info(
         "%s keys, %s of them without TTL, in %s patterns",
         count(audit.keys),
         count(audit.no_ttl_keys),
         count(len(audit.patterns)),
     )
-    for figure in ("keys", "no_ttl_keys", "no_ttl_ratio", "memory_ratio"):
+    for figure in ("keys", "no_ttl_keys", "no_ttl_ratio", "memory_ratio", "fullest_node_ratio"):
         if figures[figure] is not None:
             stats.gauge(f"redis_ttl.{figure}", figures[figure], tags={"cluster": policy.cluster})
     return figures

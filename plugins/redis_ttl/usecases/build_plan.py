@@ -10,7 +10,7 @@ from redis_ttl.domain.audit import AuditOptions
 from redis_ttl.domain.duration import format_duration
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.load import parse_load
-from redis_ttl.domain.plan_grounds import check_age, check_rules
+from redis_ttl.domain.plan_grounds import check_age, check_figures, check_rules
 from redis_ttl.domain.planning import PlanRequest, make_plan
 from redis_ttl.domain.rate import parse_rate
 
@@ -71,8 +71,10 @@ def build_plan(
     check_age(audit, policy, now)
     check_rules(audit, policy)
     database = audit.plan.shards[0].db if audit.plan.shards else 0
-    servers = []
+    servers, readings = [], {}
     for address in redis.nodes(AuditOptions(source="primary")):
         with redis.connect(address, database) as node:
             servers.append(node.profile())
+            readings[address] = node.health()
+    check_figures(servers, readings, policy)
     return make_plan(audit, policy, servers, request, others)

@@ -24,10 +24,11 @@ from redis_ttl.domain.drift import (
     Verdict,
     judge,
 )
-from redis_ttl.domain.errors import BadInput, NotApproved, RedisTtlError
+from redis_ttl.domain.errors import BadInput, NotApproved, OtherServer, RedisTtlError
 from redis_ttl.domain.journal import JournalName, attempt_of
 from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.pattern_statistics import Governance
+from redis_ttl.domain.plan import NodeIdentity
 from redis_ttl.domain.policy import Exemption
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.usecases.documents import AuditFolder
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.audit import Audit, Checkpoint
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.server import ServerProfile
     from redis_ttl.usecases.drift_ports import Comparison, NewComparison
     from redis_ttl.usecases.ports import Documents, Redis
 
@@ -125,6 +127,13 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
             where=folder.path,
             todo="Run another audit, which takes over what the baseline's fingerprints are hashed with, and check that one.",
         )
+    if audit.completeness.doubts and (base is None or accept is not None):
+        raise BadInput(
+            "no baseline is made of an audit whose keys may be of more than one data set",
+            where=folder.path,
+            found=audit.completeness.doubts[0],
+            todo="Audit again, and check that one.",
+        )
     scope = _scope(audit, base, accepts=accept is not None)
     journals = () if base is None else _journals(audit, tools)
     about = audit.no_ttl_keys + (0 if base is None else base.keys) + sum(each.keys for each in journals)
@@ -162,6 +171,8 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
     chosen = audit.plan.options.databases
     # What was asked for, and not where keys were: a database that is empty tonight was read all the same.
     scanned = None if chosen == "all" else tuple(sorted(chosen))
+    if audit.completeness.left_out:
+        scanned = tuple(sorted({split.db for split in audit.plan.splits}))
     return ComparisonScope(
         audit_began_ms=int(dt.datetime.fromisoformat(audit.plan.started_at).timestamp() * 1000),
         scanned=scanned,
@@ -173,7 +184,9 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
         next_seed=audit.plan.next_seed
         if accepts and not _beyond(None if base is None else base.databases, scanned)
         else None,
-        may_leave=audit.completeness.unseen == 0 and len(audit.warnings) == len(audit.plan.warnings),
+        may_leave=audit.completeness.unseen == 0
+        and not audit.completeness.doubts
+        and len(audit.warnings) == len(audit.plan.warnings),
     )
 
 
@@ -219,6 +232,7 @@ class _Check:
     def report(self) -> DriftReport:
         self._fill()
         self.comparison.compare()
+        self._refuse_another_data_set()
         governed = _Governed(self.audit, self.tools.policy)
         counted = self.comparison.new_keys()
         names = self._names(counted)
@@ -228,6 +242,30 @@ class _Check:
         report = self._report(findings, sum(each.keys for each in new), following)
         self.documents.write_report(report, self.tools.page(report))
         return report
+
+    def _refuse_another_data_set(self) -> None:
+        """Raise `OtherServer` where most of the baseline is gone and the servers aren't those that it was made of: an empty or older copy
+        in their place isn't the end of a leak. Somebody may accept it.
+        """
+        base = self.base
+        if base is None or self.request.accept is not None or 2 * self.comparison.left_keys <= base.keys:
+            return
+        folder = AuditFolder(self.tools.documents, self.tools.policy.cluster, base.audit_id)
+        if not folder.has("plan.json"):
+            return
+        then = folder.plan()
+        # Keys that were given TTLs leave the baseline, too, but they are there until these end.
+        if 2 * self.audit.keys > sum(split.keys for split in then.splits):
+            return
+        if not (strangers := _strangers(then.servers, self.audit)):
+            return
+        raise OtherServer(
+            "most keys of the baseline are gone, and another data set answers than the one that it was made of",
+            where=self.folder.path,
+            found=f"{self.comparison.left_keys:,} of {base.keys:,} keys gone; {', '.join(strangers)}",
+            todo="The server was replaced, restarted without its data, or filled anew. If it stays so, accept it: trigger this with accept "
+            "and a reason.",
+        )
 
     def _fill(self) -> None:
         for number, path in enumerate(self.audit.fingerprints):
@@ -398,7 +436,8 @@ class _Check:
         notes = []
         if not self.scope.may_leave:
             notes.append(
-                "the audit may not have met every key (slots moved, or sample keys stayed unseen), so none left the baseline"
+                "the audit may not have met every key (slots moved, sample keys stayed unseen, or the data set was exchanged meanwhile), "
+                "so none left the baseline"
             )
         if self.base is not None and (joined := _beyond(self.scope.scanned, self.base.databases)):
             notes.append(f"the first audit that read {joined}: their keys joined the baseline")
@@ -452,6 +491,21 @@ class _Governed:
             kind = Governance.EXEMPT if isinstance(entry, Exemption) else Governance.RULE
             return kind, entry.pattern.text
         return governance, governed_by
+
+
+def _strangers(then: Sequence[ServerProfile], audit: Audit) -> list[str]:
+    """The servers of the audit that don't continue any of those before by what they say of themselves; none where they say nothing."""
+    identities = [NodeIdentity(each.address, each.run_id, each.lineage) for each in then if each.lineage or each.run_id]
+    return [
+        f"{now.address} with {now.lineage or now.run_id}"
+        for now in audit.plan.servers
+        if identities
+        and (now.lineage or now.run_id)
+        and not any(
+            each.is_continued_by(run_id=now.run_id, lineage=now.lineage, former_lineage=now.former_lineage)
+            for each in identities
+        )
+    ]
 
 
 def _both(some: tuple[int, ...] | None, others: tuple[int, ...] | None) -> tuple[int, ...] | None:

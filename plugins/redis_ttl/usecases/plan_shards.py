@@ -97,7 +97,8 @@ def _slot_warnings(redis: Redis) -> list[str]:
 def _databases(server: ServerProfile, options: AuditOptions) -> list[int]:
     if options.databases != "all":
         return list(options.databases)
-    return [count.db for count in server.databases if count.keys] or [0]
+    forbidden = server.forbidden_databases
+    return [count.db for count in server.databases if count.keys and count.db not in forbidden] or [0]
 
 
 def _split(

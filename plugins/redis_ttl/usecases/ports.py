@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from redis_ttl.domain.audit import AuditOptions
+    from redis_ttl.domain.guards import Reading
     from redis_ttl.domain.key_facts import KeyFacts
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.server import ServerProfile
@@ -56,6 +57,9 @@ class Node(Protocol):
     @property
     def address(self) -> str: ...
     def profile(self) -> ServerProfile: ...
+    def health(self) -> Reading:
+        """The server's figures for the guards of a writing, as they are now."""
+
     def run_id(self) -> str: ...
     def split_refused(self, rule: SplitRule) -> str | None:
         """Why this server's cursors can't be trusted for ``rule``; ``None`` when the self-check finds nothing."""

@@ -1,8 +1,9 @@
 """Says while keys are restored whether to go on, how fast, and why not: the operator, and the guards of every server.
 
-Taking back sets no TTLs and needs no memory, so a full server is no reason to wait; that its memory can't be read is. Two more
-guards give way where waiting would lose what is to be saved: a server whose eviction policy takes keys with a TTL first is
-losing ours while they wait, and once the plan's first instant has passed an expiry storm may be its own.
+Taking back sets no TTLs and needs no memory, so a full server is no reason to wait. Two more guards give way where waiting would
+lose what is to be saved: a server whose eviction policy takes keys with a TTL first is losing ours while they wait, and once
+the plan's first instant has passed an expiry storm may be its own. A figure that the server hides is no reason either: it would
+never be told, and the keys would expire meanwhile. The log says which guards that leaves out.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.control import Wish, WishedState
-from redis_ttl.domain.guards import Guards, Step
+from redis_ttl.domain.guards import Guards, Step, unreadable
 from redis_ttl.domain.remediation import Interruption, Outcome
 from redis_ttl.usecases.write_gate import CONTROL_S, HEALTH_S, LOG_S, Ended, wish_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from redis_ttl.domain.guards import Reading
     from redis_ttl.domain.policy import GuardSettings
     from redis_ttl.domain.rate import Rate
     from redis_ttl.domain.rollback import WatchedNode
@@ -121,9 +123,9 @@ class RestoreGate:
             known = _Watched(self)
         return known
 
-    def settings_for(self, node: WatchedNode) -> GuardSettings:
-        """The policy's guards, as far as they mean anything for taking back."""
-        settings = replace(self.guards, memory_ratio=_NEVER)
+    def settings_for(self, node: WatchedNode, unwatched: Iterable[str]) -> GuardSettings:
+        """The policy's guards, as far as they mean anything for taking back, and but those whose figure is hidden."""
+        settings = replace(self.guards, unguarded=tuple({"memory", *self.guards.unguarded, *unwatched}))
         if node.evicts_keys_with_ttl:
             settings = replace(settings, evicted_keys_per_s=_NEVER)
         if self.earliest_ms is not None and self.clock.now().timestamp() * 1000 >= self.earliest_ms:
@@ -141,6 +143,7 @@ class _Watched:
     gate: RestoreGate
     run_id: str = ""
     _guards: Guards | None = None
+    _unwatched: frozenset[str] = frozenset()
 
     def look(self, node: WatchedNode) -> str | None:
         """Why this server should be left alone at the moment; raises :class:`Ended` when it has been for too long. A node that doesn't
@@ -150,10 +153,20 @@ class _Watched:
         if reading is None or not reading.is_primary:
             return None
         self.run_id = reading.run_id
+        settings = self.gate.settings_for(node, self._hidden(node.address, reading))
         if self._guards is None:
-            self._guards = Guards(self.gate.settings_for(node), self.gate.critical_ratio, reading.round_trip_s)
-        self._guards.settings = self.gate.settings_for(node)
+            self._guards = Guards(settings, self.gate.critical_ratio, reading.round_trip_s)
+        self._guards.settings = settings
         ruling = self._guards.look(reading)
         if ruling.step is Step.ABORT:
             raise Ended(Outcome.ABORTED, f"{node.address}: {ruling.reason}")
         return ruling.reason if ruling.step is Step.PAUSE else None
+
+    def _hidden(self, address: str, reading: Reading) -> frozenset[str]:
+        """The keys of the guards whose figure this server hides; those that are new among them are said."""
+        hidden = unreadable(reading, replace(self.gate.guards, unguarded=("memory", *self.gate.guards.unguarded)))
+        if not {guard.key for guard in hidden} <= self._unwatched:
+            names = "; ".join(f"{', '.join(lacking)} (guard {guard.key})" for guard, lacking in hidden.items())
+            self.gate.log(f"{address} hides {names}: restoring without")
+        self._unwatched = frozenset(guard.key for guard in hidden)
+        return self._unwatched

@@ -42,9 +42,12 @@ class CautionPhrases:
 
     heading: str
     evictable: str
+    unguarded: str
+    renews: str
     other_waits: str
     other_unread: str
     in_place: str
+    strings: str
     in_use: str
     in_use_left: str
     big: str
@@ -52,6 +55,21 @@ class CautionPhrases:
     text: str
     of_rule: str
     more: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardPhrases:
+    """What the guards of a writing watch, by their keys in ``remediation.guards``."""
+
+    memory: str
+    evicted_keys: str
+    expire_cap_hits: str
+    replica_lag_bytes: str
+    replica_lag: str
+    replicas: str
+    server: str
+    misses: str
+    errors: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +120,7 @@ class ApprovalRequestedPhrases:
     between: str
     whole_plan: str
     peak: str
+    peak_unknown: str
     expiries: str
     expiries_few: str
     undo: str
@@ -128,6 +147,7 @@ class RemediationResultPhrases:
     column_missed: str
     before_after: str
     memory: str
+    memory_unknown: str
     memory_falls: str
     wiped: str
     missed: str
@@ -265,6 +285,12 @@ class Phrases:
     greeting: str
     memory: str
     memory_no_limit: str
+    memory_limit_unknown: str
+    memory_unknown: str
+    fullest: str
+    """The fullest of several nodes, after a sentence about all of them."""
+    unknown: str
+    """In place of a figure."""
     no_ttl: str
     eviction_volatile: str
     eviction_none: str
@@ -289,6 +315,7 @@ class Phrases:
 
     advice: AdvicePhrases
     cautions: CautionPhrases
+    guards: GuardPhrases
     action_required: ActionRequiredPhrases
     approval_requested: ApprovalRequestedPhrases
     remediation_result: RemediationResultPhrases

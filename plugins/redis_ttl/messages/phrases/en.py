@@ -13,6 +13,7 @@ from redis_ttl.messages.phrases import (
     BurstDetectedPhrases,
     CautionPhrases,
     DriftFoundPhrases,
+    GuardPhrases,
     MemoryLevelPhrases,
     Phrases,
     RemediationResultPhrases,
@@ -59,6 +60,10 @@ PHRASES: Final = Phrases(
     greeting="To {owner}:",
     memory="{cluster} uses {ratio} of its memory: {used} of {limit}, on {moment}.",
     memory_no_limit="{cluster} uses {used} of memory, on {moment}; the server has no limit.",
+    memory_limit_unknown="{cluster} uses {used} of memory, on {moment}; its limit is unknown: the server doesn't tell.",
+    memory_unknown="How much memory {cluster} uses is unknown, on {moment}: the server doesn't tell.",
+    fullest="Its fullest node, {node}, is at {ratio}.",
+    unknown="unknown",
     no_ttl="{no_ttl} of its {keys} keys, {ratio}, have no TTL: they never expire.",
     eviction_volatile="When memory runs out, the eviction policy {policy} may only remove keys that have a TTL, and not those.",
     eviction_none="The eviction policy is {policy}: when memory runs out nothing is removed, and writes fail.",
@@ -97,11 +102,18 @@ PHRASES: Final = Phrases(
     cautions=CautionPhrases(
         heading="Know this before you approve",
         evictable="When memory runs out, the eviction policy {name} can evict any key that has a TTL: these keys too, once they have one.",
+        unguarded="By the policy these guards are left out: {guards}. Nothing pauses or ends the writing when one of those goes wrong.",
+        renews="Under the eviction policy {name} a key that gets a TTL counts as just written: these keys are evicted last from then on.",
         other_waits="Plan {name} waits for its approval, too. Approve one of them only, and make the other anew.",
         other_unread="The documents of plan {name} are damaged: all of its keys count as written.",
         in_place=(
             "Values are updated in place ({kinds}), which keeps their TTL: these keys are deleted, "
             "at the earliest {duration} after the approval, however often they are written."
+        ),
+        strings=(
+            "{ratio} of the values are strings of which can't be told how they are written. APPEND, SETRANGE, SETBIT, "
+            "PFADD and INCRBYFLOAT keep the TTL: such keys are deleted, at the earliest {duration} after the approval, "
+            "however often they are written."
         ),
         in_use="About {ratio} of the keys are in use.",
         in_use_left="About {ratio} of the keys are in use; the rule leaves them alone.",
@@ -116,6 +128,17 @@ PHRASES: Final = Phrases(
         text="{text}",
         of_rule="{pattern}: {caution}",
         more="and {number} more, on the plan's page",
+    ),
+    guards=GuardPhrases(
+        memory="memory in use",
+        evicted_keys="evicted keys",
+        expire_cap_hits="expired keys that the server can't remove in time",
+        replica_lag_bytes="how many bytes a replica is behind",
+        replica_lag="how many seconds a replica is behind",
+        replicas="lost replicas",
+        server="whether the server was restarted",
+        misses="keyspace misses",
+        errors="error replies",
     ),
     action_required=ActionRequiredPhrases(
         title="[{priority}] {cluster}: Redis keys without a TTL, to be changed by {deadline}",
@@ -158,6 +181,7 @@ PHRASES: Final = Phrases(
         between="{first} to {last} after the approval",
         whole_plan="The plan changes {keys} of the cluster's {all} keys.",
         peak="Setting TTLs takes memory before it frees any: at the peak about {peak} of {limit} ({ratio}).",
+        peak_unknown="Setting TTLs takes memory before it frees any. How full the server gets is unknown: it doesn't tell.",
         expiries="Later, at most {rate} keys expire in a second.",
         expiries_few="Later, less than one key expires in a second.",
         undo="For {duration} after the approval all of it can be taken back.",
@@ -180,6 +204,7 @@ PHRASES: Final = Phrases(
         column_missed="Missed",
         before_after="Keys without a TTL in the whole cluster: {before} ({before_ratio}) before, {after} ({after_ratio}) now.",
         memory="Memory in use is {used}.",
+        memory_unknown="Memory in use is unknown: the server doesn't tell.",
         memory_falls="Memory in use is {used}. As keys expire it falls to about {expected}.",
         wiped=(
             "{keys} keys have lost their TTL again: something writes them without one. Strings: "

@@ -13,6 +13,7 @@ from redis_ttl.messages.phrases import (
     BurstDetectedPhrases,
     CautionPhrases,
     DriftFoundPhrases,
+    GuardPhrases,
     MemoryLevelPhrases,
     Phrases,
     RemediationResultPhrases,
@@ -63,6 +64,10 @@ PHRASES: Final = Phrases(
     greeting="{owner} 的同学：",
     memory="{cluster} 内存使用率 {ratio}：已用 {used}，上限 {limit}，统计时间 {moment}。",
     memory_no_limit="{cluster} 已用内存 {used}，未设置内存上限（maxmemory），统计时间 {moment}。",
+    memory_limit_unknown="{cluster} 已用内存 {used}，服务器未提供内存上限，上限未知，统计时间 {moment}。",
+    memory_unknown="{cluster} 的内存用量未知：服务器未提供，统计时间 {moment}。",
+    fullest="其中最满的节点 {node} 使用率为 {ratio}。",
+    unknown="未知",
     no_ttl="全部 {keys} 个键中有 {no_ttl} 个（{ratio}）没有 TTL，永不过期。",
     eviction_volatile="当前淘汰策略是 {policy}，内存不足时只淘汰带 TTL 的键，没有 TTL 的键不会被淘汰。",
     eviction_none="当前淘汰策略是 {policy}，内存不足时不淘汰任何键，写入会直接报错。",
@@ -98,9 +103,15 @@ PHRASES: Final = Phrases(
     cautions=CautionPhrases(
         heading="审批前须知",
         evictable="内存不足时，淘汰策略 {name} 可能淘汰任何带 TTL 的键；这些键设置 TTL 之后也在其中。",
+        unguarded="按策略，以下保护项不启用：{guards}。这些方面出现异常时，写入不会暂停，也不会终止。",
+        renews="在淘汰策略 {name} 下，设置 TTL 等同于一次写入：这些键此后会最后才被淘汰。",
         other_waits="计划 {name} 也在等待审批。请只批准其中一个，另一个需重新生成。",
         other_unread="计划 {name} 的文档已损坏，其全部键均按已写入计算。",
         in_place="值会被原地更新（{kinds}），更新不会改变 TTL：无论期间写入多少次，这些键最早在批准 {duration}后被删除。",
+        strings=(
+            "{ratio} 的值是字符串，无法判断写入方式。APPEND、SETRANGE、SETBIT、PFADD、INCRBYFLOAT 会保留 TTL："
+            "由它们写入的键，无论期间写入多少次，最早在批准 {duration}后被删除。"
+        ),
         in_use="约 {ratio} 的键仍在使用。",
         in_use_left="约 {ratio} 的键仍在使用，规则会跳过它们。",
         big="抽样中最大的键为 {size}，而服务器 {name} 在释放过期键时会阻塞所有请求（lazyfree-lazy-expire no）。",
@@ -108,6 +119,17 @@ PHRASES: Final = Phrases(
         text="{text}",
         of_rule="{pattern}：{caution}",
         more="另有 {number} 项，见计划页面",
+    ),
+    guards=GuardPhrases(
+        memory="内存用量",
+        evicted_keys="被淘汰的键",
+        expire_cap_hits="服务器来不及清理的过期键",
+        replica_lag_bytes="副本落后的字节数",
+        replica_lag="副本落后的秒数",
+        replicas="失联的副本",
+        server="服务器是否重启过",
+        misses="键未命中次数",
+        errors="错误回复数",
     ),
     action_required=ActionRequiredPhrases(
         title="[{priority}] {cluster}：Redis 键缺少 TTL，请于 {deadline}前完成改造",
@@ -149,6 +171,7 @@ PHRASES: Final = Phrases(
         column_expire="过期时间",
         between="批准后 {first}至 {last}",
         whole_plan="整个计划会为集群 {all} 个键中的 {keys} 个设置 TTL。",
+        peak_unknown="TTL 本身也占内存，键过期后才会回落；服务器未提供内存数据，写入期间的内存峰值未知。",
         peak="TTL 本身也占内存：写入期间内存预计最高升至 {peak}，为上限 {limit} 的 {ratio}，键过期后才会回落。",
         expiries="键陆续过期时，峰值为每秒 {rate} 个。",
         expiries_few="键陆续过期时，每秒不到 1 个。",
@@ -172,6 +195,7 @@ PHRASES: Final = Phrases(
         column_missed="遗漏",
         before_after="整个集群的无 TTL 键：执行前 {before} 个（{before_ratio}），目前 {after} 个（{after_ratio}）。",
         memory="当前已用内存 {used}。",
+        memory_unknown="当前已用内存未知：服务器未提供。",
         memory_falls="当前已用内存 {used}，随着键陆续过期，预计降至 {expected} 左右。",
         wiped=(
             "有 {keys} 个键的 TTL 再次丢失：仍有代码重写这些键时不带过期参数。字符串请用带 EX "

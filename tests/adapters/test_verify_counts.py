@@ -217,6 +217,8 @@ def test_a_key_of_the_audit_is_a_suspect_and_a_new_one_is_not() -> None:
         (b"a:1", {"freq": 0}, "missed"),
         (b"a:1", {}, "missed"),
         (b"a:1", {"idle_s": 100, "freq": 9}, "missed"),
+        (b"a:1", {"unwritten_s": 99}, "rewritten"),
+        (b"a:1", {"unwritten_s": 100}, "untold"),
         (b"b:1", {"idle_s": 599}, "in_use"),
         (b"b:1", {"idle_s": 600}, "missed"),
         (b"b:1", {"freq": 6}, "in_use"),

@@ -19,7 +19,7 @@ import pytest
 
 from redis_ttl.adapters.store import Store
 from redis_ttl.domain.audit import AUDIT_SCHEMA, AuditOptions, AuditPlan
-from redis_ttl.domain.errors import BadInput, DamagedDocument, NotVerified, SlotsMoved
+from redis_ttl.domain.errors import BadInput, DamagedDocument, NotVerified, OtherServer, SlotsMoved
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.plan import Plan
 from redis_ttl.domain.remediation import Outcome, PartBegun, PartResult, RuleAccount
@@ -134,6 +134,8 @@ class Deployment:
     addresses: Sequence[str] = ("n1:1",)
     claims: list[Mapping[str, SlotClaims]] = field(default_factory=list)
     used_bytes: Mapping[str, int | None] = field(default_factory=dict)
+    lineages: Mapping[str, str] = field(default_factory=dict)
+    in_cluster: bool = False
     read: list[Any] = field(default_factory=list)
     asked: list[bytes] = field(default_factory=list)
 
@@ -179,10 +181,15 @@ class Deployment:
 
             yield SimpleNamespace(batches=batches, ask=ask, all_answers=all_answers)
 
-        used = self.used_bytes.get(address, 100)
-        yield SimpleNamespace(
-            address=address, run_id=lambda: "r", profile=lambda: SimpleNamespace(used_memory_bytes=used), reader=reader
+        profile = SimpleNamespace(
+            address=address,
+            run_id="z" * 40,
+            lineage=self.lineages.get(address, PLAN.nodes[0].lineage),
+            former_lineage="",
+            cluster_enabled=self.in_cluster,
+            used_memory_bytes=self.used_bytes.get(address, 100),
         )
+        yield SimpleNamespace(address=address, run_id=lambda: "r", profile=lambda: profile, reader=reader)
 
 
 @dataclass
@@ -353,10 +360,11 @@ def test_every_database_of_every_primary_is_read_whole(verify: Verifying) -> Non
 
 
 def test_memory_that_a_server_does_not_tell_is_unknown(verify: Verifying) -> None:
-    """Where the last server doesn't say how much it uses, nobody adds up what the others do."""
+    """Where one server doesn't say how much it uses, nobody adds up what the others do."""
     verify.redis.addresses = ("n1:1", "n2:1")
-    verify.redis.used_bytes = {"n1:1": 1_000, "n2:1": None}
-    assert verify.run().used_bytes is None
+    for silent, other in (("n1:1", "n2:1"), ("n2:1", "n1:1")):
+        verify.redis.used_bytes = {silent: None, other: 1_000}
+        assert verify.run().used_bytes is None
 
 
 def test_memory_is_a_servers_and_no_databases(verify: Verifying) -> None:
@@ -443,6 +451,47 @@ def test_each_rule_has_its_figures_and_what_the_writers_left_alone(verify: Verif
         VerifiedRule(1, "b:{n}", "set", 1_000),
         VerifiedRule(2, "c:{n}", "set", 0, refusal="nobody has signed it off"),
     )
+
+
+@pytest.mark.parametrize("in_cluster", [False, True])
+def test_servers_of_another_data_set_are_named(verify: Verifying, in_cluster: bool) -> None:  # noqa: FBT001
+    """Those that don't continue the plan's by their replication ids; in a cluster nodes that have joined since are none of them."""
+    verify.redis.addresses = ("n1:1", "n2:1")
+    verify.redis.in_cluster = in_cluster
+    assert verify.run().strangers == ()
+    verify.redis.lineages = {"n2:1": "0" * 40}
+    assert verify.run().strangers == (() if in_cluster else ("n2:1",))
+    verify.redis.lineages = {"n1:1": "1" * 40, "n2:1": "0" * 40}
+    assert verify.run().strangers == ("n1:1", "n2:1")
+
+
+def test_keys_of_which_the_server_tells_too_little_are_noted(verify: Verifying) -> None:
+    """How many of which rule, once; and nothing where there are none."""
+    verify.all_done()
+    verify.ledger.figures = {0: {"untold": 1_200}, 1: {"untold": 0}, 2: {"untold": 3}}
+    [note] = verify.run().notes
+    assert note.startswith(
+        "keys of the audit still have no TTL and weren't written since (1,200 of a:{n}, 3 of c:{n}): under its eviction policy"
+    )
+
+
+@pytest.mark.parametrize(("gone", "is_noted"), [(1_000, False), (1_001, True)])
+def test_when_most_keys_are_gone_that_is_noted(verify: Verifying, gone: int, *, is_noted: bool) -> None:
+    """More than half of what was journalled, over all rules; with the servers that are another data set's, if there are any."""
+    verify.all_done()
+    verify.ledger.figures = {0: {"gone": gone - 1, "kept": 999}, 1: {"gone": 1, "expired": 1}}
+    notes = verify.run().notes
+    text = f"{gone:,} of {1_000 + gone:,} keys that were written are gone before their time: deleted, evicted, or the data set was emptied"
+    assert notes == ((text,) if is_noted else ())
+    verify.redis.lineages = {"n1:1": "1" * 40}
+    found = verify.run()
+    strange = "; n1:1 doesn't continue the data set of the plan (replaced, restarted, or filled anew)"
+    assert found.notes == ((text + strange,) if is_noted else ())
+    if is_noted:
+        with pytest.raises(OtherServer, match="found n1:1"):
+            refuse_unverified(found)
+    else:
+        refuse_unverified(found)
 
 
 def verified(**more: Any) -> Verification:

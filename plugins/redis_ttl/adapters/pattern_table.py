@@ -15,6 +15,7 @@ import polars as pl
 
 from redis_ttl.adapters.parquet_documents import damage_named, read_columns
 from redis_ttl.domain.estimate import Sample
+from redis_ttl.domain.field_ttls import FieldStatistics, FieldTtlKind
 from redis_ttl.domain.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.ttl_histogram import TTL_CLASSES
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 KEY_TYPES: Final[tuple[str, ...]] = ("string", "hash", "list", "set", "zset", "stream", "other")
 EXAMPLES_KEPT: Final = 5
 
+#: What sampled hashes are counted under that have fields with a TTL.
+FIELD_KINDS: Final = (FieldTtlKind.ALL, FieldTtlKind.SOME, FieldTtlKind.AT_LEAST_SOME)
+
 GROUP: Final[tuple[str, ...]] = ("db", "pattern", "governance", "governed_by")
 _COUNTS: Final[tuple[str, ...]] = (
     "keys",
@@ -34,7 +38,12 @@ _COUNTS: Final[tuple[str, ...]] = (
     *(f"type_{name}" for name in KEY_TYPES),
     "hot_keys",
     "counter_keys",
+    "fields_n",
+    *(f"fields_{kind.value}" for kind in FIELD_KINDS),
+    "ending_n",
+    "ending_keys",
 )
+_FIELD_COUNTS: Final = ("all_fields", "some_fields", "at_least_some")
 _SAMPLES: Final[tuple[str, ...]] = ("size", "freq", "idle")
 _SUMS: Final[tuple[str, ...]] = (
     *_COUNTS,
@@ -52,6 +61,7 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "ttl_sum_s": pl.Float64(),
     "ttl_min_s": pl.Int64(),
     "ttl_max_s": pl.Int64(),
+    "ending_last_s": pl.Int64(),
     **{
         f"{sample}_{part}": pl.Int64() if part == "n" else pl.Float64()
         for sample in _SAMPLES
@@ -118,7 +128,7 @@ def from_parquet(data: bytes) -> pl.DataFrame:
 
 def _regroup(table: pl.DataFrame) -> pl.DataFrame:
     sums = [pl.col(name).sum() for name in _SUMS]
-    highest = [pl.col(name).max() for name in ("ttl_max_s", *(f"{sample}_max" for sample in _SAMPLES))]
+    highest = [pl.col(name).max() for name in ("ttl_max_s", "ending_last_s", *(f"{sample}_max" for sample in _SAMPLES))]
     few = pl.col("examples").explode(empty_as_null=False).unique().sort().head(EXAMPLES_KEPT)
     merged = table.group_by(GROUP).agg(*sums, pl.col("ttl_min_s").min(), *highest, few)
     return merged.select(list(SCHEMA)).sort(GROUP, nulls_last=True)
@@ -153,5 +163,12 @@ def _statistics(row: Mapping[str, object]) -> PatternStatistics:
         types={name: count for name in KEY_TYPES if (count := number(f"type_{name}"))},
         hot_keys=number("hot_keys"),
         counter_keys=number("counter_keys"),
+        fields=FieldStatistics(
+            hashes=number("fields_n"),
+            **{name: number(f"fields_{kind.value}") for name, kind in zip(_FIELD_COUNTS, FIELD_KINDS, strict=True)},
+            no_ttl_sampled=number("ending_n"),
+            ending=number("ending_keys"),
+            last_s=None if row["ending_last_s"] is None else number("ending_last_s"),
+        ),
         examples=tuple(example["key"] for example in examples),  # type: ignore[attr-defined]
     )

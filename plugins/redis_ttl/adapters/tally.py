@@ -25,7 +25,8 @@ from xxhash import xxh3_64_intdigest
 from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.governance_columns import Governors
 from redis_ttl.adapters.learned_texts import LearnedTexts
-from redis_ttl.adapters.pattern_table import KEY_TYPES, conform, merge_tables, rename_patterns, to_parquet
+from redis_ttl.adapters.pattern_table import FIELD_KINDS, KEY_TYPES, conform, merge_tables, rename_patterns, to_parquet
+from redis_ttl.domain.field_ttls import FieldTtlKind
 from redis_ttl.domain.fold_by_count import SHARD_LIMITS, fold_by_count
 from redis_ttl.domain.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
 
@@ -44,9 +45,10 @@ LEAST_SAMPLED: Final = 200
 #: Batches that may wait for the counting thread before the reader has to.
 _BATCHES_WAITING: Final = 2
 
-_Group = tuple[str, int | None]
-#: Pattern, governor, type, size, FREQ, idle time, in use, counter.
-_FactRow = tuple[str, int | None, str | None, int | None, int | None, int | None, bool, bool]
+#: Pattern, governor, and whether the key has no TTL.
+_Group = tuple[str, int | None, bool]
+#: As in `_FACT_TYPES`.
+_FactRow = tuple[str | int | bool | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,8 @@ class Tally:
             table = rename_patterns(table, renamed)
             self._texts.learn(set(renamed.values()))
             increment.asked = {
-                key: (renamed.get(pattern, pattern), governor) for key, (pattern, governor) in increment.asked.items()
+                key: (renamed.get(pattern, pattern), governor, no_ttl)
+                for key, (pattern, governor, no_ttl) in increment.asked.items()
             }
         increment.tables = [table]
 
@@ -234,13 +237,13 @@ class Tally:
         # The first few keys are all asked: a small keyspace, or a small shard, is known as well as a large one.
         budget = max(round(rows.height * self._sample_ratio), min(rows.height, LEAST_SAMPLED - self._sampled))
         if budget >= rows.height:
-            asked = rows.select("pattern", "governor", "key")
+            asked = rows.select("pattern", "governor", _NO_TTL, "key")
         elif budget > 0:
             asked = self._spread(rows, budget)
         else:
             return {}
         self._sampled += asked.height
-        return {key: (pattern, governor) for pattern, governor, key in asked.iter_rows()}
+        return {key: (pattern, governor, no_ttl) for pattern, governor, no_ttl, key in asked.iter_rows()}
 
     @staticmethod
     def _spread(rows: pl.DataFrame, budget: int) -> pl.DataFrame:
@@ -251,14 +254,14 @@ class Tally:
         each = max(1, 2 * budget // parents)
         return (
             rows.group_by("pattern", "governor", maintain_order=True)
-            .agg(pl.col("key").head(each))
+            .agg(pl.col("key").head(each), _NO_TTL.head(each))
             .with_columns(parent=parent, turn=pl.int_ranges(pl.col("key").list.len()))
-            .explode("key", "turn")
+            .explode("key", "no_ttl", "turn")
             .sort("turn", maintain_order=True)
             .with_columns(rank=pl.int_range(pl.len()).over("parent"))
             .sort("rank", maintain_order=True)
             .head(budget)
-            .select("pattern", "governor", "key")
+            .select("pattern", "governor", "no_ttl", "key")
         )
 
     def _fact_table(self, facts: list[_FactRow]) -> pl.DataFrame:
@@ -274,7 +277,7 @@ class Tally:
                 (value.fill_null(0) ** 2).alias(f"{name}_squares"),
                 value.alias(f"{name}_max"),
             ]
-        table = self._governors.name(rows.select("pattern", "governor", *figures, "hot_keys", "counter_keys"))
+        table = self._governors.name(rows.select("pattern", "governor", *figures, *_FOLLOWING))
         return merge_tables([conform(table.with_columns(db=pl.lit(self._db)))])
 
 
@@ -297,7 +300,15 @@ _FACT_TYPES: Final = {
     "idle": pl.Float64(),
     "hot_keys": pl.Boolean(),
     "counter_keys": pl.Boolean(),
+    "fields_n": pl.Boolean(),
+    **{f"fields_{kind.value}": pl.Boolean() for kind in FIELD_KINDS},
+    "ending_n": pl.Boolean(),
+    "ending_keys": pl.Boolean(),
+    "ending_last_s": pl.Int64(),
 }
+#: What goes into the table as it is.
+_FOLLOWING: Final = tuple(_FACT_TYPES)[6:]
+_NO_TTL: Final = pl.col("ttl_ms").is_null().alias("no_ttl")
 _NO_FINGERPRINTS: Final = pl.DataFrame(schema={"key_hash": pl.UInt64, "pattern": pl.Categorical, "governor": pl.Int32})
 
 
@@ -323,12 +334,23 @@ def _fingerprints(keys: pl.Series, seed: int) -> pl.Series:
 
 
 def _fact_row(facts: KeyFacts, group: _Group) -> _FactRow:
+    pattern, governor, no_ttl = group
+    fields = facts.fields
+    # Whether a key without a TTL stays is known of every type but of hashes that weren't looked at.
+    is_known = no_ttl and facts.type is not None and (facts.type != "hash" or fields is not None)
+    ends = no_ttl and fields is not None and fields.kind is FieldTtlKind.ALL
     return (
-        *group,
+        pattern,
+        governor,
         facts.type,
         facts.size_bytes,
         facts.freq,
         facts.idle_s,
         facts.is_hot,
         facts.is_counter,
+        fields is not None,
+        *(fields is not None and fields.kind is kind for kind in FIELD_KINDS),
+        is_known,
+        ends,
+        fields.last_s if ends and fields is not None else None,
     )

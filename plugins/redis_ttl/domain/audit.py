@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Rule
 
-AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/2"
+AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/3"
 CHECKPOINT_SCHEMA: Final = "redis_ttl.checkpoint/1"
-AUDIT_SCHEMA: Final = "redis_ttl.audit/1"
+AUDIT_SCHEMA: Final = "redis_ttl.audit/2"
 
 #: The share of sample keys that may be there yet unseen before a scan counts as incomplete. Losing one shard of 16
 #: leaves 5% unseen; a key that was deleted and written again while the scan passed looks unseen too, and is no loss.
@@ -213,11 +213,15 @@ class Completeness:
 
 @dataclass(frozen=True, slots=True)
 class KeyspaceCount:
-    """Keys and keys with a TTL of one database, summed over the nodes, as INFO keyspace counts them."""
+    """Keys and keys with a TTL of one database, summed over the nodes, as INFO keyspace counts them.
+
+    ``field_ttl_keys`` are hashes that have fields with a TTL, whether or not the key has one; None where a node doesn't count them.
+    """
 
     db: int
     keys: int
     expires: int
+    field_ttl_keys: int | None = None
 
     @property
     def no_ttl_keys(self) -> int:
@@ -262,6 +266,20 @@ class Audit:
     def no_ttl_ratio(self) -> float:
         """The share of keys without TTL, 0 to 1."""
         return self.no_ttl_keys / self.keys if self.keys else 0.0
+
+    @property
+    def ending_keys(self) -> int | None:
+        """About how many of the keys without TTL end by themselves, hashes whose every field has one; None where that isn't known of
+        any pattern.
+        """
+        known = [row.ending_keys for row in self.patterns if row.ending_keys is not None]
+        return sum(known) if known or not self.patterns else None
+
+    @property
+    def field_ttl_keys(self) -> int | None:
+        """Hashes that have fields with a TTL, by the servers' own counts after the scan; None where one doesn't tell."""
+        counts = [each.field_ttl_keys for each in self.keyspace_after]
+        return None if None in counts else sum(each for each in counts if each is not None)
 
     @property
     def used_memory_bytes(self) -> int:
@@ -322,6 +340,7 @@ class Audit:
             "keys": self.keys,
             "no_ttl_keys": self.no_ttl_keys,
             "no_ttl_ratio": round(self.no_ttl_ratio, 6),
+            "ending_keys": self.ending_keys,
             "used_memory_bytes": self.used_memory_bytes,
             "maxmemory_bytes": self.maxmemory_bytes,
             "memory_ratio": None if self.memory_ratio is None else round(self.memory_ratio, 6),
@@ -357,6 +376,7 @@ class Audit:
             "bytes_high": None if size is None or size.high is None else round(size.high),
             "keyspace_before": [_fields(count) for count in self.keyspace_before],
             "keyspace_after": [_fields(count) for count in self.keyspace_after],
+            "field_ttl_keys": self.field_ttl_keys,
             "counted_off": self.counted_off,
             "completeness": {**_fields(self.completeness), "scanned_again": list(self.completeness.scanned_again)},
             "warnings": list(self.warnings),

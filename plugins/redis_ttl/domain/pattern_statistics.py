@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from redis_ttl.domain.estimate import Estimate, Sample, estimate_total
+from redis_ttl.domain.field_ttls import FieldStatistics
 from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.ttl_histogram import TTL_CLASSES
 
@@ -30,7 +31,7 @@ class PatternStatistics:
     TTL by :data:`TTL_CLASSES`; TTLs are in seconds as the scan met them; ``sizes`` are sampled bytes (MEMORY USAGE),
     ``freqs`` sampled LFU counters, ``idles_s`` sampled idle seconds; ``types`` counts sampled keys by type. Of the
     sampled keys, ``hot_keys`` are in use (:attr:`redis_ttl.domain.key_facts.KeyFacts.is_hot`) and ``counter_keys`` are
-    strings that hold a whole number.
+    strings that hold a whole number. ``fields`` is what is known of TTLs of hashes' fields.
     """
 
     db: int
@@ -51,11 +52,24 @@ class PatternStatistics:
     hot_keys: int = 0
     counter_keys: int = 0
     examples: tuple[bytes, ...] = ()
+    fields: FieldStatistics = field(default_factory=FieldStatistics)
 
     @property
     def no_ttl_ratio(self) -> float:
         """The share of keys without TTL, 0 to 1."""
         return self.no_ttl_keys / self.keys if self.keys else 0.0
+
+    @property
+    def ending_keys(self) -> int | None:
+        """About how many of the keys without a TTL end by themselves, as all fields of these hashes have one; None where that
+        isn't known.
+        """
+        return self.fields.ending_of(self.no_ttl_keys)
+
+    @property
+    def lasting_keys(self) -> int:
+        """Keys without a TTL that don't end by themselves, as far as that is known."""
+        return self.no_ttl_keys - (self.ending_keys or 0)
 
     @property
     def rule(self) -> str | None:
@@ -111,6 +125,7 @@ class PatternStatistics:
             "idle_max_s": self.idles_s.largest if self.idles_s.count else None,
             "hot_ratio": None if self.hot_ratio is None else round(self.hot_ratio, 6),
             "counter_sampled_keys": self.counter_keys,
+            "field_ttls": self.fields.to_json(self.no_ttl_keys),
             "examples": [key_text(key) for key in self.examples],
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from redis_ttl.domain.server import Access, Command, ServerProfile
+from redis_ttl.domain.server import FIELD_COMMANDS, Access, Command, ServerProfile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def inspect_server(redis: Redis, options: AuditOptions) -> Inspection:
 
 
 def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
-    warnings = _narrowings(servers)
+    warnings = [*_narrowings(servers), *_fields_unasked(servers)]
     held = {count.db: 0 for server in servers for count in server.databases}
     for server in servers:
         for count in server.databases:
@@ -63,6 +63,22 @@ def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
     elif not any(held.values()):
         warnings.append("every database is empty")
     return warnings
+
+
+def _fields_unasked(servers: list[ServerProfile]) -> list[str]:
+    """That this user may not ask for the TTLs of hashes' fields where there may be some."""
+    asked = [server for server in servers if any(count.field_ttl_keys != 0 for count in server.databases)]
+    lacking = {command for server in asked for command in FIELD_COMMANDS if server.can.get(command) is Access.FORBIDDEN}
+    if not lacking:
+        return []
+    names = [command for command in FIELD_COMMANDS if command in lacking]
+    said = (
+        f"{', '.join(command.value for command in names)} {'is' if len(names) == 1 else 'are'} forbidden to this user"
+    )
+    rules = " ".join(command.acl_rule for command in names)
+    return [
+        f"which hashes have TTLs on their fields, and so end by themselves, is unknown: {said} (allow it with ACL rule {rules})"
+    ]
 
 
 #: Commands that an audit can do without, and what the report lacks then.

@@ -49,6 +49,9 @@ class CautionPhrases:
     in_use_left: str
     big: str
     big_unknown: str
+    fields_end: str
+    fields_cut: str
+    fields_mixed: str
     text: str
     of_rule: str
     more: str
@@ -61,6 +64,7 @@ class ActionRequiredPhrases:
     title: str
     title_longer: str
     see_heading: str
+    ending: str
     grows: str
     growth: str
     rules_heading: str

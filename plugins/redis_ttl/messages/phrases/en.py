@@ -113,6 +113,18 @@ PHRASES: Final = Phrases(
             "The largest sampled key has {size}; whether server {name} "
             "answers nobody while it frees a key that expires isn't known."
         ),
+        fields_end=(
+            "About {ratio} of the keys end by themselves, within {duration}: they are hashes whose every field has a TTL. A TTL of the "
+            "key frees nothing more."
+        ),
+        fields_cut=(
+            "About {ratio} of the keys are hashes whose every field has a TTL, the last of {duration}: they end by themselves, and "
+            "a TTL of the key would delete fields that are to live longer."
+        ),
+        fields_mixed=(
+            "About {ratio} of the hashes have TTLs on some of their fields: a TTL of the key deletes all fields with it, those too that "
+            "have none or are to live longer."
+        ),
         text="{text}",
         of_rule="{pattern}: {caution}",
         more="and {number} more, on the plan's page",
@@ -121,6 +133,7 @@ PHRASES: Final = Phrases(
         title="[{priority}] {cluster}: Redis keys without a TTL, to be changed by {deadline}",
         title_longer="[{priority}] {cluster}: Redis keys with too long a TTL, to be changed by {deadline}",
         see_heading="What we see",
+        ending="About {keys} keys more have no TTL of their own and end by themselves: hashes whose every field has a TTL.",
         grows="Their number grows with every user and every campaign, and leaves less room for everything else.",
         growth="Memory grows by about {size} a day.",
         rules_heading="Keys that need a TTL where they are written",

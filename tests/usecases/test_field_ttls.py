@@ -92,7 +92,7 @@ def test_hashes_count_as_what_their_fields_are(modern: Server, tmp_path: Path) -
     page = audit_page(audit)
     assert "About 60 of them end by themselves" in page
     assert "by fields ~100%" in page
-    assert "TTLs on at least some fields of 1 (of 1 sampled hashes)" in page
+    assert "fields with TTL: at least some in 1 of 1" in page
     assert "INFO keyspace counted 91 hashes" in page
     said = {row["pattern"].partition(":")[0]: row["field_ttls"] for row in audit.to_json()["patterns"]}
     assert (said["sess"]["ending_keys"], said["sess"]["all_fields"], said["prof"]["all_fields"]) == (60, 60, 0)
@@ -113,6 +113,20 @@ def test_nothing_is_asked_where_the_server_counts_none(modern: Server, tmp_path:
     assert "unknown" not in "".join(line for line in audit_page(audit).splitlines() if "ields" in line)
 
 
+def test_a_look_is_no_use_of_the_key(modern: Server, tmp_path: Path) -> None:
+    """An audit leaves the access counters of the hashes that it looks at as they were."""
+    with modern.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lfu")
+        client.config_set("lfu-log-factor", 0)  # then each use counts
+        put(client, "sess", 20, HALVES)
+        before = [client.object("freq", f"sess:{number}") for number in range(20)]
+        audit = Auditing(modern.url, tmp_path).run()
+        after = [client.object("freq", f"sess:{number}") for number in range(20)]
+        client.config_set("lfu-log-factor", 10)
+    assert after == before
+    assert audit.ending_keys == 20
+
+
 def test_a_user_who_may_not_ask_is_told_so_in_one_line(modern: Server, tmp_path: Path) -> None:
     """Without HTTL it is unknown which keys end by themselves, never none of them; the server's own total stands."""
     with modern.client() as client:
@@ -131,6 +145,7 @@ def test_an_old_server_s_hashes_are_unknown(redis7: Server, tmp_path: Path) -> N
     """A server without HTTL says nothing of fields, and the report says that it doesn't know."""
     with redis7.client() as client:
         put(client, "prof", 5)
+        client.set("plain:1", "x")
     audit = Auditing(redis7.url, tmp_path).run()
     assert (audit.ending_keys, audit.field_ttl_keys) == (None, None)
     assert "Whether fields of hashes have TTLs is unknown for all of them: this server has no HTTL." in audit_page(

@@ -78,6 +78,7 @@ class _Increment:
     fingerprints: list[pl.DataFrame] = field(default_factory=list)
     asked: dict[bytes, _Group] = field(default_factory=dict)
     facts: list[_FactRow] = field(default_factory=list)
+    ends: dict[bytes, bool] = field(default_factory=dict)
     batches_waiting: int = 0
 
 
@@ -133,6 +134,8 @@ class Tally:
                 group = increment.asked.pop(facts.key, None)
                 if group is not None:
                     increment.facts.append(_fact_row(facts, group))
+                    if (ends := _ends(facts, no_ttl=group[2])) is not None:
+                        increment.ends[facts.key] = ends
                     break
 
     def finish_batches(self) -> None:
@@ -161,9 +164,17 @@ class Tally:
         table = merge_tables([*increment.tables, self._fact_table(increment.facts)])
         # Without a batch there is no row to have a second hash.
         prints = pl.concat(increment.fingerprints) if increment.fingerprints else _NO_FINGERPRINTS
+        prints = prints.join(self._ends_of(increment), on="key_hash", how="left", maintain_order="left")
         buffer = io.BytesIO()
         self._governors.name(prints.with_columns(pl.lit(self._db, pl.Int32).alias("db"))).write_parquet(buffer)
         return Counted(int(table["keys"].sum()), int(table["no_ttl_keys"].sum()), to_parquet(table), buffer.getvalue())
+
+    def _ends_of(self, increment: _Increment) -> pl.DataFrame:
+        """Which of the sampled keys without TTL end by themselves, by their fingerprints."""
+        keys = pl.Series(list(increment.ends), dtype=pl.Binary)
+        ends = pl.Series(list(increment.ends.values()), dtype=pl.Boolean)
+        prints = _fingerprints(keys, self._seeds["key_hash"])
+        return pl.DataFrame({"key_hash": prints, "ends": ends}).unique("key_hash", keep="any")
 
     def _collect(self) -> None:
         future, increment = self._waiting.popleft()
@@ -336,9 +347,7 @@ def _fingerprints(keys: pl.Series, seed: int) -> pl.Series:
 def _fact_row(facts: KeyFacts, group: _Group) -> _FactRow:
     pattern, governor, no_ttl = group
     fields = facts.fields
-    # Whether a key without a TTL stays is known of every type but of hashes that weren't looked at.
-    is_known = no_ttl and facts.type is not None and (facts.type != "hash" or fields is not None)
-    ends = no_ttl and fields is not None and fields.kind is FieldTtlKind.ALL
+    ends = _ends(facts, no_ttl=no_ttl)
     return (
         pattern,
         governor,
@@ -350,7 +359,14 @@ def _fact_row(facts: KeyFacts, group: _Group) -> _FactRow:
         facts.is_counter,
         fields is not None,
         *(fields is not None and fields.kind is kind for kind in FIELD_KINDS),
-        is_known,
-        ends,
+        ends is not None,
+        bool(ends),
         fields.last_s if ends and fields is not None else None,
     )
+
+
+def _ends(facts: KeyFacts, *, no_ttl: bool) -> bool | None:
+    """Whether a key without a TTL ends by itself, which no key does but a hash; None for one with a TTL, and where it isn't known."""
+    if not no_ttl or facts.type is None or (facts.type == "hash" and facts.fields is None):
+        return None
+    return facts.fields is not None and facts.fields.kind is FieldTtlKind.ALL

@@ -270,10 +270,11 @@ class Audit:
     @property
     def ending_keys(self) -> int | None:
         """About how many of the keys without TTL end by themselves, hashes whose every field has one; None where that isn't known of
-        any pattern.
+        any pattern, or where none is known and some hashes couldn't be asked.
         """
         known = [row.ending_keys for row in self.patterns if row.ending_keys is not None]
-        return sum(known) if known or not self.patterns else None
+        is_in_doubt = not sum(known) and any(row.types.get("hash", 0) > row.fields.hashes for row in self.patterns)
+        return None if is_in_doubt or (self.patterns and not known) else sum(known)
 
     @property
     def field_ttl_keys(self) -> int | None:

@@ -420,7 +420,9 @@ class RollbackResult:
 
 @dataclass(frozen=True, slots=True)
 class DriftFacts:
-    """New keys without TTL of one pattern, and why they are there."""
+    """New keys without TTL of one pattern, and why they are there. ``new_keys`` are those that count: beside them ``churn_keys`` come and
+    go, and about ``ending_keys`` end by themselves. ``is_unheard_of``: the next audit tells whether they stay.
+    """
 
     cause: DriftKind
     pattern: str
@@ -430,6 +432,9 @@ class DriftFacts:
     growth_per_day: float | None = None
     due: str | None = None
     examples: tuple[str, ...] = ()
+    churn_keys: int = 0
+    ending_keys: int = 0
+    is_unheard_of: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,14 +28,10 @@ def fields_text(pattern: PatternStatistics) -> str:
     fields = pattern.fields
     if not fields.with_ttls:
         return ""
-    kinds = (
-        (fields.all_fields, "all fields"),
-        (fields.some_fields, "some fields"),
-        (fields.at_least_some, "at least some fields"),
-    )
-    said = ", ".join(f"{what} of {count(hashes)}" for hashes, what in kinds if hashes)
-    last = f", the last within {duration(fields.last_s)}" if fields.last_s is not None else ""
-    return f", TTLs on {said} (of {count(fields.hashes)} sampled hashes{last})"
+    kinds = ((fields.all_fields, "all"), (fields.some_fields, "some"), (fields.at_least_some, "at least some"))
+    said = ", ".join(f"{what} in {count(hashes)}" for hashes, what in kinds if hashes)
+    last = f" (last within {duration(fields.last_s)})" if fields.last_s is not None else ""
+    return f", fields with TTL: {said} of {count(fields.hashes)}{last}"
 
 
 def field_lines(audit: Audit) -> list[str]:

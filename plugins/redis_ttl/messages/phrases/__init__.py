@@ -172,6 +172,9 @@ class DriftFoundPhrases:
     ttl_wiped: str
     rule_missing: str
     overdue: str
+    churn: str
+    ending: str
+    unheard_of: str
     do_new_writer: str
     do_ttl_wiped: str
     do_rule_missing: str

@@ -228,6 +228,9 @@ PHRASES: Final = Phrases(
         ttl_wiped="TTL wiped",
         rule_missing="no rule",
         overdue="overdue",
+        churn="Beside them {keys} new keys come and go from night to night (churn): they aren't counted.",
+        ending="About {keys} more end by themselves, as every field of these hashes has a TTL: they aren't counted.",
+        unheard_of="If they are only there for a while, the next audit finds them gone: then the check calls them churn and fails no more.",
         do_new_writer="New writer: something writes such keys without a TTL. Set one where they are written.",
         do_ttl_wiped=(
             "TTL wiped: these keys had got a TTL and were written again without one. Strings: SET "

@@ -211,6 +211,9 @@ PHRASES: Final = Phrases(
         ttl_wiped="TTL 被清除",
         rule_missing="未配置规则",
         overdue="逾期",
+        churn="另有 {keys} 个新键每晚更替，旧键消失、新键出现（周转），未计入。",
+        ending="另有约 {keys} 个新键会自行消失（Hash 的所有字段都带 TTL），未计入。",
+        unheard_of="如果这些键只是短期存在，下次审计时它们已消失，检查会将其判定为周转，不再失败。",
         do_new_writer="新写入来源：有代码写入这类键时没有设置 TTL，请在写入处补上。",
         do_ttl_wiped=(
             "TTL 被清除：这些键曾设置过 TTL，重新写入时又丢失了。字符串：SET 会清除 TTL，"

@@ -67,7 +67,12 @@ def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
 
 def _fields_unasked(servers: list[ServerProfile]) -> list[str]:
     """That this user may not ask for the TTLs of hashes' fields where there may be some."""
-    asked = [server for server in servers if any(count.field_ttl_keys != 0 for count in server.databases)]
+    asked = [
+        server
+        for server in servers
+        if server.can.get(Command.HTTL) is not Access.UNKNOWN_COMMAND
+        and any(count.field_ttl_keys != 0 for count in server.databases)
+    ]
     lacking = {command for server in asked for command in FIELD_COMMANDS if server.can.get(command) is Access.FORBIDDEN}
     if not lacking:
         return []

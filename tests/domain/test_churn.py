@@ -45,6 +45,26 @@ def test_noise_and_weekdays_fail_once_a_level(nights: list[int]) -> None:
     assert counted[-1] is False
 
 
+def test_keys_that_live_for_thirty_hours_are_churn_from_the_third_night_on() -> None:
+    """A quarter of each night's thousand is there one audit longer; a leak of 100 a night among them counts at its second night."""
+    level, counted = None, []
+    for night in range(1, 9):
+        leaks = 100 * max(0, night - 6)  # from the seventh night on, and none of them goes
+        stayed_leaks = 100 * max(0, night - 7)
+        new = 1_000 + (250 if night > 1 else 0) + leaks
+        before = 0 if night == 1 else 1_000 + (250 if night > 2 else 0) + stayed_leaks
+        gone_stayed = 250 if night > 2 else 0
+        churn, level = churn_of(
+            Coming(new, (250 if night > 1 else 0) + stayed_leaks, 0),
+            seen=before,
+            gone=(750 if night > 1 else 0) + gone_stayed,
+            gone_stayed=gone_stayed,
+            level=level,
+        )
+        counted.append(new - churn)
+    assert counted == [1_000, 250, 0, 0, 0, 0, 0, 100]
+
+
 def test_growth_alone_never_raises_the_level() -> None:
     """Keys that are all replaced each night, and are more each time, count from the night on that they are a quarter more."""
     level, before, counted = None, 0, []

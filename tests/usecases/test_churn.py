@@ -82,7 +82,7 @@ def test_what_comes_and_goes_fails_once_and_is_churn_then(nights: Nights, redis7
     jobs = Jobs(redis7, nights)
     first = jobs.night()
     assert (first.verdict, first.churn_keys) == (Verdict.DRIFT, 0)
-    assert "`keys: 3800`" in drift_page(first)
+    assert "`drift: {ungoverned: {keys: 3800}}`" in drift_page(first)
     for _ in range(4):
         report = jobs.night()
         assert (report.verdict, report.new_keys, report.churn_keys) == (Verdict.CHURN, CHURN, CHURN)

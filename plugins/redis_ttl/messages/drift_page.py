@@ -40,8 +40,11 @@ def drift_page(report: DriftReport) -> str:
         parts.append(f"Accepted by **{markdown_text(report.by or 'nobody')}**: {markdown_text(report.why)}")
     if report.findings:
         parts += [_table(report.findings), *(_section(finding) for finding in report.findings)]
-        kinds = dict.fromkeys(finding.kind for finding in report.findings)
-        parts.append("## What to do\n\n" + "\n".join(f"- **{_KINDS[kind]}**: {_MEANINGS[kind]}." for kind in kinds))
+        kinds = dict.fromkeys(
+            each.kind for each in report.findings if each.counted_keys or each.kind is DriftKind.OVERDUE
+        )
+        if kinds:
+            parts.append("## What to do\n\n" + "\n".join(f"- **{_KINDS[kind]}**: {_MEANINGS[kind]}." for kind in kinds))
     if report.verdict is Verdict.DRIFT:
         parts.append(_way_out(report))
     if report.notes:
@@ -174,14 +177,16 @@ def _come_and_go(report: DriftReport) -> str:
     scopes = dict.fromkeys(each.rule for each in unheard_of)
     keys = {scope: sum(each.counted_keys for each in unheard_of if each.rule == scope) for scope in scopes}
     said = "; ".join(
-        f"`keys: {fitting_tolerance(number)}` under `drift:` "
-        + ("of `ungoverned`" if scope is None else f"of the rule {code_span(printable(scope, _NAME_WIDTH))}")
+        f"`drift: {{ungoverned: {{keys: {fitting_tolerance(number)}}}}}`"
+        if scope is None
+        else f"`drift: {{keys: {fitting_tolerance(number)}}}` of the rule {code_span(printable(scope, _NAME_WIDTH))}"
         for scope, number in keys.items()
     )
     return (
         "\n\nWere they only there at the moment, as locks are? None of "
         f"{_keys(sum(keys.values()))} was there in the audit before. If they are gone in the next one, the check calls them churn, and "
-        f"those after them, and fails no more by them. A tolerance lets as many pass from the first night on: {said}."
+        "those after them, and fails no more by them. A tolerance lets at most so many pass at a time from the first night on, and a leak "
+        f"of as many, too: {said}."
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,16 +17,15 @@ from redis_ttl.domain.key_pattern import KeyPattern
 from redis_ttl.domain.policy import Caps, Owner, Policy, RemediationSettings, Rule, SignOff
 from redis_ttl.messages.audit_report import audit_page
 from redis_ttl.messages.plan_page import plan_page
-from tests.servers import run_server, wait_for
+from tests.conftest import require
+from tests.servers import REDIS_82, VALKEY, run_cluster, run_server, wait_for
 from tests.usecases.auditing import FAST, Auditing
 from tests.usecases.test_build_plan import plan_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from redis_ttl.domain.audit import Audit
     from redis_ttl.domain.pattern_statistics import PatternStatistics
-    from tests.servers import Cluster, Server
+    from tests.servers import Server, ServerKind
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
@@ -141,6 +142,19 @@ def test_a_user_who_may_not_ask_is_told_so_in_one_line(modern: Server, tmp_path:
     assert "never 100%" in audit_page(audit)
 
 
+def test_what_readme_adds_for_the_audit_s_user_is_enough(modern: Server, tmp_path: Path) -> None:
+    """With the words that README names for newer servers the user who audits may look at fields."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    [words] = re.findall(r"^ {4}ACL SETUSER redis_ttl (.+)$", text, flags=re.MULTILINE)
+    [more] = re.findall(r"From Redis 7.4 and Valkey 9.0 on add `([^`]+)`", text)
+    with modern.client() as client:
+        put(client, "sess", 40, HALVES)
+        client.execute_command("ACL", "SETUSER", "redis_ttl", *words.split(), *more.split())
+        audit = Auditing(modern.url.replace("redis://", "redis://redis_ttl:PASSWORD@"), tmp_path).run()
+        client.acl_deluser("redis_ttl")
+    assert (audit.ending_keys, audit.warnings) == (40, ())
+
+
 def test_an_old_server_s_hashes_are_unknown(redis7: Server, tmp_path: Path) -> None:
     """A server without HTTL says nothing of fields, and the report says that it doesn't know."""
     with redis7.client() as client:
@@ -153,12 +167,15 @@ def test_an_old_server_s_hashes_are_unknown(redis7: Server, tmp_path: Path) -> N
     )
 
 
-def test_the_nodes_of_a_cluster_add_up(valkey_cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [REDIS_82, VALKEY], ids=lambda kind: kind.name)
+def test_the_nodes_of_a_cluster_add_up(kind: ServerKind, tmp_path: Path) -> None:
     """The servers' totals are summed over the nodes, and so are the samples."""
-    with valkey_cluster.client() as client:
-        put(client, "sess", 60, HALVES)
-        put(client, "prof", 30)
-    audit = Auditing(valkey_cluster.url, tmp_path).run()
+    require(kind)
+    with run_cluster(kind) as cluster:
+        with cluster.client() as client:
+            put(client, "sess", 60, HALVES)
+            put(client, "prof", 30)
+        audit = Auditing(cluster.url, tmp_path).run()
     assert (audit.ending_keys, audit.field_ttl_keys) == (60, 60)
 
 

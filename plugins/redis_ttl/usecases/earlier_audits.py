@@ -69,6 +69,10 @@ def met_every_key(audit: Audit) -> bool:
 def _is_comparable(earlier: AuditPlan, audit: AuditPlan) -> bool:
     then, now = earlier.options.databases, audit.options.databases
     read_all = then == "all" or (now != "all" and set(now) <= set(then))
+    # Databases that its user might not read.
+    lost = {db for server in earlier.servers for db in server.forbidden_databases}
+    lost -= {db for server in audit.servers for db in server.forbidden_databases}
+    read_all = read_all and not (lost if now == "all" else lost & set(now))
     return earlier.seed == audit.seed and read_all and _is_same_data(earlier, audit)
 
 

@@ -139,6 +139,9 @@ def _probe(link: RedisLink) -> dict[Command, Access]:
         Command.OBJECT_ENCODING: ("OBJECT", "ENCODING", absent),
         Command.CONFIG_GET: ("CONFIG", "GET", "maxmemory"),
         Command.CLIENT_NO_TOUCH: ("CLIENT", "NO-TOUCH", "ON"),
+        Command.HLEN: ("HLEN", absent),
+        Command.HRANDFIELD: ("HRANDFIELD", absent, 1),
+        Command.HTTL: ("HTTL", absent, "FIELDS", 1, "f"),
     }
     access: dict[Command, Access] = {}
     scanned: list[bytes] = []
@@ -194,7 +197,9 @@ def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
             keys, expires, avg_ttl_ms = (
                 whole_number(counts.get(field)) or 0 for field in ("keys", "expires", "avg_ttl")
             )
-            databases.append(DatabaseCounts(int(name[2:]), keys, expires, avg_ttl_ms or None))
+            # Redis calls them by one name, Valkey by another; a server that has no such fields counts none of them.
+            field_ttl_keys = whole_number(counts.get("subexpiry", counts.get("keys_with_volatile_items")))
+            databases.append(DatabaseCounts(int(name[2:]), keys, expires, avg_ttl_ms or None, field_ttl_keys))
     return tuple(sorted(databases, key=lambda counts: counts.db))
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Rule
 
-AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/2"
+AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/3"
 CHECKPOINT_SCHEMA: Final = "redis_ttl.checkpoint/1"
 AUDIT_SCHEMA: Final = "redis_ttl.audit/2"
 
@@ -235,11 +235,15 @@ class Completeness:
 
 @dataclass(frozen=True, slots=True)
 class KeyspaceCount:
-    """Keys and keys with a TTL of one database, summed over the nodes, as INFO keyspace counts them."""
+    """Keys and keys with a TTL of one database, summed over the nodes, as INFO keyspace counts them.
+
+    ``field_ttl_keys`` are hashes that have fields with a TTL, whether or not the key has one; None where a node doesn't count them.
+    """
 
     db: int
     keys: int
     expires: int
+    field_ttl_keys: int | None = None
 
     @property
     def no_ttl_keys(self) -> int:
@@ -290,6 +294,21 @@ class Audit:
         return NodesMemory(tuple(server.memory(memory_limit_bytes) for server in self.plan.servers))
 
     @property
+    def ending_keys(self) -> int | None:
+        """About how many of the keys without TTL end by themselves, hashes whose every field has one; None where that isn't known of
+        any pattern, or where none is known and some hashes couldn't be asked.
+        """
+        known = [row.ending_keys for row in self.patterns if row.ending_keys is not None]
+        is_in_doubt = not sum(known) and any(row.types.get("hash", 0) > row.fields.hashes for row in self.patterns)
+        return None if is_in_doubt or (self.patterns and not known) else sum(known)
+
+    @property
+    def field_ttl_keys(self) -> int | None:
+        """Hashes that have fields with a TTL, by the servers' own counts after the scan; None where one doesn't tell."""
+        counts = [each.field_ttl_keys for each in self.keyspace_after]
+        return None if None in counts else sum(each for each in counts if each is not None)
+
+    @property
     def used_memory_bytes(self) -> int | None:
         """Memory in use on all nodes together, at the start of the scan; None where one doesn't tell."""
         return self.memory().used_bytes
@@ -335,6 +354,7 @@ class Audit:
             "keys": self.keys,
             "no_ttl_keys": self.no_ttl_keys,
             "no_ttl_ratio": round(self.no_ttl_ratio, 6),
+            "ending_keys": self.ending_keys,
             "used_memory_bytes": memory.used_bytes,
             "maxmemory_bytes": self.maxmemory_bytes,
             "memory_ratio": None if memory.ratio is None else round(memory.ratio, 6),
@@ -371,6 +391,7 @@ class Audit:
             "bytes_high": None if size is None or size.high is None else round(size.high),
             "keyspace_before": [_fields(count) for count in self.keyspace_before],
             "keyspace_after": [_fields(count) for count in self.keyspace_after],
+            "field_ttl_keys": self.field_ttl_keys,
             "counted_off": self.counted_off,
             "completeness": self.completeness.to_json(),
             "warnings": list(self.warnings),

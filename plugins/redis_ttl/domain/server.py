@@ -62,6 +62,9 @@ class Command(StrEnum):
     OBJECT_ENCODING = "OBJECT ENCODING"
     CONFIG_GET = "CONFIG GET"
     CLIENT_NO_TOUCH = "CLIENT NO-TOUCH"
+    HLEN = "HLEN"
+    HRANDFIELD = "HRANDFIELD"
+    HTTL = "HTTL"
 
     @property
     def acl_rule(self) -> str:
@@ -70,18 +73,21 @@ class Command(StrEnum):
 
 
 REQUIRED_COMMANDS = (Command.SCAN, Command.PTTL, Command.DBSIZE, Command.INFO)
+FIELD_COMMANDS = (Command.HTTL, Command.HLEN, Command.HRANDFIELD, Command.CLIENT_NO_TOUCH)
+"""What it takes to ask for the TTLs of a hash's fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseCounts:
     """The server's own account of one database: keys in all, keys with a TTL, and their mean remaining time where it
-    is kept.
+    is kept; ``field_ttl_keys`` are hashes that have fields with a TTL, None where the server doesn't count them.
     """
 
     db: int
     keys: int
     expires: int
     avg_ttl_ms: int | None = None
+    field_ttl_keys: int | None = None
 
     @property
     def no_ttl_keys(self) -> int:
@@ -198,6 +204,11 @@ class ServerProfile:
         """Whether single fields of a hash can have a TTL (HEXPIRE), by what the program and its version are known to do."""
         least = {Flavour.REDIS: (7, 4), Flavour.VALKEY: (9,)}.get(self.flavour)
         return least is not None and self.version_tuple >= least
+
+    @property
+    def may_ask_fields(self) -> bool:
+        """Whether this user may ask for the TTLs of a hash's fields, without that counting as a use of the key."""
+        return all(self.allows(command) for command in FIELD_COMMANDS)
 
     def allows(self, command: Command) -> bool:
         """Whether this user may send that command to this server."""

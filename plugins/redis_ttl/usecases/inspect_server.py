@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.errors import ForbiddenDatabase, MissingPermission
-from redis_ttl.domain.server import Access, Command, ServerProfile
+from redis_ttl.domain.server import FIELD_COMMANDS, Access, Command, ServerProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,7 +73,7 @@ def _where_allowed(redis: Redis, address: str) -> ServerProfile:
 
 
 def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
-    warnings = _narrowings(servers) + left_out(servers)
+    warnings = [*_narrowings(servers), *_fields_unasked(servers), *left_out(servers)]
     held = {count.db: 0 for server in servers for count in server.databases}
     for server in servers:
         for count in server.databases:
@@ -98,6 +98,27 @@ def left_out(servers: Iterable[ServerProfile]) -> list[str]:
         f"(allow it with db={db} or alldbs)"
         for server in servers
         for db in server.forbidden_databases
+    ]
+
+
+def _fields_unasked(servers: list[ServerProfile]) -> list[str]:
+    """That this user may not ask for the TTLs of hashes' fields where there may be some."""
+    asked = [
+        server
+        for server in servers
+        if server.can.get(Command.HTTL) is not Access.UNKNOWN_COMMAND
+        and any(count.field_ttl_keys != 0 for count in server.databases)
+    ]
+    lacking = {command for server in asked for command in FIELD_COMMANDS if server.can.get(command) is Access.FORBIDDEN}
+    if not lacking:
+        return []
+    names = [command for command in FIELD_COMMANDS if command in lacking]
+    said = (
+        f"{', '.join(command.value for command in names)} {'is' if len(names) == 1 else 'are'} forbidden to this user"
+    )
+    rules = " ".join(command.acl_rule for command in names)
+    return [
+        f"which hashes have TTLs on their fields, and so end by themselves, is unknown: {said} (allow it with ACL rule {rules})"
     ]
 
 

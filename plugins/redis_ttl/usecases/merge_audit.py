@@ -172,13 +172,22 @@ def _profiles(plan: AuditPlan, tools: ScanTools) -> list[ServerProfile]:
 
 def _keyspace(servers: Iterable[ServerProfile], plan: AuditPlan) -> tuple[KeyspaceCount, ...]:
     scanned = sorted({split.db for split in plan.splits})
-    held = {db: [0, 0] for db in scanned}
-    for server in servers:
-        for count in server.databases:
-            if count.db in held:
-                held[count.db][0] += count.keys
-                held[count.db][1] += count.expires
-    return tuple(KeyspaceCount(db, keys, expires) for db, (keys, expires) in held.items())
+    counts = {db: [count for server in servers for count in server.databases if count.db == db] for db in scanned}
+    return tuple(
+        KeyspaceCount(
+            db,
+            sum(count.keys for count in of_nodes),
+            sum(count.expires for count in of_nodes),
+            _sum_if_known(count.field_ttl_keys for count in of_nodes),
+        )
+        for db, of_nodes in counts.items()
+    )
+
+
+def _sum_if_known(figures: Iterable[int | None]) -> int | None:
+    """The sum; None without any, or where one isn't known."""
+    known = list(figures)
+    return None if not known or None in known else sum(figure for figure in known if figure is not None)
 
 
 def _late_warnings(plan: AuditPlan, tools: ScanTools) -> list[str]:

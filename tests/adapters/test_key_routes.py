@@ -292,6 +292,7 @@ class Link:
     def call_many(self, commands: list[Any]) -> list[Any]:
         """The node's own view."""
         assert commands == [("CLUSTER", "NODES")]
+        assert self.endpoint.db == 0, "a cluster has no other database"
         return [Link.marks.get(self.endpoint.address, b"x myself - 1-2")]
 
 

@@ -179,6 +179,18 @@ def test_a_plan_that_only_sets_stands_on_nothing(plans: Plans) -> None:
     assert plans.restorer.looks == 0
 
 
+def test_one_rule_that_caps_is_enough(plans: Plans) -> None:
+    """A plan with a rule that caps and one that only sets may have replaced expiries, and may have found some."""
+    mixed = policy_of(rule("a:{n}", mode=Mode.CAP), rule("b:{n}"))
+    plans.plan(0, (b"a:1", 9_005, 5_005), policy=mixed)
+    plans.plan(1, (b"a:1", 5_005, 4_005), policy=mixed)
+    plans.restorer.now = {b"a:1": 4_005}
+    with pytest.raises(BadInput, match=IDS[1]):
+        plans.refuse()
+    plans.taken_back(0, 0)
+    assert plans.beneath(1, (b"a:1", 5_005)) == [9_005]
+
+
 def test_a_plan_that_cannot_be_read_may_have_capped(plans: Plans) -> None:
     """Of a plan whose document is lost or damaged its journal says what it did."""
     plans.plan(0, (b"a:1", None, 5_005))

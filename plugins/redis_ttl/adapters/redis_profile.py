@@ -16,6 +16,7 @@ from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
 from redis_ttl.adapters.redis_replies import scan_page, unexpected
 from redis_ttl.domain.errors import ConnectionLost, ForbiddenDatabase
 from redis_ttl.domain.server import (
+    EXCHANGING,
     REQUIRED_COMMANDS,
     Access,
     Command,
@@ -90,6 +91,7 @@ def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[
         former_lineage=_replication_id(info.get("master_replid2")),
         exchanges=_exchanges(info),
         last_load=" ".join(info.get(f"rdb_last_load_keys_{name}", "") for name in ("loaded", "expired")).strip(),
+        time_s=None if (time_us := whole_number(info.get("server_time_usec"))) is None else time_us / 1e6,
         can=dict(access),
     )
 
@@ -207,7 +209,7 @@ def _exchanges(info: Mapping[str, str]) -> dict[str, int] | None:
         return None
     calls = {
         name: whole_number(info.get(f"cmdstat_{name}", "").partition("calls=")[2].partition(",")[0])
-        for name in _EXCHANGING
+        for name in EXCHANGING
     }
     return {name: count for name, count in calls.items() if count}
 
@@ -234,9 +236,6 @@ def fraction(text: str | None) -> float | None:
     return number if number is None or math.isfinite(number) else None
 
 
-#: Commands after which other keys are there: they remove a whole database, put another in its place, load one (DEBUG RELOAD), or
-#: follow another server.
-_EXCHANGING: Final = ("flushall", "flushdb", "swapdb", "debug", "replicaof", "slaveof")
 _WHOLE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _TOO_LARGE: Final = 1 << 63
 _DATABASE: Final = re.compile(r"db[0-9]{1,9}", re.ASCII)

@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.schema import fields_of
+from redis_ttl.domain.server import exchanges_text, exchanging_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -258,6 +259,8 @@ class OddityKind(StrEnum):
     RESTART = "a server was restarted"
     FAILOVER = "another server answers"
     LIMIT = "maxmemory has changed"
+    EXCHANGE = "a data set may have been exchanged"
+    CLOCK = "the clock went back"
     DISAGREE = "nodes have different settings"
 
 
@@ -275,32 +278,38 @@ class Oddity:
 
 def oddities(before: Sample | None, now: Sample, interval_s: float) -> tuple[Oddity, ...]:
     """What is out of order between two samples, and among the nodes of the later one."""
-    found = []
-    if before is not None:
-        apart_s = (now.moment - before.moment).total_seconds()
-        if apart_s > _GAP_INTERVALS * interval_s:
-            missing = round(apart_s / interval_s) - 1
-            found.append(Oddity(OddityKind.GAP, f"{missing} samples since {before.at}"))
-        earlier = {node.address: node for node in before.nodes}
-        for node in now.nodes:
-            known = earlier.get(node.address)
-            if known is None:
-                found.append(Oddity(OddityKind.FAILOVER, f"{node.address} answers, which didn't before"))
-            elif known.run_id != node.run_id or _went_back(known, node):
-                found.append(Oddity(OddityKind.RESTART, f"{node.address} is another process"))
-            if known is not None and known.limit_bytes != node.limit_bytes:
-                found.append(
-                    Oddity(OddityKind.LIMIT, f"{node.address}: {known.limit_bytes} to {node.limit_bytes} bytes")
-                )
-        gone = sorted(set(earlier) - {node.address for node in now.nodes})
-        if gone:
-            found.append(Oddity(OddityKind.FAILOVER, f"{', '.join(gone)} doesn't answer as a primary any more"))
+    found = [] if before is None else _between(before, now, interval_s)
     for name in ("limit_bytes", "eviction_policy"):
         values = {getattr(node, name) for node in now.nodes}
         if len(values) > 1:
             shown = ", ".join(sorted(str(value) for value in values))
             found.append(Oddity(OddityKind.DISAGREE, f"{name.replace('_', ' ')}: {shown}"))
     return tuple(found)
+
+
+def _between(before: Sample, now: Sample, interval_s: float) -> list[Oddity]:
+    found = []
+    apart_s = (now.moment - before.moment).total_seconds()
+    if apart_s > _GAP_INTERVALS * interval_s:
+        missing = round(apart_s / interval_s) - 1
+        found.append(Oddity(OddityKind.GAP, f"{missing} samples since {before.at}"))
+    if apart_s < 0:
+        found.append(Oddity(OddityKind.CLOCK, f"the look before was made {-apart_s:,.0f} s from now"))
+    earlier = {node.address: node for node in before.nodes}
+    for node in now.nodes:
+        known = earlier.get(node.address)
+        if known is None:
+            found.append(Oddity(OddityKind.FAILOVER, f"{node.address} answers, which didn't before"))
+        elif known.run_id != node.run_id or _went_back(known, node):
+            found.append(Oddity(OddityKind.RESTART, f"{node.address} is another process"))
+        elif calls := exchanging_calls(known.calls, node.calls):
+            found.append(Oddity(OddityKind.EXCHANGE, f"{node.address}: {exchanges_text(calls)}"))
+        if known is not None and known.limit_bytes != node.limit_bytes:
+            found.append(Oddity(OddityKind.LIMIT, f"{node.address}: {known.limit_bytes} to {node.limit_bytes} bytes"))
+    gone = sorted(set(earlier) - {node.address for node in now.nodes})
+    if gone:
+        found.append(Oddity(OddityKind.FAILOVER, f"{', '.join(gone)} doesn't answer as a primary any more"))
+    return found
 
 
 def growth(before: Sample | None, now: Sample, interval_s: float) -> Growth | None:

@@ -47,12 +47,12 @@ class WatchedDeployment:
             if not (profile.cluster_enabled and entry.whole_cluster):
                 if self._source == "primary":
                     check_primary(profile)
-                return Sample(at, (_node(entry.address, info),), limit_bytes)
+                return Sample(at, (_node(link, entry.address, info),), limit_bytes)
             addresses = [node.address for node in cluster_nodes(link)]
         nodes = []
         for address in addresses:
             with RedisLink(self._ways.to(address)) as link:
-                nodes.append(_node(address, _info(link)))
+                nodes.append(_node(link, address, _info(link)))
         return Sample(at, tuple(nodes), limit_bytes)
 
     def random_patterns(self, sample: Sample, keys: int, known: Collection[str]) -> Mapping[str, SampledPattern] | None:
@@ -64,7 +64,7 @@ class WatchedDeployment:
             with RedisLink(self._ways.to(node.address)) as link:
                 counts = profile_from_info(_info(link), address=node.address, access={}).databases
                 for database in counts:
-                    wanted = round(keys * database.keys / max(1, sample.keys))
+                    wanted = round(keys * database.keys / max(1, sample.keys or 0))
                     if database.db:
                         link.call("SELECT", database.db)
                     for at in range(0, wanted, _ASKED_TOGETHER):
@@ -125,14 +125,17 @@ def _info(link: RedisLink) -> dict[str, str]:
     return parse_info(link.call("INFO") if isinstance(everything, ErrorReply) else everything)
 
 
-def _node(address: str, info: Mapping[str, str]) -> NodeSample:
+def _node(link: RedisLink, address: str, info: Mapping[str, str]) -> NodeSample:
     profile = profile_from_info(info, address=address, access={})
+    # An empty server has no database in INFO; nor has one that hides them, which DBSIZE tells where it may be asked.
+    held = 0 if profile.databases else link.call_many([("DBSIZE",)])[0]
+    is_told = isinstance(held, ErrorReply) or not held
     return NodeSample(
         address=address,
         run_id=profile.run_id,
-        keys=sum(database.keys for database in profile.databases),
-        expires=sum(database.expires for database in profile.databases),
-        used_bytes=profile.used_memory_bytes or 0,
+        keys=sum(database.keys for database in profile.databases) if is_told else None,
+        expires=sum(database.expires for database in profile.databases) if is_told else None,
+        used_bytes=profile.used_memory_bytes,
         limit_bytes=profile.memory_limit_bytes,
         eviction_policy=profile.eviction_policy,
         uptime_s=profile.uptime_s,
@@ -145,10 +148,12 @@ def _node(address: str, info: Mapping[str, str]) -> NodeSample:
         fragmentation=fraction(info.get("mem_fragmentation_ratio")),
         clients=whole_number(info.get("connected_clients")),
         calls={
-            name.removeprefix("cmdstat_"): int(value.split("calls=", 1)[1].split(",", 1)[0])
+            name.removeprefix("cmdstat_"): calls
             for name, value in info.items()
-            if name.startswith("cmdstat_") and "calls=" in value
+            if name.startswith("cmdstat_")
+            and (calls := whole_number(value.partition("calls=")[2].partition(",")[0])) is not None
         },
+        limit_is_told=profile.limit_is_told,
     )
 
 

@@ -165,7 +165,7 @@ class BurstFacts:
     """Keys that came in far faster than before: which, when, how many, by whom (names of clients)."""
 
     pattern: str
-    keys: int
+    keys: int | None
     began_at: str
     ended_at: str
     clients: tuple[str, ...] = ()
@@ -500,8 +500,8 @@ class MemoryLevel:
     ratio: float
     threshold_ratio: float | None
     memory: Memory
-    keys: int
-    no_ttl_keys: int
+    keys: int | None
+    no_ttl_keys: int | None
     eviction_policy: str | None
     forecast: Forecast | None = None
     cost: Cost | None = None
@@ -537,10 +537,10 @@ class BurstDetected:
     cluster: str
     owner: str
     since: str
-    keys: int
-    used_bytes: int
-    no_ttl_keys: int
-    keys_per_s: float
+    keys: int | None
+    used_bytes: int | None
+    no_ttl_keys: int | None
+    keys_per_s: float | None
     patterns: tuple[PatternGrowth, ...] = ()
     clients: tuple[WritingClients, ...] = ()
     jobs: tuple[str, ...] = ()

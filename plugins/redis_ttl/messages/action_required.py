@@ -169,7 +169,7 @@ def _burst(burst: BurstFacts, speech: Speech) -> Line:
     own = speech.phrases.action_required
     line = say(
         own.you_burst,
-        keys=strong(speech.phrases.rounded(burst.keys)),
+        keys=strong(speech.rounded(burst.keys)),
         pattern=name(burst.pattern or "?"),
         since=speech.moment(burst.began_at),
         until=speech.moment(burst.ended_at),

@@ -91,6 +91,11 @@ class Memory:
         """Used memory as a share of the limit."""
         return None if self.used_bytes is None or not self.limit_bytes else self.used_bytes / self.limit_bytes
 
+    @property
+    def worst_ratio(self) -> float | None:
+        """That of the fullest node, or of the only one."""
+        return self.ratio if self.fullest is None else self.fullest.ratio
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:

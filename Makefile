@@ -77,8 +77,8 @@ month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write 
 	@WATCH_DAYS=31 $(BIN)/python -m pytest tests/usecases/test_watch_month.py -s
 
 .PHONY: mutants
-mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, SAMPLE=50, FRESH=yes)
-	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' SAMPLE='$(SAMPLE)' FRESH='$(FRESH)' $(BIN)/python -m mutants
+mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, SAMPLE=50, FRESH=yes, RECORD=yes)
+	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' SAMPLE='$(SAMPLE)' FRESH='$(FRESH)' RECORD='$(RECORD)' $(BIN)/python -m mutants
 
 .PHONY: secrets
 secrets: $(DEV_INSTALLED) ## Plant secrets in every connection, run a whole cycle in Airflow, and search all that it leaves

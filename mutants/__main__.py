@@ -1,8 +1,8 @@
 """``python -m mutants``: try every change, write ``build/mutants.md`` and ``build/mutants.json``, fail where one isn't noticed.
 
 ``MODULE`` chooses one module (or ``hand_made``), ``JOBS`` how many test runs go on at a time, ``MINUTES`` when to stop (the next
-run goes on from there), ``SAMPLE`` of how many changes of each module (drawn at random, always the same ones; all by default), and
-``FRESH=yes`` begins anew.
+run goes on from there), ``SAMPLE`` of how many changes of each module (drawn at random, always the same ones; all by default),
+``FRESH=yes`` begins anew, and ``RECORD=yes`` writes the scores into ``docs/mutants.md``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mutants.hand_made import try_hand_made
 from mutants.results import as_json, as_markdown, mistakes, score
 from mutants.session import Copies, try_module
 from mutants.settings import read_hand_made, read_harmless, read_modules
+from mutants.table import outdated, record
 
 if TYPE_CHECKING:
     from mutants.hand_made import HandMadeResult
@@ -42,9 +43,13 @@ def main() -> int:
     harmless = read_harmless()
     Path("build/mutants.md").write_text(as_markdown(results, hand_made, harmless))
     Path("build/mutants.json").write_text(as_json(results, hand_made))
+    if os.environ.get("RECORD") == "yes":
+        record(read_modules(), results)
     found = mistakes(results, hand_made, harmless)
     for each in found:
         _say(each)
+    if old := outdated(read_modules()):
+        _say(f"docs/mutants.md doesn't say what became of {', '.join(old)}: no row, or one of another text")
     return 1 if found else 0
 
 

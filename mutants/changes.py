@@ -18,6 +18,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.work_item import MutationSpec, WorkItem
 
 from mutants.own_operators import OWN_OPERATORS
+from mutants.settings import Silent, read_silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ def all_changes(path: Path) -> Iterator[WorkItem]:
     """Every change of one module, as cosmic-ray keeps it in a session."""
     source = path.read_text()
     tree = get_ast(source)
-    silent = _silent_places(ast.parse(source))
+    silent = _silent_places(ast.parse(source), read_silent())
     for name, operator in _operators().items():
         places = ((node, start, end) for node in ast_nodes(tree) for start, end in operator.mutation_positions(node))
         for occurrence, (node, start, end) in enumerate(places):
@@ -128,9 +129,9 @@ def _operators() -> dict[str, Any]:
 _OPERATORS: Final[dict[str, Any]] = {}
 
 
-def _silent_places(tree: ast.Module) -> list[tuple[Place, Place]]:
-    """Where a change means nothing at run time, or guards against our own mistakes only: annotations, what is there for the type
-    checker, the options of decorators and of fields, ``strict=`` of a zip.
+def _silent_places(tree: ast.Module, silent: Silent) -> list[tuple[Place, Place]]:
+    """Where a change means nothing at run time, or guards against our own mistakes only: annotations, decorators, what is there
+    for the type checker, and what the settings name.
     """
     found: list[ast.AST | None] = []
     signatures: list[tuple[Place, Place]] = []
@@ -142,7 +143,9 @@ def _silent_places(tree: ast.Module) -> list[tuple[Place, Place]]:
             signatures += _signature(node)
         elif isinstance(node, ast.ClassDef):
             found += node.decorator_list
-        elif _is_silent(node):
+        elif isinstance(node, ast.Call) and _called(node) in silent.texts:
+            found += [*node.args, *node.keywords]
+        elif _is_silent(node, silent):
             found.append(node)
     return signatures + [
         ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0))
@@ -151,12 +154,17 @@ def _silent_places(tree: ast.Module) -> list[tuple[Place, Place]]:
     ]
 
 
-def _is_silent(node: ast.AST) -> bool:
+def _called(node: ast.Call) -> str:
+    """The last part of the name of what is called."""
+    return ast.unparse(node.func).rpartition(".")[-1]
+
+
+def _is_silent(node: ast.AST, silent: Silent) -> bool:
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     if isinstance(node, ast.keyword):
-        return node.arg in {"strict", "init", "repr", "compare"}
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "assert_never"
+        return node.arg in silent.keywords
+    return isinstance(node, ast.Call) and _called(node) in silent.calls
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[Place, Place]]:

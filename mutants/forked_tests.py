@@ -1,4 +1,5 @@
-"""Runs some tests in a process that is forked from one which has imported pytest and the libraries already.
+"""Runs some tests in a process that is forked from one which has imported pytest and the libraries already, and tells a test
+that failed from all else that may come of a run.
 
 A test run of a second would otherwise begin with two seconds of imports, for each of a thousand changes. Nothing of the
 package itself is imported before the fork: the child reads it from its own copy of the tree, with the change in it.
@@ -17,6 +18,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +40,8 @@ _IMPORTED_BEFORE: Final = (
     ),
     *("polars", "redis", "redis.asyncio", "redis.cluster", "xxhash", "pydantic", "yaml", "hiredis", "croniter"),
 )
+#: In the copy of the tree, where the tests run.
+_VERDICT: Final = "verdict.txt"
 _OPTIONS: Final = ("-p", "no:anyio", "-q", "--no-header", "-x", "--tb=short")
 
 
@@ -58,6 +62,21 @@ class Baseline:
     failed: str | None = None
 
 
+class Outcome(StrEnum):
+    """What a test run came to. Only a test that failed has noticed anything."""
+
+    SURVIVED = "survived"
+    """All passed, or were skipped."""
+    KILLED = "killed"
+    """A test failed."""
+    DOUBTFUL = "doubtful"
+    """What a test needs failed, or a test waited in vain for something: may be the machine's doing. Worth another run."""
+    TIMEOUT = "timeout"
+    """It didn't end in time, which a busy machine explains as well."""
+    NOT_RUN = "not run"
+    """No test was run to its end: the tests couldn't be collected, or the process died."""
+
+
 @dataclass(slots=True)
 class Child:
     """A test run under way in a copy of the tree."""
@@ -68,17 +87,23 @@ class Child:
     timeout_s: float
     _code: int | None = field(default=None)
 
-    def poll(self) -> str | None:
-        """``survived``, ``killed`` or ``timeout`` when it is over; None before."""
+    def poll(self) -> Outcome | None:
+        """What it came to when it is over; None before."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid:
             self._code = os.waitstatus_to_exitcode(status)
             self._clean()
-            return "survived" if self._code == 0 else "killed"
+            return self._outcome()
         if time.monotonic() - self.began_s > self.timeout_s:
             self.end()
-            return "timeout"
+            return Outcome.TIMEOUT
         return None
+
+    def wait(self) -> Outcome:
+        """What it came to, when it is over."""
+        while (outcome := self.poll()) is None:
+            time.sleep(0.02)
+        return outcome
 
     def end(self) -> None:
         """End it and all that it started, however far it is."""
@@ -92,6 +117,14 @@ class Child:
         """What the tests printed."""
         path = self.folder / "output.txt"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def _outcome(self) -> Outcome:
+        if self._code == pytest.ExitCode.OK:
+            return Outcome.SURVIVED
+        verdict = self.folder / _VERDICT
+        if self._code == pytest.ExitCode.TESTS_FAILED and verdict.exists():
+            return Outcome(verdict.read_text())
+        return Outcome.NOT_RUN
 
     def _clean(self) -> None:
         # Servers that a test of a killed run left behind are of the same group.
@@ -111,9 +144,8 @@ def run_baseline(copy: Path, module: Path, tests: Sequence[str], *, timeout_s: f
     found.unlink(missing_ok=True)
     noting = _Noting(module, found)
     child = _fork(copy, [*_OPTIONS, *tests], [noting], timeout_s, writes_bytecode=True)
-    while (outcome := child.poll()) is None:
-        time.sleep(0.02)
-    if outcome != "survived":
+    outcome = child.wait()
+    if outcome is not Outcome.SURVIVED:
         return Baseline({}, {}, failed=f"{outcome}\n{child.output()[-4_000:]}")
     data = json.loads(found.read_text())
     return Baseline(data["seconds"], {int(line): names for line, names in data["lines"].items()})
@@ -151,6 +183,27 @@ class _Noting:
         self._found.write_text(json.dumps({"seconds": self._seconds, "lines": lines}))
 
 
+class _Judging:
+    """A pytest plugin that says how the first test that didn't pass ended."""
+
+    def begin(self) -> None:
+        """Forget the last run's."""
+        Path(_VERDICT).unlink(missing_ok=True)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Judge one test, or what it needs."""
+        if not report.failed or Path(_VERDICT).exists():
+            return
+        text = report.longreprtext
+        if "from pytest-timeout" in text:
+            outcome = Outcome.TIMEOUT
+        elif report.when == "call" and "TimeoutError" not in text:
+            outcome = Outcome.KILLED
+        else:
+            outcome = Outcome.DOUBTFUL
+        Path(_VERDICT).write_text(outcome)
+
+
 def _fork(
     copy: Path, arguments: Sequence[str], plugins: Sequence[Any], timeout_s: float, *, writes_bytecode: bool
 ) -> Child:
@@ -180,9 +233,10 @@ def _tests_here(copy: Path, arguments: Sequence[str], plugins: Sequence[Any], *,
     sys.dont_write_bytecode = not writes_bytecode
     # The working tree may be on the path by an editable install: the copy comes first.
     sys.path[:] = [str(copy / "plugins"), str(copy), *(each for each in sys.path if each)]
-    for plugin in plugins:
+    every = [_Judging(), *plugins]
+    for plugin in every:
         plugin.begin()
-    return int(pytest.main(list(arguments), plugins=list(plugins)))
+    return int(pytest.main(list(arguments), plugins=every))
 
 
 def _temporary(pid: int) -> Path:

@@ -4,11 +4,10 @@ notice. A text that isn't there any more is told, so that the change moves with 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mutants.forked_tests import start
+from mutants.forked_tests import Outcome, start
 from mutants.settings import PACKAGE
 
 if TYPE_CHECKING:
@@ -40,21 +39,23 @@ def try_hand_made(change: HandMade, folder: Path) -> HandMadeResult:
     if count != 1:
         where = "isn't there any more: find where it went" if not count else f"is there {count} times: quote more of it"
         return HandMadeResult(change, f"the text {where}")
-    if _run(folder, change) != "survived":
+    if _run(folder, change) is not Outcome.SURVIVED:
         return HandMadeResult(change, "its tests fail without the change")
     path.write_text(source.replace(change.was, change.now))
     try:
         outcome = _run(folder, change)
     finally:
         path.write_text(source)
-    return HandMadeResult(change, "unnoticed" if outcome == "survived" else "noticed")
+    return HandMadeResult(
+        change, {Outcome.KILLED: "noticed", Outcome.SURVIVED: "unnoticed"}.get(outcome, outcome.value)
+    )
 
 
-def _run(folder: Path, change: HandMade) -> str:
+def _run(folder: Path, change: HandMade) -> Outcome:
     for cache in (folder / PACKAGE / change.module).parent.glob("__pycache__"):
         for compiled in cache.glob(f"{(folder / PACKAGE / change.module).stem}.*"):
             compiled.unlink()
-    child = start(folder, change.tests, timeout_s=_TIMEOUT_S)
-    while (outcome := child.poll()) is None:
-        time.sleep(0.02)
+    outcome = start(folder, change.tests, timeout_s=_TIMEOUT_S).wait()
+    if outcome is Outcome.DOUBTFUL and start(folder, change.tests, timeout_s=_TIMEOUT_S).wait() is Outcome.DOUBTFUL:
+        return Outcome.KILLED
     return outcome

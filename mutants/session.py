@@ -23,7 +23,7 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
 
 from mutants.changes import Change, all_changes, changed_source, describe, statement_lines
-from mutants.forked_tests import Baseline, Child, run_baseline, start
+from mutants.forked_tests import Baseline, Child, Outcome, run_baseline, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,6 +63,8 @@ class ModuleResult:
     survivors: tuple[Change, ...]
     pending: int
     took_s: float
+    not_run: int = 0
+    """With so many changes the tests couldn't even be collected, or their process died: nothing was tried."""
     failed: str | None = None
 
     @property
@@ -106,17 +108,18 @@ def try_module(
     """Try every change of the module that wasn't tried yet, or so many of them, until that moment (monotonic)."""
     began_s = time.monotonic()
     source = module.path.read_text()
-    database = BUILD / f"{module.name.replace('/', '-')}-{_hash([module.path])}.sqlite"
+    database = BUILD / f"{module.name.replace('/', '-')}-{text_hash(module.path)}.sqlite"
     if fresh:
         database.unlink(missing_ok=True)
     noted = database.with_suffix(".tests")
-    tests_hash = _hash(sorted(path for test in module.tests for path in _files(Path(test))))
+    tests_hash = _hash(sorted(path for test in module.tests for path in _files(Path(test.partition("::")[0]))))
     with use_db(database, WorkDB.Mode.create) as db:
         if not db.num_work_items:
             db.add_work_items(all_changes(module.path))
         every = sorted(db.work_items, key=_place)
         items = every if sample is None or sample >= len(every) else _drawn(module.name, every, sample)
         results = dict(db.results)
+        results = {job: each for job, each in results.items() if each.output not in _AGAIN}
         if not noted.exists() or noted.read_text() != tests_hash:
             results = {job: each for job, each in results.items() if each.test_outcome != TestOutcome.SURVIVED}
         pending = [item for item in items if item.job_id not in results]
@@ -135,6 +138,11 @@ def try_module(
         return replace(_sum_up(module, source, items, results, time.monotonic() - began_s), changes=len(every))
 
 
+def text_hash(path: Path) -> str:
+    """What tells one text of a module from another."""
+    return _hash([path])
+
+
 def _place(item: WorkItem) -> tuple[tuple[int, int], str, int]:
     spec = item.mutations[0]
     return spec.start_pos, spec.operator_name, spec.occurrence
@@ -147,11 +155,18 @@ def _drawn(module: str, items: Sequence[WorkItem], sample: int) -> list[WorkItem
     return sorted(shuffled[:sample], key=_place)
 
 
-def _result(outcome: str | None, text: str) -> WorkResult:
+def _result(outcome: Outcome | None, text: str) -> WorkResult:
     if outcome is None:
         return WorkResult(worker_outcome=WorkerOutcome.SKIPPED)
-    kept = TestOutcome.SURVIVED if outcome == "survived" else TestOutcome.KILLED
+    if outcome in _AGAIN:
+        text = outcome.value
+    kept = _KEPT.get(outcome, TestOutcome.INCOMPETENT)
     return WorkResult(worker_outcome=WorkerOutcome.NORMAL, test_outcome=kept, output=text)
+
+
+#: What may have been the machine's doing is tried again the next time.
+_AGAIN: Final = {Outcome.TIMEOUT, Outcome.NOT_RUN}
+_KEPT: Final = {Outcome.SURVIVED: TestOutcome.SURVIVED, Outcome.KILLED: TestOutcome.KILLED}
 
 
 def _baseline(module: Module, copies: Copies) -> Baseline:
@@ -172,9 +187,13 @@ class _Trial:
     until_s: float
     lines: dict[int, tuple[int, ...] | None]
 
-    def outcomes(self, pending: Iterable[WorkItem]) -> Iterator[tuple[WorkItem, str | None, str]]:
-        """What came of each change as it comes, and the end of what was printed: None where there is nothing to change."""
+    def outcomes(self, pending: Iterable[WorkItem]) -> Iterator[tuple[WorkItem, Outcome | None, str]]:
+        """What came of each change as it comes, and the end of what was printed: None where there is nothing to change.
+
+        What is doubtful is run again, and has noticed the change when it comes to the same.
+        """
         waiting = deque(pending)
+        doubtful: set[str] = set()
         running: dict[Path, tuple[Child, WorkItem]] = {}
         try:
             while running or (waiting and time.monotonic() < self.until_s):
@@ -189,16 +208,22 @@ class _Trial:
                 time.sleep(_LOOK_S)
                 for folder, (child, item) in list(running.items()):
                     outcome = child.poll()
-                    if outcome is not None:
-                        del running[folder]
-                        yield item, outcome, "timeout" if outcome == "timeout" else child.output()[-1_000:]
+                    if outcome is None:
+                        continue
+                    del running[folder]
+                    if outcome is Outcome.DOUBTFUL and item.job_id not in doubtful:
+                        doubtful.add(item.job_id)
+                        waiting.appendleft(item)
+                    else:
+                        found = Outcome.KILLED if outcome is Outcome.DOUBTFUL else outcome
+                        yield item, found, child.output()[-1_000:]
         finally:
             for child, _ in running.values():
                 child.end()
             for folder in self.copies.folders:
                 _put(folder / self.module.path, self.source)
 
-    def _begin(self, item: WorkItem, folder: Path) -> Child | tuple[str | None, str]:
+    def _begin(self, item: WorkItem, folder: Path) -> Child | tuple[Outcome | None, str]:
         """A test run with that change, or what comes of it without one."""
         spec = item.mutations[0]
         changed = changed_source(self.source, spec)
@@ -206,7 +231,7 @@ class _Trial:
             return None, ""
         tests = _tests_of(spec, self.lines, self.baseline)
         if not tests:
-            return "survived", "no test runs this line"
+            return Outcome.SURVIVED, "no test runs this line"
         _put(folder / self.module.path, changed)
         timeout_s = _LEAST_TIMEOUT_S + _TIMES_SLOWER * sum(self.baseline.seconds[test] for test in tests)
         return start(folder, tests, timeout_s=timeout_s)
@@ -239,18 +264,22 @@ _PUT: Final[list[Path]] = []
 def _sum_up(
     module: Module, source: str, items: Sequence[WorkItem], results: dict[str, WorkResult], took_s: float
 ) -> ModuleResult:
-    killed = timeouts = pending = 0
+    killed = timeouts = pending = not_run = 0
     survivors = []
     for item in items:
         result = results.get(item.job_id)
         if result is None:
             pending += 1
         elif result.test_outcome is TestOutcome.KILLED:
-            killed, timeouts = (killed, timeouts + 1) if result.output == "timeout" else (killed + 1, timeouts)
+            killed += 1
+        elif result.output == Outcome.TIMEOUT:
+            timeouts += 1
+        elif result.output == Outcome.NOT_RUN:
+            not_run += 1
         elif result.test_outcome is TestOutcome.SURVIVED:
             spec = item.mutations[0]
             survivors.append(describe(module.name, source, changed_source(source, spec) or "", spec))
-    return ModuleResult(module.name, len(items), killed, timeouts, tuple(survivors), pending, took_s)
+    return ModuleResult(module.name, len(items), killed, timeouts, tuple(survivors), pending, took_s, not_run)
 
 
 def _files(path: Path) -> list[Path]:

@@ -51,6 +51,23 @@ class Harmless:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Where a change means nothing when the program runs, beyond annotations and decorators.
+
+    ``keywords`` of any call, whole ``calls``, and what is said in the arguments of ``texts``.
+    """
+
+    keywords: frozenset[str]
+    calls: frozenset[str]
+    texts: frozenset[str]
+
+
+def read_silent() -> Silent:
+    """What is left alone."""
+    return Silent(**{name: frozenset(names) for name, names in _read(MODULES)["silent"].items()})
+
+
 def read_modules() -> list[Module]:
     """Every module that decides, writes, journals, approves, restores, verifies, merges or compares."""
     return [Module(name, tuple(tests)) for name, tests in _read(MODULES)["modules"].items()]

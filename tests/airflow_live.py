@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import secrets
 import signal
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+_log = logging.getLogger(__name__)
+
 ROOT = Path(__file__).parent.parent
 _START_TIMEOUT_S = 300.0
+#: How long anything may take that Airflow does by itself. A machine whose cores are busy takes minutes for what is done in seconds.
+_PATIENCE_S = 600.0
+_LAST_LINES = 25
 _ENDED = {"success", "failed"}
 #: Who there is, with their roles; ``op`` may mark tasks, ``user`` may answer forms only, ``viewer`` may look.
 _USERS = {"admin": "admin", "viewer": "viewer", "bob": "op", "erin": "op", "carol": "viewer", "dave": "user"}
@@ -146,7 +152,7 @@ class LiveAirflow:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None
 
-    def unpause(self, dag_id: str, timeout_s: float = 60.0) -> None:
+    def unpause(self, dag_id: str, timeout_s: float = _PATIENCE_S) -> None:
         """Wait until the DAG was parsed, and let its runs start."""
         self.wait(lambda: dag_id in self.dag_ids(), f"DAG {dag_id}", timeout_s)
         self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
@@ -165,10 +171,15 @@ class LiveAirflow:
         run = self.request("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
         return str(run["dag_run_id"])
 
-    def wait_run(self, dag_id: str, run_id: str, timeout_s: float = 120.0) -> str:
-        """The state in which the run ended."""
+    def wait_run(self, dag_id: str, run_id: str, timeout_s: float = _PATIENCE_S) -> str:
+        """The state in which the run ended. What its failed tasks wrote last is logged, for whoever looks into a failing test."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}"
         self.wait(lambda: self.request("GET", path)["state"] in _ENDED, f"run {run_id}", timeout_s)
+        for task in self.task_instances(dag_id, run_id):
+            if task["state"] == "failed":
+                number = {"map_index": task["map_index"], "attempt": task["try_number"]}
+                lines = self.log(dag_id, run_id, task["task_id"], **number).splitlines()
+                _log.info("%s of %s failed: %s", task["task_id"], dag_id, "\n".join(lines[-_LAST_LINES:]))
         return str(self.request("GET", path)["state"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -198,7 +209,7 @@ class LiveAirflow:
         )
         return heard in (self.home / "scheduler.log").read_text(errors="replace")
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = _PATIENCE_S) -> None:
         """Return as soon as the condition holds; raise with the components' logs when it doesn't in time."""
         deadline = time.monotonic() + timeout_s
         while not condition():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.key_pattern import KeyPattern
@@ -130,3 +131,25 @@ PLAN = Plan(
         ),
     ),
 )
+
+
+def plan_of(policy: Policy) -> Plan:
+    """A plan of that policy's rules, without an audit and without a server; rules that nobody has signed off are left out of it."""
+    rules = tuple(
+        PlannedRule(
+            number=number,
+            pattern=rule.pattern.text,
+            mode=rule.mode,
+            ttl_s=rule.ttl_s,
+            window_s=int(rule.ttl_s * rule.jitter_ratio),
+            priority=rule.priority.value,
+            set_keys=1_000,
+            cap_keys=0,
+            limit_keys=1_000,
+            refusal=None if rule.sign_off else "nobody has signed it off",
+            sign_off=rule.sign_off,
+            cold=rule.cold,
+        )
+        for number, rule in enumerate(policy.rules)
+    )
+    return replace(PLAN, cluster=policy.cluster, policy_hash=policy.hash, rules=rules)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from redis_ttl.adapters.decisions_columns import CanaryColumns, Decided, DecisionColumns, instants_ms
+from redis_ttl.adapters import decisions_columns
+from redis_ttl.adapters.decisions_columns import CanaryColumns, Decided, DecisionColumns, instants_ms, refuse_unagreed
 from redis_ttl.adapters.journal_columns import journal_bytes, journal_rows
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.expiry import ANCHOR_STEP_MS, Spread
+from redis_ttl.domain.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS, Spread
 from redis_ttl.domain.policy import Cold, Mode, Policy
 from redis_ttl.domain.remediation import RuleAccount
-from tests.servers import Server
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
+from tests.plans import plan_of as planned
+from tests.usecases.applying import DAY_S, policy_of, rule
 
 NOW_MS = 1_770_000_000_000
 DAY_MS = DAY_S * 1000
@@ -32,12 +33,11 @@ class Answers:
 
 
 @pytest.fixture
-def plan_of(valkey: Server, tmp_path: Path):  # noqa: ANN201  # a function that makes what the test names
+def plan_of():  # noqa: ANN201  # a function that makes what the test names
     """Makes decisions of a policy."""
 
     def make(policy: Policy, tolerance_ms: int = 0) -> DecisionColumns:
-        applying = Applying(valkey.url, tmp_path, policy)
-        return DecisionColumns(applying.plan, policy, NOW_MS, db=3, tolerance_ms=tolerance_ms, questions=Answers())
+        return DecisionColumns(planned(policy), policy, NOW_MS, db=3, tolerance_ms=tolerance_ms, questions=Answers())
 
     return make
 
@@ -195,9 +195,9 @@ def test_cold_rules_spare_hot_keys(plan_of) -> None:  # noqa: ANN001
     assert decided.accounts == {0: RuleAccount(met=4, hot=1, vanished=1), 1: RuleAccount(met=1)}
 
 
-def test_a_plan_that_differs_from_its_policy_is_refused(valkey: Server, tmp_path: Path) -> None:
+def test_a_plan_that_differs_from_its_policy_is_refused() -> None:
     """A rule of the plan that the policy doesn't have signed off in these very words is never decided by."""
-    plan = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}"))).plan
+    plan = planned(policy_of(rule("a:{n}")))
     for other in (
         rule("a:{n}", sign_off=None),
         rule("a:{n}", ttl_s=DAY_S),
@@ -233,6 +233,111 @@ def test_the_canary_depends_on_names_alone(numbers: set[int], random, keys: int)
     assert set(canary.changes([0])["key"].to_list()) == expected - done
     assert canary.counts([0]).get(0, 0) == len(expected - done)
     assert canary.changes([1]).is_empty()
+
+
+@pytest.mark.parametrize(("ratio", "keys"), [(0.05, 0), (0.05, 150), (0.0, 7), (1.0, 0), (0.5, 1)])
+def test_the_canary_is_a_share_of_the_hashes_and_so_many_keys_at_least(ratio: float, keys: int) -> None:
+    """Of 2,000 keys those with the lowest hashes are picked: all below the share, and where these are too few, so many."""
+    names = [b"k:%d" % number for number in range(2_000)]
+    hashes = sorted((xxh3_64_intdigest(name), name) for name in names)
+    expected = {name for at, (value, name) in enumerate(hashes) if value < ratio * 2**64 or at < keys}
+    canary = CanaryColumns(ratio, keys)
+    for start in range(0, 2_000, 500):
+        canary.add(0, Decided(0, {}, _rows(names[start : start + 500]), _rows([])))
+    assert set(canary.changes([0])["key"].to_list()) == expected
+    assert canary.counts([0]) == ({0: len(expected)} if expected else {})
+
+
+def test_the_canary_counts_each_rule_by_itself_and_each_place() -> None:
+    """So many keys of each rule, wherever they were met; and those of one place are told apart from another's."""
+    canary = CanaryColumns(0.0, 3)
+    every = _rows([b"k:%d" % number for number in range(40)])
+    canary.add(0, Decided(0, {}, every.head(20), _rows([])))
+    canary.add(7, Decided(0, {}, every.tail(20).with_columns(rule=pl.lit(1, pl.Int32)), _rows([])))
+    assert (canary.counts([0]), canary.counts([7]), canary.counts([0, 7])) == ({0: 3}, {1: 3}, {0: 3, 1: 3})
+
+
+def test_the_canary_keeps_few_of_what_it_meets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When more rows wait than may, they are sifted, and no more wait than that from then on."""
+    monkeypatch.setattr(decisions_columns, "_MET_HELD", 10)
+    canary = CanaryColumns(0.0, 5)
+    waiting = []
+    for start in range(0, 60, 5):
+        canary.add(0, Decided(0, {}, _rows([b"k:%d" % number for number in range(start, start + 5)]), _rows([])))
+        waiting.append(sum(part.height for part in canary._met))
+    assert waiting == [5, 10, 0] * 4
+    hashes = sorted((xxh3_64_intdigest(b"k:%d" % number), b"k:%d" % number) for number in range(60))
+    assert set(canary.changes([0])["key"].to_list()) == {name for _, name in hashes[:5]}
+
+
+@pytest.mark.parametrize("in_cluster", [False, True])
+def test_in_a_cluster_an_instant_of_ours_may_have_shifted(in_cluster: bool) -> None:  # noqa: FBT001
+    """A move of the key shifts its expiry by so much and no more, and that one is still ours; elsewhere nothing shifts."""
+    policy = policy_of(rule("a:{n}"))
+    plan = planned(policy)
+    decisions = DecisionColumns(plan, policy, NOW_MS, db=3, tolerance_ms=5, questions=Answers(), in_cluster=in_cluster)
+    ours = decide(decisions, {b"a:1": None}).changes["set_ms"][0]
+    early_ms, late_ms = (100 + 5, 1_000 + 5) if in_cluster else (5, 5)
+    assert MOVES_SHIFT_MS == (100, 1_000)
+    for off_ms, is_ours in ((-early_ms, True), (late_ms, True), (-early_ms - 1, False), (late_ms + 1, False)):
+        [account] = decide(decisions, {b"a:1": ours + off_ms}).accounts.values()
+        assert bool(account.already_ours) == is_ours, off_ms
+
+
+@pytest.mark.parametrize(("steps", "is_ours"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+def test_a_server_with_a_faster_clock_may_have_set_the_next_instant(plan_of, steps: int, *, is_ours: bool) -> None:  # noqa: ANN001
+    """Ours are the instants from the approval's own to the one after the present one, and none beyond."""
+    decisions = plan_of(policy_of(rule("a:{n}")))
+    now = decide(decisions, {b"a:1": None}).changes["set_ms"][0]
+    [account] = decide(decisions, {b"a:1": now + steps * ANCHOR_STEP_MS}).accounts.values()
+    assert bool(account.already_ours) == is_ours
+
+
+@pytest.mark.parametrize(("off_ms", "changes"), [(0, False), (1, True)])
+def test_a_cap_changes_what_is_longer_by_a_millisecond(plan_of, off_ms: int, changes: bool) -> None:  # noqa: ANN001, FBT001
+    """A remaining life of exactly the rule's TTL and its jitter stays; one that is longer by a millisecond is shortened."""
+    ttl_s = 60 * DAY_S
+    decisions = plan_of(policy_of(rule("a:{n}", ttl_s=ttl_s, mode=Mode.CAP)))
+    longest_ms = ttl_s * 1000 + int(ttl_s * 0.1) * 1000
+    assert decide(decisions, {b"a:1": NOW_MS + longest_ms + off_ms}).change_keys == changes
+
+
+@pytest.mark.parametrize(("off_ms", "changes"), [(0, False), (1, True)])
+def test_a_cap_moves_no_expiry_that_ours_would_not_precede(off_ms: int, *, changes: bool) -> None:
+    """In a cluster an expiry later than ours by what a move may shift is as good as ours; later than that it is shortened."""
+    policy = policy_of(rule("a:{n}", ttl_s=60, mode=Mode.CAP))
+    plan = planned(policy)
+    decisions = DecisionColumns(plan, policy, NOW_MS, db=3, tolerance_ms=200, questions=Answers(), in_cluster=True)
+    ours = decide(decisions, {b"a:1": None}).changes["set_ms"][0]
+    # Between two steps, so that it isn't an instant of ours, and beyond the rule's TTL.
+    late_ms = 1_000 + 200
+    found = decide(decisions, {b"a:1": ours + late_ms + off_ms})
+    assert found.change_keys == changes
+
+
+def test_a_batch_says_what_was_met_and_since_when(plan_of) -> None:  # noqa: ANN001
+    """How many keys were met and since when they were read is handed on, whether any of them is the plan's or none."""
+    frame = pl.DataFrame({"key": [b"a:1"], "expires_ms": [None]}, schema={"key": pl.Binary, "expires_ms": pl.Int64})
+    decisions = plan_of(policy_of(rule("a:{n}"), rule("c:{n}", sign_off=None)))
+    found = decisions.decide(frame, keys=9, now_ms=NOW_MS, read_at_s=12.5)
+    assert (found.keys, found.read_at_s, found.change_keys) == (9, 12.5, 1)
+    assert found.changes.columns == ["key", "db", "rule", "was_ms", "set_ms"]
+    assert found.changes["db"].to_list() == [3]
+    for name in (b"b:1", b"c:1"):
+        found = decisions.decide(frame.with_columns(key=pl.lit(name)), keys=9, now_ms=NOW_MS, read_at_s=12.5)
+        assert (found.keys, found.read_at_s, found.change_keys, found.accounts) == (9, 12.5, 0, {})
+        assert found.ours.is_empty()
+
+
+def test_a_rule_that_the_policy_does_not_have_is_refused() -> None:
+    """A number beyond the policy's rules, or below them, is nobody's rule, though a list of Python would have one there."""
+    policy = policy_of(rule("a:{n}"), rule("b:{n}"))
+    rules = planned(policy).rules
+    for each in rules:
+        refuse_unagreed(each, policy)
+    for number in (-1, 2):
+        with pytest.raises(BadInput, match="isn't a signed-off rule"):
+            refuse_unagreed(replace(rules[1], number=number), policy)
 
 
 def _rows(names: list[bytes]) -> pl.DataFrame:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from redis_ttl.adapters import governance_columns
 from redis_ttl.adapters.folding_columns import fold_shapes
 from redis_ttl.adapters.governance_columns import Governors
 from redis_ttl.domain.key_pattern import KeyPattern
@@ -69,3 +71,53 @@ def test_each_key_has_its_first_governor_by_name() -> None:
     ]
     longest = [rule.longest_ttl_s for rule in POLICY.rules]
     assert governors.longest_ttls_s(judged).to_list() == [None, *longest, None, None]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lead"),
+    [
+        ("user:{id}:cart", "user:"),
+        ("user:x{id}", "user:"),
+        ("a:b/c|d{n}", "a:b/c|"),
+        ("a/b", "a/"),
+        ("abc{id}", "abc"),
+        ("plain", "plain"),
+        ("{n}", ""),
+        ("", ""),
+        (":{n}", ":"),
+        ("{{x}}:{{y}}{n}", "{x}:"),
+        ("{{x}}", "{x}"),
+        ("x\ufffd:{n}", "x"),
+    ],
+)
+def test_a_pattern_is_known_by_its_beginning(pattern: str, lead: str) -> None:
+    """What stands before its first placeholder, up to the last separator in it, with braces as the text has them."""
+    assert governance_columns._lead(pattern) == lead
+
+
+def test_only_governors_that_may_match_are_asked() -> None:
+    """One whose beginning differs isn't, and neither is one that all keys before it have been taken from: their regexes cost time."""
+    governors = Governors(POLICY)
+    broken = "("
+    governors._regexes[3] = broken
+    texts = pl.Series(["user:admin:cart", "user:7:cart", "user:7:name"])
+    assert governors.judge(texts, fold_shapes(texts)).to_list() == [0, 1, 2]
+    governors._regexes[2] = broken
+    texts = pl.Series(["user:admin:cart", "user:7:cart"])
+    assert governors.judge(texts, fold_shapes(texts)).to_list() == [0, 1]
+    with pytest.raises(pl.exceptions.PolarsError):
+        governors.judge(pl.Series(["lock:1"]), fold_shapes(pl.Series(["lock:1"])))
+
+
+def test_patterns_with_one_beginning_are_looked_up_once() -> None:
+    """However many patterns share it; one that is shorter than a governor's own beginning may match it all the same."""
+    governors = Governors(POLICY)
+    patterns = pl.Series([f"user:{{n}}:{word}{{n}}" for word in ("a", "b", "c")] + ["us", "lo", ""])
+    governors.judge(pl.Series(["x"] * len(patterns)), patterns)
+    assert governors._askable.cache_info().misses == 4
+    assert governors._askable("user:") == (0, 1, 2)
+    assert governors._askable("user:admin:") == (0, 1, 2)
+    assert governors._askable("us") == (0, 1, 2)
+    assert governors._askable("lock:x") == (3,)
+    assert governors._askable("") == (0, 1, 2, 3)
+    assert governors._askable("other:") == ()

@@ -14,7 +14,9 @@ from redis_ttl.adapters import key_comparison
 from redis_ttl.adapters.journal_columns import journal_bytes
 from redis_ttl.adapters.key_comparison import KeyComparison
 from redis_ttl.adapters.key_places import in_database, key_places
-from redis_ttl.domain.drift import ComparisonScope
+from redis_ttl.domain.drift import ComparisonScope, NewKeys
+from redis_ttl.domain.errors import DamagedDocument
+from redis_ttl.domain.pattern_statistics import Governance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,9 +146,221 @@ def test_what_is_accepted_under_another_seed_is_cut_by_that_one(bits: int) -> No
         comparison.compare()
         parts = [(each, pl.read_parquet(io.BytesIO(data))) for each, data in comparison.ranges()]
     assert len(parts) == 1 << bits
+    firsts, lasts = [each.first for each, _ in parts], [each.last for each, _ in parts]
+    assert (firsts[0], lasts[-1], {each.path for each, _ in parts}) == (0, 2**64 - 1, {""})
+    assert firsts[1:] == [last + 1 for last in lasts[:-1]], "the ranges leave nothing out"
     for bounds, rows in parts:
         assert rows["place"].is_sorted()
         assert all(bounds.first <= place <= bounds.last for place in rows["place"])
         assert rows.height == bounds.keys
     places = pl.concat([rows for _, rows in parts])["place"].sort().to_list()
     assert places == key_places(names, 1, seed).sort().to_list()
+
+
+def journal_of(set_ms: dict[int, int | None], db: int = 0) -> bytes:
+    """A journal object that gives these keys these instants."""
+    rows = {
+        "key": [f"key:{number}".encode() for number in set_ms],
+        "db": db,
+        "rule": 0,
+        "was_ms": None,
+        "set_ms": list(set_ms.values()),
+    }
+    return journal_bytes(
+        pl.DataFrame(rows, schema_overrides={"key": pl.Binary, "was_ms": pl.Int64, "set_ms": pl.Int64})
+    )
+
+
+def compared(
+    scope: ComparisonScope,
+    today: Iterable[tuple[int, int]],
+    before: Iterable[tuple[int, int]] = (),
+    *,
+    accepted: Iterable[tuple[int, int]] = (),
+    journals: Iterable[tuple[dict[int, int | None], dict[str, bool]]] = (),
+) -> tuple[KeyComparison, list[tuple[int, int]]]:
+    """A comparison that is done, and the next baseline's rows."""
+    with KeyComparison(scope, 0) as comparison:
+        comparison.add_today(0, fingerprints(today))
+        comparison.add_baseline(baseline(before))
+        comparison.add_accepted(baseline(accepted))
+        for turn, (rows, how) in enumerate(journals):
+            told = {"undoes": False, "is_complete": True, "is_later": False, **how}
+            comparison.add_journal(journal_of(rows), turn, **told)
+        comparison.compare()
+        kept = [row for _, data in comparison.ranges() for row in pl.read_parquet(io.BytesIO(data)).iter_rows()]
+        return comparison, sorted(kept)
+
+
+def new_of(comparison: KeyComparison) -> dict[tuple[int, str, bool], int]:
+    """New keys by database, governance and whether their TTL was wiped."""
+    return {(each.db, each.governance.value, each.wiped): each.keys for each in comparison.new_keys()}
+
+
+def rows_of(*keys: tuple[int, int]) -> list[tuple[int, int]]:
+    """These keys as a baseline has them."""
+    return sorted((place(*key), key[0]) for key in keys)
+
+
+def test_the_first_comparison_takes_everything_in() -> None:
+    """Where there is no baseline yet, nothing is new, and all that is there joins."""
+    scope = ComparisonScope(BEGAN_MS, (0, 1), (0, 1), is_first=True)
+    comparison, kept = compared(scope, [(0, 1), (1, 2)])
+    assert (new_of(comparison), kept) == ({}, rows_of((0, 1), (1, 2)))
+    assert (comparison.no_ttl_keys, comparison.joined_keys, comparison.left_keys) == (2, 2, 0)
+
+
+def test_accepting_all_makes_today_the_baseline() -> None:
+    """Everything that is there is told as new once, and is the next baseline with what wasn't scanned; the rest has left."""
+    scope = ComparisonScope(BEGAN_MS, (0,), (0,), accepts_all=True)
+    comparison, kept = compared(scope, [(0, 1), (0, 3)], [(0, 3), (0, 5), (1, 7)])
+    assert new_of(comparison) == {(0, "none", False): 1}
+    assert kept == rows_of((0, 1), (0, 3), (1, 7))
+    assert (comparison.joined_keys, comparison.left_keys) == (0, 1)
+
+
+@pytest.mark.parametrize("may_leave", [False, True])
+def test_only_what_was_scanned_may_leave(may_leave: bool) -> None:  # noqa: FBT001
+    """Keys of another database stay in the baseline, and of the scanned ones those that have gone leave it, if any may."""
+    scope = ComparisonScope(BEGAN_MS, scanned=(0,), covered=(0,), may_leave=may_leave)
+    comparison, kept = compared(scope, [(0, 1)], [(0, 1), (0, 5), (1, 7)])
+    assert kept == rows_of((0, 1), (1, 7), *(() if may_leave else ((0, 5),)))
+    assert (comparison.left_keys, comparison.joined_keys) == (int(may_leave), 0)
+
+
+def test_a_database_that_the_baseline_does_not_cover_joins_it() -> None:
+    """Its keys are new to nobody: they are in the next baseline from then on."""
+    scope = ComparisonScope(BEGAN_MS, scanned=None, covered=(0,))
+    comparison, kept = compared(scope, [(0, 1), (1, 3)], [(0, 5)])
+    assert new_of(comparison) == {(0, "none", False): 1}
+    assert kept == rows_of((1, 3))
+    assert (comparison.joined_keys, comparison.left_keys) == (1, 1)
+
+
+def test_a_key_of_the_baseline_that_was_wiped_since_is_new() -> None:
+    """What was given a TTL after the accepted baseline and has lost it is new, though the baseline has the key; before it, it isn't."""
+    scope = ComparisonScope(BEGAN_MS, (0,), (0,))
+    later = BEGAN_MS + 1
+    journals = [
+        ({1: later, 2: later}, {"is_later": True}),
+        ({3: later}, {"is_later": False}),
+        ({5: BEGAN_MS}, {"is_later": True}),
+        ({7: later}, {"is_later": True, "is_complete": False}),
+    ]
+    before = [(0, 1), (0, 3), (0, 5), (0, 7)]
+    comparison, kept = compared(scope, [(0, number) for number in (1, 2, 3, 5, 7)], before, journals=journals)
+    assert new_of(comparison) == {(0, "none", True): 1, (0, "rule", True): 1}
+    assert kept == rows_of((0, 3), (0, 5), (0, 7))
+    assert (comparison.left_keys, comparison.joined_keys) == (1, 0)
+
+
+def test_what_a_rollback_took_back_is_as_it_was_accepted() -> None:
+    """A key whose TTL a rollback took off is old where the accepted baseline has it, and new where it hasn't."""
+    scope = ComparisonScope(BEGAN_MS, (0,), (0,))
+    journals = [
+        ({1: BEGAN_MS + 1, 3: BEGAN_MS + 1}, {"is_later": True}),
+        ({1: None, 3: None, 5: BEGAN_MS + 2}, {"undoes": True, "is_later": True}),
+        ({7: None}, {"undoes": False}),
+    ]
+    accepted = [(0, 1), (0, 5), (0, 7)]
+    comparison, kept = compared(scope, [(0, number) for number in (1, 3, 5, 7)], accepted=accepted, journals=journals)
+    assert new_of(comparison) == {(0, "none", False): 3}
+    assert kept == rows_of((0, 1))
+    assert (comparison.left_keys, comparison.joined_keys) == (0, 1)
+
+
+@pytest.mark.parametrize(("turns", "wiped"), [((0, 1), False), ((1, 0), True)])
+def test_the_later_turn_about_a_key_counts(turns: tuple[int, int], *, wiped: bool) -> None:
+    """In whichever order journal objects are added, the one of the later turn says what is known of a key."""
+    with KeyComparison(ComparisonScope(BEGAN_MS, (0,), (0,)), 0) as comparison:
+        comparison.add_today(0, fingerprints([(0, 1)]))
+        comparison.add_journal(journal_of({1: BEGAN_MS + 1}), turns[0], undoes=False, is_complete=True, is_later=True)
+        comparison.add_journal(journal_of({1: None}), turns[1], undoes=True, is_complete=True, is_later=True)
+        comparison.compare()
+        assert new_of(comparison) == {(0, "none", wiped): 1}
+
+
+def test_a_journal_of_another_database_is_about_other_keys() -> None:
+    """The same names in two databases are different keys."""
+    with KeyComparison(ComparisonScope(BEGAN_MS, (0, 3), (0, 3)), 0) as comparison:
+        comparison.add_today(0, fingerprints([(0, 1), (3, 1)]))
+        comparison.add_journal(journal_of({1: BEGAN_MS + 1}, 3), 0, undoes=False, is_complete=True, is_later=True)
+        comparison.compare()
+        assert new_of(comparison) == {(0, "none", False): 1, (3, "none", True): 1}
+        comparison.add_names([b"key:1"], 3)
+        assert comparison.examples() == {(3, "key:{n}", True): [b"key:1"]}
+
+
+def test_so_many_names_are_remembered_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a group's new keys the first ones are remembered, and of those that are found so many are shown, each once."""
+    monkeypatch.setattr(key_comparison, "_REMEMBERED", 3)
+    monkeypatch.setattr(key_comparison, "EXAMPLES_SHOWN", 2)
+    names = [f"key:{number}".encode() for number in range(1, 20, 2)]
+    for shown in (2, 99):
+        monkeypatch.setattr(key_comparison, "EXAMPLES_SHOWN", shown)
+        with KeyComparison(ComparisonScope(BEGAN_MS, (0,), (0,)), 0) as comparison:
+            comparison.add_today(0, fingerprints((0, number) for number in range(1, 20, 2)))
+            comparison.compare()
+            comparison.add_names(names, 0)
+            comparison.add_names(names, 0)
+            [found] = comparison.examples().values()
+        assert len(found) == len(set(found)) == min(3, shown)
+
+
+def test_names_of_a_batch_count_without_a_ttl_only() -> None:
+    """Of a batch's keys those that have a TTL are no new keys without one."""
+    with KeyComparison(ComparisonScope(BEGAN_MS, (0,), (0,)), 0) as comparison:
+        comparison.add_names([b"key:1"], 0)
+        assert comparison.next_document() is None
+        comparison.add_today(0, fingerprints([(0, 1), (0, 3)]))
+        comparison.compare()
+        batch = pl.DataFrame({"key": [b"key:1", b"key:3", b"key:5"], "ttl_ms": [None, 7, None]})
+        comparison.add_names(batch, 0)
+        assert comparison.examples() == {(0, "key:{n}", False): [b"key:1"]}
+
+
+def test_of_documents_with_as_many_new_keys_the_first_is_read_first() -> None:
+    """Documents are proposed by their number of new keys, and by their own number where that is the same."""
+    with KeyComparison(ComparisonScope(BEGAN_MS, (0,), (0,)), 0) as comparison:
+        comparison.add_today(2, fingerprints([(0, 1)]))
+        comparison.add_today(1, fingerprints([(0, 3)]))
+        comparison.add_today(3, fingerprints([(0, 5), (0, 7)]))
+        comparison.add_today(4, fingerprints([]))
+        comparison.compare()
+        assert [comparison.next_document() for _ in range(4)] == [3, 1, 2, None]
+
+
+def test_new_keys_are_told_with_what_governs_them() -> None:
+    """Database, pattern, governance and governor of each group, in the order in which they were met."""
+    with KeyComparison(ComparisonScope(BEGAN_MS, (0, 1), (0, 1)), 0) as comparison:
+        comparison.add_today(0, fingerprints([(1, 2), (1, 4)]))
+        comparison.add_today(1, fingerprints([(0, 1)]))
+        comparison.compare()
+        assert comparison.new_keys() == [
+            NewKeys(1, "key:{n}", Governance.RULE, "key:{n}", wiped=False, keys=2),
+            NewKeys(0, "key:{n}", Governance.NONE, None, wiped=False, keys=1),
+        ]
+
+
+@pytest.mark.parametrize("keys", [8_000_000, 8_000_001])
+def test_what_is_too_much_at_once_is_cut(keys: int) -> None:
+    """Up to eight million fingerprints are compared at once; one more, and they are cut in two."""
+    with KeyComparison(ComparisonScope(BEGAN_MS, (0,), (0,)), keys) as comparison:
+        comparison.add_today(0, fingerprints([(0, 1)]))
+        comparison.compare()
+        assert len(list(comparison.ranges())) == 1 + (keys > 8_000_000)
+
+
+def test_documents_that_are_damaged_are_told() -> None:
+    """Whatever can't be read, or lacks a column, is damaged, and says what it holds."""
+    buffer = io.BytesIO()
+    pl.DataFrame({"place": [1]}).write_parquet(buffer)
+    with KeyComparison(ComparisonScope(BEGAN_MS, (0,), (0,)), 0) as comparison:
+        for data in (b"x", buffer.getvalue()):
+            with pytest.raises(DamagedDocument, match="fingerprints"):
+                comparison.add_today(0, data)
+            for add in (comparison.add_baseline, comparison.add_accepted):
+                with pytest.raises(DamagedDocument, match="a baseline"):
+                    add(data)
+            with pytest.raises(DamagedDocument, match="journal"):
+                comparison.add_journal(data, 0, undoes=False, is_complete=True, is_later=True)

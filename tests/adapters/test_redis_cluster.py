@@ -8,9 +8,10 @@ import pytest
 
 from redis_ttl.adapters.incident_writer import write_keyspace
 from redis_ttl.adapters.key_restorer import KeyRestorer
-from redis_ttl.adapters.redis_cluster import cluster_nodes, fingerprint, locate
+from redis_ttl.adapters.redis_cluster import cluster_nodes, fingerprint
 from redis_ttl.adapters.redis_deployment import RedisDeployment
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.adapters.redis_entry import locate
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_reader import ShardReader
 from redis_ttl.adapters.watched_deployment import WatchedDeployment

@@ -41,7 +41,20 @@ SENTINELS = (("s1", 26379), ("s2", 5000))
                 password="p",
                 sentinel_password="x",
                 tls=Tls(),
+                sentinel_tls=Tls(),
             ),
+        ),
+        (
+            "rediss+sentinel://s1,s2:5000/main?sentinel_ssl=no&sentinel_username=eve",
+            Endpoint(sentinels=SENTINELS, sentinel_master="main", tls=Tls(), sentinel_username="eve"),
+        ),
+        (
+            "redis+sentinel://s1,s2:5000/main?sentinel_ssl=yes&ssl_ca_certs=/ca.pem",
+            Endpoint(sentinels=SENTINELS, sentinel_master="main", sentinel_tls=Tls(ca_file="/ca.pem")),
+        ),
+        (
+            "redis://h:7000?startup_nodes=s2:5000,h3",
+            Endpoint(host="h", port=7000, startup_nodes=(("s2", 5000), ("h3", 6379))),
         ),
         ("redis://h?cluster=no&read_timeout=2.5", Endpoint(host="h", whole_cluster=False, read_timeout_s=2.5)),
     ],
@@ -81,6 +94,7 @@ def test_fields_may_be_of_any_type_that_airflow_makes_of_them() -> None:
         tls=Tls(),
         sentinels=SENTINELS,
         sentinel_master="main",
+        sentinel_tls=Tls(),
     )
 
 
@@ -99,6 +113,11 @@ def test_fields_may_be_of_any_type_that_airflow_makes_of_them() -> None:
         ({"sentinel_master": "main"}, ["sentinel as host:port"]),
         ({"sentinel": "s1:99999", "sentinel_master": "main"}, ["port", "99999"]),
         ({"sentinel": 7, "sentinel_master": "main"}, ["sentinel", "7", "host:port"]),
+        ({"sentinel_ssl": "no"}, ["sentinel_ssl", "without a sentinel"]),
+        ({"sentinel": "s1", "sentinel_master": "main", "sentinel_ssl": "maybe"}, ["sentinel_ssl", "true or false"]),
+        ({"startup_nodes": ":7001"}, ["startup_nodes", "host:port"]),
+        ({"startup_nodes": "h2", "cluster": "no"}, ["startup_nodes", "cluster=no"]),
+        ({"startup_nodes": "h2", "sentinel": "s1", "sentinel_master": "main"}, ["startup_nodes", "sentinels"]),
         ({"read_timeout": 0}, ["read_timeout", "0", "seconds"]),
         ({"connect_timeout": "soon"}, ["connect_timeout", "isn't shown"]),
     ],

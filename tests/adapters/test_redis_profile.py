@@ -121,13 +121,15 @@ def test_a_cluster_node_says_so(any_cluster: Cluster) -> None:
 
 
 def test_commands_are_tried_out(any_server: Server) -> None:
-    """The default user may send everything that the server has; Redis before 7.2 has no CLIENT NO-TOUCH."""
+    """The default user may send everything that the server has; Redis before 7.2 has no CLIENT NO-TOUCH, before 7.4 no HTTL,
+    and before 6.2 no HRANDFIELD.
+    """
     profile = profile_of(any_server)
     missing = {command for command in Command if not profile.allows(command)}
-    knows_no_touch = profile.flavour is Flavour.VALKEY
-    assert missing == (set() if knows_no_touch else {Command.CLIENT_NO_TOUCH})
-    if not knows_no_touch:
-        assert profile.can[Command.CLIENT_NO_TOUCH] is Access.UNKNOWN_COMMAND
+    is_newest = profile.flavour is Flavour.VALKEY
+    assert missing == (set() if is_newest else {Command.CLIENT_NO_TOUCH, Command.HTTL})
+    for command in missing:
+        assert profile.can[command] is Access.UNKNOWN_COMMAND
 
 
 def test_the_least_rights_are_enough(any_server: Server) -> None:
@@ -172,7 +174,9 @@ def test_what_is_asked_depends_on_the_eviction_policy(any_server: Server, policy
     """Access counters are asked for under LFU policies, idle times under all others, where each has a meaning."""
     with any_server.client() as client:
         client.config_set("maxmemory-policy", policy)
-    assert questions_for(profile_of(any_server)) == (Question.TYPE, Question.SIZE, question, Question.ENCODING)
+    profile = profile_of(any_server)
+    asked = (Question.TYPE, Question.SIZE, question, Question.ENCODING)
+    assert questions_for(profile) == ((*asked, Question.FIELDS) if profile.knows_field_ttls else asked)
 
 
 def answer_like_a_proxy(words: list[bytes], *, hang_up: bool) -> bytes | None:

@@ -22,8 +22,8 @@ from redis_ttl.domain.drift import (
     NewKeys,
     PatternKeys,
     Verdict,
-    judge,
 )
+from redis_ttl.domain.drift_judging import judge
 from redis_ttl.domain.key_pattern import KeyPattern
 from redis_ttl.domain.pattern_statistics import Governance
 from redis_ttl.domain.policy import DriftSettings, DriftTolerance, Exemption, Owner, Policy, Rule

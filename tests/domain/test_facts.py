@@ -391,6 +391,15 @@ def test_who_has_keys_in_a_plan_is_told_that_it_waits() -> None:
     assert found["search"].items == ("asked r1",)
 
 
+def test_whoever_asked_for_the_plan_is_not_asked_to_approve_it() -> None:
+    """The message names those whose answer counts, however the name is written."""
+    for self_approval, named in ((False, ("bob",)), (True, ("bob", "Ann"))):
+        settings = replace(POLICY.remediation, approvers=("bob", "Ann"), self_approval=self_approval)
+        policy = replace(POLICY, remediation=settings)
+        for _, facts in approval_requested(replace(PLAN, requested_by="ann"), REQUEST, policy):
+            assert facts.approvers == named
+
+
 def test_a_rule_that_the_policy_lost_is_the_clusters_owners() -> None:
     """Somebody must hear of what a plan would write."""
     found = approval_requested(PLAN, REQUEST, replace(POLICY, rules=()))

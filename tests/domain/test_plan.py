@@ -96,7 +96,7 @@ def test_what_an_older_version_never_said_counts_once_it_is_said() -> None:
     assert Plan.from_json({**document, "requested_by": "mallory"}).digest != document["digest"]
 
 
-@pytest.mark.parametrize("schema", ["redis_ttl.plan/3", "redis_ttl.plan/10", "redis_ttl.audit/1", "", None, 2])
+@pytest.mark.parametrize("schema", ["redis_ttl.plan/4", "redis_ttl.plan/10", "redis_ttl.audit/1", "", None, 2])
 def test_a_document_of_a_newer_version_is_refused_by_name(schema: object) -> None:
     """What a newer version meant can't be known."""
     with pytest.raises(NewerDocument, match="newer version"):

@@ -138,6 +138,9 @@ CAUTIONS = {
     CautionKind.IN_USE_LEFT: Caution(CautionKind.IN_USE_LEFT, ratio=0.31),
     CautionKind.BIG: Caution(CautionKind.BIG, name="10.0.0.7:6379", size_bytes=12 << 20),
     CautionKind.BIG_UNKNOWN: Caution(CautionKind.BIG_UNKNOWN, name="10.0.0.7:6379", size_bytes=12 << 20),
+    CautionKind.FIELDS_END: Caution(CautionKind.FIELDS_END, ratio=0.31, ttl_s=3_600),
+    CautionKind.FIELDS_CUT: Caution(CautionKind.FIELDS_CUT, ratio=0.31, ttl_s=864_000),
+    CautionKind.FIELDS_MIXED: Caution(CautionKind.FIELDS_MIXED, ratio=0.31),
     CautionKind.TEXT: Caution(CautionKind.TEXT, text="see <https://evil.example>"),
 }
 FIGURES = {

@@ -19,7 +19,7 @@ from tests.object_store import store_of_run
 from tests.servers import VALKEY, run_server
 from tests.tasks.approval_case import ApprovalLive, Case
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 Act = Callable[[Case], int]
 
@@ -69,7 +69,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]
             live.clients["admin"] = admin
             connection = {"connection_id": "redis_ttl_airflow", "conn_type": "http", "host": "127.0.0.1"}
             airflow.request("POST", "/connections", json={**connection, "port": airflow.port})
-            airflow.wait(lambda: all(each.is_known() for each in made.values()), "the DAGs", 240)
+            airflow.wait(lambda: all(each.is_known() for each in made.values()), "the DAGs")
             yield made
 
 

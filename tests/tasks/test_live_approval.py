@@ -713,7 +713,7 @@ def outcomes(
             for user in ("admin", "bob", "erin", "carol", "dave"):
                 live.clients[user] = opened.enter_context(airflow.client_of(user))
             live.rotate()
-            airflow.wait(lambda: all(each.is_known() for each in cases.values()), "the DAGs", 240)
+            airflow.wait(lambda: all(each.is_known() for each in cases.values()), "the DAGs")
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 futures = start_all(pool, cases, airflow)
                 yield futures

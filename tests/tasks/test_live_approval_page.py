@@ -13,7 +13,7 @@ from tests.airflow_live import ROOT
 from tests.servers import Server
 from tests.tasks.conftest import LiveTests, log_in
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 CLUSTER = "shop"
 GATE = "approve_plan"
@@ -44,7 +44,7 @@ def test_approving_in_a_browser(live: LiveTests, valkey: Server, page: Page, tmp
 
     time.sleep(_AT_REST_S)
     page.get_by_role("button", name="Approve").click()
-    assert live.airflow.wait_run(dag_id, run_id, 120) == "success"
+    assert live.airflow.wait_run(dag_id, run_id) == "success"
     with valkey.client() as client:
         assert client.info("keyspace")["db0"]["expires"] == 1_500
 
@@ -71,7 +71,7 @@ rules:
     airflow = live.airflow
     audit_id, dag_id = (f"redis_ttl.{cluster}.{job}" for job in ("audit", "remediate"))
     airflow.unpause(audit_id)
-    assert airflow.wait_run(audit_id, airflow.trigger(audit_id), 300) == "success"
+    assert airflow.wait_run(audit_id, airflow.trigger(audit_id)) == "success"
     airflow.unpause(dag_id)
     run_id = airflow.trigger(dag_id)
 
@@ -80,7 +80,7 @@ rules:
         assert not [task for task in tasks if task["state"] == "failed"]
         return next(task for task in tasks if task["task_id"] == GATE)
 
-    airflow.wait(lambda: gate()["state"] == "awaiting_input", "the plan", 300)
+    airflow.wait(lambda: gate()["state"] == "awaiting_input", "the plan")
     [plan] = (live.store / cluster / "plans").iterdir()
     digest = plan.read_text().rsplit('"digest": "', 1)[1][:64]
     return run_id, dag_id, digest

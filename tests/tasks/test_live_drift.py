@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
     from tests.tasks.conftest import LiveTests
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 CLUSTER = "leaky"
 DRIFT = f"redis_ttl.{CLUSTER}.drift_check"

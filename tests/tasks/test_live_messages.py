@@ -18,7 +18,7 @@ from tests.slack_endpoint import Received, SlackEndpoint, words_of_blocks
 from tests.tasks.approval_case import ClusterAudit
 from tests.tasks.conftest import LiveTests
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 GATE = "approve_plan"
 
@@ -72,7 +72,7 @@ def run(live: LiveTests, dag_id: str, state: str = "success") -> str:
     """One run, to its end; its id."""
     live.airflow.unpause(dag_id)
     run_id = live.airflow.trigger(dag_id)
-    assert live.airflow.wait_run(dag_id, run_id, 180) == state, live.airflow.task_instances(dag_id, run_id)
+    assert live.airflow.wait_run(dag_id, run_id) == state, live.airflow.task_instances(dag_id, run_id)
     return run_id
 
 
@@ -118,7 +118,7 @@ def test_from_the_audit_to_the_result(live: LiveTests, valkey: Server, channels:
     assert {button["url"] for button in buttons} == {page}
     assert "keys wait for approval" in channels.mail.received[1].message["Subject"].replace("TTLs for 200 ", "")
     _approve(live, remediate, run_id)
-    assert live.airflow.wait_run(remediate, run_id, 180) == "success"
+    assert live.airflow.wait_run(remediate, run_id) == "success"
     (result,) = channels.in_slack("300 keys have a TTL now")
     (first,) = [each for each in channels.slack.received if each is asked]
     assert result.thread_ts is not None
@@ -129,14 +129,14 @@ def test_from_the_audit_to_the_result(live: LiveTests, valkey: Server, channels:
     with valkey.client() as client:
         client.mset({f"contact:{number}": "" for number in range(25)})
     run(live, audit)
-    live.airflow.wait(lambda: bool(channels.in_slack("25 new keys without a TTL")), "the drift's message", 120)
+    live.airflow.wait(lambda: bool(channels.in_slack("25 new keys without a TTL")), "the drift's message")
 
 
 def _waiting(live: LiveTests, dag_id: str, channels: Channels) -> tuple[Received, str]:
     """The message that a plan waits, and the run that waits."""
     live.airflow.unpause(dag_id)
     run_id = live.airflow.trigger(dag_id)
-    live.airflow.wait(lambda: live.airflow.is_put_to_rest(dag_id, run_id, GATE, attempt=1), "the gate to wait", 120)
+    live.airflow.wait(lambda: live.airflow.is_put_to_rest(dag_id, run_id, GATE, attempt=1), "the gate to wait")
     (asked,) = channels.in_slack("wait for approval")
     return asked, run_id
 
@@ -221,5 +221,5 @@ with DAG("my_own_dag", schedule=None, on_success_callback=TtlNotifier(cluster="n
     def told() -> list[Any]:
         return [each for each in channels.slack.received if each.channel == f"#growth-{cluster}"]
 
-    live.airflow.wait(lambda: bool(told()), "the callback's message", 120)
+    live.airflow.wait(lambda: bool(told()), "the callback's message")
     assert "70" in words_of_blocks(told()[0].blocks)

@@ -21,7 +21,7 @@ from tests.object_store import ObjectStorage
 from tests.servers import VALKEY, run_server
 from tests.tasks.approval_case import ApprovalLive, Case
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 _RATE_PER_S = 100
 _KEYS = 20_000
@@ -73,7 +73,7 @@ def case(
         with airflow, ExitStack() as opened:
             for user in ("admin", "bob"):
                 live.clients[user] = opened.enter_context(airflow.client_of(user))
-            airflow.wait(made.is_known, "the DAG", 240)
+            airflow.wait(made.is_known, "the DAG")
             yield made
 
 
@@ -99,7 +99,7 @@ def test_a_rollback_stops_the_writer_whose_store_is_on_s3(case: LargeCase) -> No
     assert f"the plan is rolled back by {rollback}" in log
     with_expiry = case.live.redis.info("keyspace")["db0"]["expires"]
     (run,) = case.get(f"/dags/{rollback}/dagRuns")["dag_runs"]
-    case.live.airflow.wait_run(rollback, run["dag_run_id"], 300)
+    case.live.airflow.wait_run(rollback, run["dag_run_id"])
     assert _written(documents) == stopped_at
     assert case.live.redis.info("keyspace")["db0"]["expires"] <= with_expiry
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
     from tests.tasks.conftest import LiveTests
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(1800)
 
 CLUSTER = "watched"
 DAG_ID = f"redis_ttl.{CLUSTER}.watch"

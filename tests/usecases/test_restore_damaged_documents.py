@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.domain.errors import StoreProblem, Unfinished
+from redis_ttl.domain.errors import BadInput, StoreProblem, Unfinished
 from redis_ttl.domain.policy import Mode
 from redis_ttl.domain.rollback import refuse_unfinished
 from redis_ttl.usecases.restore_journal import (
@@ -86,6 +86,20 @@ def test_a_journal_that_is_gone_is_no_plan_without_one_when_its_results_are_dama
     hurt(applied, "*", b"{")
     shutil.rmtree(applied.store / "test/journals" / applied.plan.plan_id)
     with pytest.raises(StoreProblem, match=r"(?s)journal of this plan is gone.*begun-"):
+        load_journal(applied.documents, parts=2)
+
+
+def test_attempts_that_nobody_saw_end_are_no_plan_that_wrote_nothing(applied: Applying) -> None:
+    """Where journal and results are gone, what says that an attempt began is enough to doubt that nothing was written."""
+    results = applied.store / "test/results" / applied.plan.plan_id
+    for path in results.iterdir():
+        if not path.name.startswith("begun-"):
+            path.unlink()
+    shutil.rmtree(applied.store / "test/journals" / applied.plan.plan_id)
+    with pytest.raises(StoreProblem, match=r"no journal object; canary, shard-0 without a result"):
+        load_journal(applied.documents, parts=2)
+    shutil.rmtree(results)
+    with pytest.raises(BadInput, match="by its documents nothing was written"):
         load_journal(applied.documents, parts=2)
 
 

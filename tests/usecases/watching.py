@@ -44,7 +44,9 @@ class Watching:
     def look(self) -> Seen:
         """Look once."""
         tools = WatchTools(
-            redis=WatchedDeployment(endpoint_from_url(self.url), self.policy.audit.source),
+            redis=WatchedDeployment(
+                endpoint_from_url(self.url), self.policy.audit.source, self.policy.audit.databases or "all"
+            ),
             store=Store(self.store),
             clock=self,
             interval_s=INTERVAL_S,

@@ -67,9 +67,7 @@ def write_keyspace(
 
 def _targets(ways: Ways, links: ExitStack, *, anywhere: bool) -> list[RedisLink]:
     """The connection for each slot of a cluster, or the only one; all of them primaries, none of them elsewhere unless told."""
-    entry = ways.entry()
-    if not anywhere:
-        require_loopback(entry)
+    entry = ways.entry(permit=None if anywhere else require_loopback)
     link = links.enter_context(RedisLink(entry))
     if not is_cluster(link):
         check_primary(profile_from_info(parse_info(link.call("INFO")), address=entry.label, access={}))

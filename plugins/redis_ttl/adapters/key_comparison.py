@@ -16,6 +16,7 @@ import polars as pl
 from redis_ttl.adapters.journal_columns import journal_rows
 from redis_ttl.adapters.key_places import find_places, in_database, key_places
 from redis_ttl.adapters.parquet_documents import damage_named, read_columns
+from redis_ttl.domain.churn import Turnover
 from redis_ttl.domain.drift import EXAMPLES_SHOWN, FingerprintRange, NewKeys
 from redis_ttl.domain.pattern_statistics import Governance
 
@@ -35,7 +36,15 @@ _TOP: Final = 1 << _BITS
 _GROUP: Final = ("db", "pattern", "governance", "governed_by")
 _BASELINE_TYPES: Final = {"place": pl.UInt64(), "db": pl.Int32()}
 #: ``next`` is the place under the next baseline's seed, null where that is the same.
-_TODAY_TYPES: Final = {"place": pl.UInt64(), "group": pl.UInt32(), "document": pl.UInt32(), "next": pl.UInt64()}
+_TODAY_TYPES: Final = {
+    "place": pl.UInt64(),
+    "group": pl.UInt32(),
+    "document": pl.UInt32(),
+    "next": pl.UInt64(),
+    "ends": pl.Boolean(),
+}
+#: Keys of an earlier audit.
+_EARLIER_TYPES: Final = {"place": pl.UInt64(), "db": pl.Int32(), "group": pl.UInt32()}
 _JOURNAL_TYPES: Final = {
     "place": pl.UInt64(),
     "turn": pl.UInt32(),
@@ -61,9 +70,12 @@ class KeyComparison:
         self._accepted = _Parts("accepted", _BASELINE_TYPES, root, self._bits)
         self._journal = _Parts("journal", _JOURNAL_TYPES, root, self._bits)
         self._kept = _Parts("kept", _BASELINE_TYPES, root, self._bits)
+        # One audit before, and two.
+        self._earlier = [_Parts(f"earlier-{back}", _EARLIER_TYPES, root, self._bits) for back in (1, 2)]
+        self._turnovers: dict[int, tuple[int, int, int]] = {}
         self._groups: dict[tuple[Any, ...], int] = {}
         self._new: list[pl.DataFrame] = []
-        self._counts: dict[tuple[int, bool], int] = {}
+        self._counts: dict[tuple[int, bool], tuple[int, ...]] = {}
         self._examples: dict[tuple[int, bool], dict[bytes, None]] = {}
         self._tried: set[int] = set()
         self.no_ttl_keys = 0
@@ -81,30 +93,21 @@ class KeyComparison:
     def add_today(self, number: int, document: bytes) -> None:
         """Take in a fingerprints document of the audit, by its number among them."""
         following = () if self._scope.next_seed is None else ("key_hash_next",)
-        rows = read_columns(document, "fingerprints")
-        if rows.is_empty():
-            return
-        with damage_named("fingerprints"):
-            rows = rows.select("key_hash", *following, *_GROUP)
-        groups = rows.select(_GROUP).unique(maintain_order=True)
-        ids = [
-            self._groups.setdefault(group, len(self._groups))
-            for group in groups.with_columns(pl.col(_GROUP[1:]).cast(pl.String)).iter_rows()
-        ]
-        rows = rows.join(
-            groups.with_columns(group=pl.Series(ids, dtype=pl.UInt32)),
-            on=_GROUP,
-            how="left",
-            nulls_equal=True,
-            maintain_order="left",
-        )
+        rows = self._in_groups(document, following)
         for (db,), part in rows.partition_by("db", as_dict=True).items():
             places = in_database(part["key_hash"], int(db)).alias("place")
             then = pl.lit(None, pl.UInt64)
             if following:
                 then = pl.lit(in_database(part["key_hash_next"], int(db)))
-            columns = (places, "group", pl.lit(number, dtype=pl.UInt32).alias("document"), then.alias("next"))
+            columns = (places, "group", pl.lit(number, dtype=pl.UInt32).alias("document"), then.alias("next"), "ends")
             self._today.add(part.select(columns))
+
+    def add_earlier(self, document: bytes, back: int) -> None:
+        """Take in a fingerprints document of the audit before (``back`` 1), or of the one before that (2)."""
+        rows = self._in_groups(document, ())
+        for (db,), part in rows.partition_by("db", as_dict=True).items():
+            places = in_database(part["key_hash"], int(db)).alias("place")
+            self._earlier[back - 1].add(part.select(places, "db", "group"))
 
     def add_baseline(self, document: bytes) -> None:
         """Take in a document of the baseline."""
@@ -142,7 +145,12 @@ class KeyComparison:
         """The new keys of each pattern."""
         names = list(self._groups)
         counted = sorted(self._counts.items())
-        return [NewKeys(*self._named(names[group]), wiped, keys) for (group, wiped), keys in counted]
+        return [NewKeys(*self._named(names[group]), wiped, *counts) for (group, wiped), counts in counted]
+
+    def turnovers(self) -> list[Turnover]:
+        """What became of each pattern's keys that were new in the audit before."""
+        names = list(self._groups)
+        return [Turnover(*self._named(names[group]), *counts) for group, counts in sorted(self._turnovers.items())]
 
     def ranges(self) -> Iterator[tuple[FingerprintRange, bytes]]:
         """The next baseline, a document at a time; the ranges have no path yet."""
@@ -174,8 +182,8 @@ class KeyComparison:
         """The audit's document with the most new keys of patterns that lack examples, each once; None where nothing is lacking."""
         lacking = [
             {"group": group, "wiped": wiped}
-            for (group, wiped), keys in self._counts.items()
-            if len(self._examples.get((group, wiped), ())) < min(EXAMPLES_SHOWN, keys)
+            for (group, wiped), (keys, stayed, *_) in self._counts.items()
+            if len(self._examples.get((group, wiped), ())) < min(EXAMPLES_SHOWN, stayed or keys)
         ]
         if not lacking or not self._new:
             return None
@@ -213,33 +221,89 @@ class KeyComparison:
             db=dbs.gather(today["group"]) if today.height else pl.Series([], dtype=pl.Int32),
             known=find_places(baseline["place"], today["place"]).is_not_null(),
         )
-        today = self._with_journal(today, number)
+        today, journalled = self._with_journal(today, number)
         covered = pl.lit(value=True) if self._scope.accepts_all else _is_one_of(self._scope.covered)
         # A key that was wiped and written again between two audits never left the baseline; the journal knows better.
         old = (pl.col("known") & ~(pl.col("wiped") & pl.col("later"))) | (pl.col("undone") & pl.col("accepted"))
         today = today.with_columns(new=~old & covered & pl.lit(not self._scope.is_first))
         self._keep(number, today, baseline)
-        new = today.filter("new")
-        for group, wiped, keys in new.group_by("group", "wiped").len().iter_rows():
-            self._counts[group, wiped] = self._counts.get((group, wiped), 0) + keys
+        before, long_before = (self._new_then(parts.read(number), baseline, journalled) for parts in self._earlier)
+        self._count_turnover(today, before, long_before)
+        stayed = find_places(before["place"], today["place"]).is_not_null()
+        both = stayed & find_places(long_before["place"], today["place"]).is_not_null()
+        new = today.with_columns(stayed=stayed, old=both).filter("new")
+        asked = (
+            pl.len(),
+            pl.col("stayed").sum(),
+            pl.col("old").sum(),
+            pl.col("ends").is_not_null().sum(),
+            pl.col("ends").sum(),
+        )
+        counted = new.group_by("group", "wiped").agg(*(each.alias(f"{at}") for at, each in enumerate(asked)))
+        for group, wiped, *counts in counted.iter_rows():
+            held = self._counts.get((group, wiped), (0,) * len(counts))
+            self._counts[group, wiped] = tuple(map(sum, zip(held, counts, strict=True)))
         if new.height:
+            # Names of keys that stay say more than names of those that came last.
+            new = new.filter(pl.col("stayed") | ~pl.col("stayed").any().over("group", "wiped"))
             remembered = new.filter(pl.int_range(pl.len()).over("group", "wiped") < _REMEMBERED)
             self._new.append(remembered.select("place", "group", "wiped", "document"))
 
-    def _with_journal(self, today: pl.DataFrame, number: int) -> pl.DataFrame:
+    def _in_groups(self, document: bytes, following: tuple[str, ...]) -> pl.DataFrame:
+        """A fingerprints document with the numbers of its rows' groups."""
+        rows = read_columns(document, "fingerprints")
+        if rows.is_empty():
+            return rows.select(pl.lit(0, pl.Int32).alias("db")).clear()
+        with damage_named("fingerprints"):
+            ends = pl.col("ends").cast(pl.Boolean) if "ends" in rows.columns else pl.lit(None, pl.Boolean).alias("ends")
+            rows = rows.select("key_hash", *following, *_GROUP, ends)
+        groups = rows.select(_GROUP).unique(maintain_order=True)
+        ids = [
+            self._groups.setdefault(group, len(self._groups))
+            for group in groups.with_columns(pl.col(_GROUP[1:]).cast(pl.String)).iter_rows()
+        ]
+        return rows.join(
+            groups.with_columns(group=pl.Series(ids, dtype=pl.UInt32)),
+            on=_GROUP,
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )
+
+    def _new_then(self, earlier: pl.DataFrame, baseline: pl.DataFrame, journalled: pl.Series) -> pl.DataFrame:
+        """What was new in an earlier audit by today's baseline, each once, sorted. A key that a remediation wrote isn't among it: if it
+        is gone, or has a TTL, that is our doing.
+        """
+        rows = earlier.filter(_is_one_of(self._scope.covered))
+        # Nearly all are in the baseline: what is left is sorted in no time.
+        for known in (baseline["place"], journalled):
+            rows = rows.filter(find_places(known, rows["place"]).is_null())
+        return rows.unique("place").sort("place")
+
+    def _count_turnover(self, today: pl.DataFrame, before: pl.DataFrame, long_before: pl.DataFrame) -> None:
+        gone = find_places(today["place"].sort(), before["place"]).is_null()
+        had_stayed = find_places(long_before["place"], before["place"]).is_not_null()
+        counted = before.with_columns(gone=gone, gone_stayed=gone & had_stayed).group_by("group")
+        for group, *counts in counted.agg(pl.len(), pl.col("gone", "gone_stayed").sum()).iter_rows():
+            seen, left, had = self._turnovers.get(group, (0, 0, 0))
+            self._turnovers[group] = (seen + counts[0], left + counts[1], had + counts[2])
+
+    def _with_journal(self, today: pl.DataFrame, number: int) -> tuple[pl.DataFrame, pl.Series]:
+        """Today's keys with what the journal says of them, and the places that it has, sorted."""
         journal = self._journal.read(number)
         if journal.is_empty():
             no = pl.lit(value=False)
-            return today.with_columns(wiped=no, later=no, undone=no, accepted=no)
+            return today.with_columns(wiped=no, later=no, undone=no, accepted=no), pl.Series([], dtype=pl.UInt64)
         newest = journal.sort("place", "turn").unique("place", keep="last", maintain_order=True)
         at = find_places(newest["place"], today["place"])
         accepted = self._accepted.read(number)["place"].sort()
-        return today.with_columns(
+        told = today.with_columns(
             wiped=newest["ours"].gather(at).fill_null(value=False),
             later=newest["later"].gather(at).fill_null(value=False),
             undone=newest["undone"].gather(at).fill_null(value=False),
             accepted=find_places(accepted, today["place"]).is_not_null(),
         )
+        return told, newest["place"]
 
     def _keep(self, number: int, today: pl.DataFrame, baseline: pl.DataFrame) -> None:
         """What the next baseline has of this part."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import polars as pl
 
-from redis_ttl.adapters.redis_cluster import check_primary, cluster_nodes, locate
+from redis_ttl.adapters.redis_cluster import check_primary, cluster_nodes
+from redis_ttl.adapters.redis_entry import locate
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import parse_info, profile_from_info

@@ -15,6 +15,7 @@ import polars as pl
 
 from redis_ttl.adapters.parquet_documents import damage_named, read_columns
 from redis_ttl.domain.estimate import Sample
+from redis_ttl.domain.field_ttls import FieldStatistics, FieldTtlKind
 from redis_ttl.domain.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.ttl_histogram import TTL_CLASSES
 
@@ -28,6 +29,8 @@ EXAMPLES_KEPT: Final = 5
 #: Names of types beyond KEY_TYPES that a row keeps, the first by name, so that it doesn't matter in which order rows are merged.
 TYPE_NAMES_KEPT: Final = 8
 OTHER_TYPES: Final = pl.List(pl.Struct({"name": pl.String(), "keys": pl.Int64()}))
+#: What sampled hashes are counted under that have fields with a TTL.
+FIELD_KINDS: Final = (FieldTtlKind.ALL, FieldTtlKind.SOME, FieldTtlKind.AT_LEAST_SOME)
 
 GROUP: Final[tuple[str, ...]] = ("db", "pattern", "governance", "governed_by")
 _COUNTS: Final[tuple[str, ...]] = (
@@ -39,7 +42,12 @@ _COUNTS: Final[tuple[str, ...]] = (
     "hot_keys",
     "counter_keys",
     "short_raw_keys",
+    "fields_n",
+    *(f"fields_{kind.value}" for kind in FIELD_KINDS),
+    "ending_n",
+    "ending_keys",
 )
+_FIELD_COUNTS: Final = ("all_fields", "some_fields", "at_least_some")
 _SAMPLES: Final[tuple[str, ...]] = ("size", "freq", "idle", "unwritten")
 _SUMS: Final[tuple[str, ...]] = (
     *_COUNTS,
@@ -57,6 +65,7 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "ttl_sum_s": pl.Float64(),
     "ttl_min_s": pl.Int64(),
     "ttl_max_s": pl.Int64(),
+    "ending_last_s": pl.Int64(),
     **{
         f"{sample}_{part}": pl.Int64() if part == "n" else pl.Float64()
         for sample in _SAMPLES
@@ -127,7 +136,7 @@ def from_parquet(data: bytes) -> pl.DataFrame:
 
 def _regroup(table: pl.DataFrame) -> pl.DataFrame:
     sums = [pl.col(name).sum() for name in _SUMS]
-    highest = [pl.col(name).max() for name in ("ttl_max_s", *(f"{sample}_max" for sample in _SAMPLES))]
+    highest = [pl.col(name).max() for name in ("ttl_max_s", "ending_last_s", *(f"{sample}_max" for sample in _SAMPLES))]
     few = pl.col("examples").explode(empty_as_null=False).unique().sort().head(EXAMPLES_KEPT)
     names = pl.col("other_types").explode(empty_as_null=False)
     merged = table.group_by(GROUP).agg(*sums, pl.col("ttl_min_s").min(), *highest, few, names)
@@ -180,5 +189,12 @@ def _statistics(row: Mapping[str, object]) -> PatternStatistics:
         unwritten_s=sample("unwritten"),
         other_types={each["name"]: each["keys"] for each in row["other_types"]},  # type: ignore[attr-defined]
         short_raw_keys=number("short_raw_keys"),
+        fields=FieldStatistics(
+            hashes=number("fields_n"),
+            **{name: number(f"fields_{kind.value}") for name, kind in zip(_FIELD_COUNTS, FIELD_KINDS, strict=True)},
+            no_ttl_sampled=number("ending_n"),
+            ending=number("ending_keys"),
+            last_s=None if row["ending_last_s"] is None else number("ending_last_s"),
+        ),
         examples=tuple(example["key"] for example in examples),  # type: ignore[attr-defined]
     )

@@ -1,4 +1,4 @@
-"""Finds the servers that make up one deployment, through sentinels, a cluster's own table or a primary's INFO.
+"""Finds the servers that make up one deployment, through a cluster's own table or a primary's INFO.
 
 Nothing is scanned here, and no role is guessed: asked for a replica where there is none, it says so.
 """
@@ -8,28 +8,25 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.adapters.redis_endpoint import address_of
+from redis_ttl.adapters.redis_entry import AWAY, Source, in_vain, locate, none_leads, profile_now
 from redis_ttl.adapters.redis_link import RedisLink
-from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
 from redis_ttl.domain.errors import (
     ConnectionLost,
-    InvalidOption,
     OtherServer,
     RedisTtlError,
     ServerLoading,
-    ServerProblem,
     Unreachable,
     WrongRole,
 )
 from redis_ttl.domain.server import Role, ServerProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
-
-Source = Literal["primary", "replica"]
 
 _ANNOUNCE: Final = "Let each node announce its own: see cluster-preferred-endpoint-type and cluster-announce-ip."
 
@@ -47,18 +44,6 @@ class ClusterNode:
     replicas: tuple[str, ...] = ()
     replica_ids: tuple[str, ...] = ()
 
-    def address_for(self, source: Source) -> str:
-        """Where to read this primary's keys; raises `WrongRole` when it has no replica to read from."""
-        if source == "primary":
-            return self.address
-        if not self.replicas:
-            raise WrongRole(
-                "this primary of the cluster has no replica to scan",
-                where=self.address,
-                todo="Scan the primaries, or add a replica.",
-            )
-        return self.replicas[0]
-
 
 class Ways:
     """The ways to the servers of the deployment that an endpoint leads to: every connection begins here.
@@ -71,9 +56,9 @@ class Ways:
         self._endpoint = endpoint
         self._ids: dict[str, str] | None = None
 
-    def entry(self, source: Source = "primary") -> Endpoint:
-        """The server that the endpoint names, or that its sentinels name; raises what `locate` does."""
-        return locate(self._endpoint, source)
+    def entry(self, source: Source = "primary", *, permit: Callable[[Endpoint], None] | None = None) -> Endpoint:
+        """The server that the endpoint names, or that its sentinels or startup nodes lead to; raises what `locate` does."""
+        return locate(self._endpoint, source, permit=permit)
 
     def to(self, address: str, db: int = 0) -> Endpoint:
         """The way to that database of the server at that address, which is one of the deployment's.
@@ -105,37 +90,9 @@ class Ways:
             return _ids_by_address(self._endpoint.at(address).on(0))
 
 
-def locate(endpoint: Endpoint, source: Source) -> Endpoint:
-    """The endpoint itself, or the server that its sentinels name: the primary, or one of its replicas that is up.
-
-    The first sentinel that knows the name is believed. Raises `Unreachable` when none answers, `InvalidOption` when none knows
-    the name, `AuthenticationFailed`, and `WrongRole` when there is no replica.
-    """
-    if not endpoint.sentinels:
-        return endpoint
-    silent: list[str] = []
-    first_refusal: RedisTtlError | None = None
-    for host, port in endpoint.sentinels:
-        try:
-            with RedisLink(_sentinel(endpoint, host, port)) as link:
-                return endpoint.at(_watched_address(link, endpoint.sentinel_master or "", source))
-        except (Unreachable, ConnectionLost) as error:
-            silent.append(str(error))
-        except (ServerProblem, InvalidOption) as error:
-            first_refusal = first_refusal or error
-    if first_refusal is not None:
-        raise first_refusal
-    raise Unreachable(
-        "no sentinel answers",
-        where=endpoint.label,
-        found=" / ".join(silent),
-        todo="Check the sentinels' addresses (their port is usually 26379), firewall, and that they run.",
-    )
-
-
 def is_cluster(link: RedisLink) -> bool:
     """Whether this server is a node of a cluster."""
-    return profile_from_info(parse_info(link.call("INFO")), address=link.where, access={}).cluster_enabled
+    return profile_now(link).cluster_enabled
 
 
 def cluster_nodes(link: RedisLink) -> list[ClusterNode]:
@@ -180,14 +137,51 @@ def fingerprint(nodes: Sequence[ClusterNode]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def replica_address(profile: ServerProfile) -> str:
-    """The replica of a standalone primary that is online and least behind; raises `WrongRole` when there is none."""
-    online = [replica for replica in profile.replicas if replica.state == "online"]
+def replica_of(primary: ServerProfile, ways: Ways) -> str:
+    """The replica of a standalone primary that is online, answers, and is least behind.
+
+    Raises `WrongRole` when there is none, and else, of those that the primary names, what became of each: most often
+    `Unreachable`, where it names an address of its own network.
+    """
+    online = sorted((each for each in primary.replicas if each.state == "online"), key=lambda each: each.lag_bytes or 0)
     if not online:
         raise WrongRole(
-            "this primary has no replica to scan", where=profile.address, todo="Scan the primary, or add a replica."
+            "this primary has no replica to scan", where=primary.address, todo="Scan the primary, or add a replica."
         )
-    return min(online, key=lambda replica: replica.lag_bytes or 0).address
+    todo = "Give the replica's own address instead, or let it announce one that can be reached (replica-announce-ip, -port)."
+    return _first_replica([each.address for each in online], primary.address, ways, todo, lineage=primary.lineage)
+
+
+def replica_of_node(node: ClusterNode, ways: Ways) -> str:
+    """A replica of a cluster's primary that answers; raises what `replica_of` does."""
+    if not node.replicas:
+        raise WrongRole(
+            "this primary of the cluster has no replica to scan",
+            where=node.address,
+            todo="Scan the primaries, or add a replica.",
+        )
+    todo = "Scan the primaries, or let it announce an address that can be reached (cluster-announce-ip, cluster-announce-port)."
+    return _first_replica(node.replicas, node.address, ways, todo)
+
+
+def _first_replica(addresses: Sequence[str], primary: str, ways: Ways, todo: str, *, lineage: str = "") -> str:
+    said: list[RedisTtlError] = []
+    for address in addresses:
+        told = f"the primary says its replica is at {address}"
+        try:
+            with RedisLink(ways.to(address)) as link:
+                found = profile_now(link)
+        except AWAY as error:
+            said.append(in_vain(told, primary, error, todo))
+            continue
+        except RedisTtlError as error:
+            said.append(error)
+            continue
+        if found.role is not Role.PRIMARY and (not lineage or not found.lineage or found.lineage == lineage):
+            return address
+        what = "another deployment's server" if found.role is Role.REPLICA else f"a {found.role}"
+        said.append(OtherServer(told, where=primary, found=f"{what} there", todo=todo))
+    raise none_leads("no replica that the primary names can be read", primary, said, todo)
 
 
 def check_primary(profile: ServerProfile) -> None:
@@ -236,11 +230,11 @@ def _member_address(member: Sequence[Any], link: RedisLink, own_id: str) -> str:
     if host == "?":  # it prefers host names, and this node announces none: then its address is beside it
         host = _metadata(member).get("ip", "")
     if host:
-        return _address(host, member[1])
+        return address_of(host, _text(member[1]))
     if _text(member[2]) == own_id:  # it doesn't know its own address yet; we do
         return link.endpoint.address
     if member[0] is None and link.endpoint.host:  # "the host that you asked": who answers there is checked
-        return _address(link.endpoint.host, member[1])
+        return address_of(link.endpoint.host, _text(member[1]))
     raise OtherServer(
         "the cluster doesn't say where one of its nodes is",
         where=link.where,
@@ -253,38 +247,6 @@ def _metadata(member: Sequence[Any]) -> dict[str, str]:
     """What a node's entry says beside address, port and id; from Redis 7.0 on."""
     said = [_text(each) for each in member[3]] if len(member) > 3 else []  # noqa: PLR2004  # the fourth, if there is one
     return dict(zip(said[::2], said[1::2], strict=False))
-
-
-def _sentinel(endpoint: Endpoint, host: str, port: int) -> Endpoint:
-    username, password = endpoint.sentinel_username, endpoint.sentinel_password
-    return replace(
-        endpoint, host=host, port=port, unix_socket=None, db=0, sentinels=(), username=username, password=password
-    )
-
-
-def _watched_address(link: RedisLink, name: str, source: Source) -> str:
-    primary = link.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
-    if primary is None:
-        raise InvalidOption(
-            "the sentinel watches no primary of that name",
-            where=link.where,
-            found=f"sentinel_master {name}",
-            todo="SENTINEL MASTERS lists the names that it knows.",
-        )
-    if source == "primary":
-        return _address(*primary)
-    # SENTINEL SLAVES is what every version knows.
-    for fields in link.call("SENTINEL", "SLAVES", name):
-        replica = {_text(key): _text(value) for key, value in zip(fields[::2], fields[1::2], strict=True)}
-        if replica["flags"] == "slave" and replica.get("master-link-status") == "ok":
-            return _address(replica["ip"], replica["port"])
-    todo = "Scan the primary, or add a replica."
-    raise WrongRole(f"the sentinel knows no replica of {name} that is up", where=link.where, todo=todo)
-
-
-def _address(host: object, port: object) -> str:
-    name = _text(host)
-    return f"[{name}]:{_text(port)}" if ":" in name else f"{name}:{_text(port)}"
 
 
 def _text(value: object) -> str:

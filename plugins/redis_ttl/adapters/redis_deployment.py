@@ -14,11 +14,14 @@ from redis_ttl.adapters.redis_cluster import (
     fingerprint,
     is_cluster,
     own_slots,
-    replica_address,
+    replica_of,
+    replica_of_node,
 )
+from redis_ttl.adapters.redis_entry import profile_now
+from redis_ttl.adapters.redis_errors import hung_up_on
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_node import RedisNode
-from redis_ttl.adapters.redis_profile import read_profile
+from redis_ttl.domain.errors import ConnectionLost
 from redis_ttl.domain.server import Role
 from redis_ttl.domain.shards import SLOTS, SlotClaims
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from redis_ttl.adapters.redis_endpoint import Endpoint
     from redis_ttl.domain.audit import AuditOptions
     from redis_ttl.domain.load import Load
+    from redis_ttl.domain.server import ServerProfile
 
 
 class RedisDeployment:
@@ -43,15 +47,19 @@ class RedisDeployment:
 
     def nodes(self, options: AuditOptions) -> list[str]:
         """The addresses to scan: every primary, or a replica of each where the options ask for replicas."""
-        entry = self._ways.entry(options.source)
+        # No database is entered: which of them this user may read is asked where they are read.
+        entry = self._ways.entry(options.source).on(0)
         with RedisLink(entry) as link:
-            profile = read_profile(link)
+            profile = _profile(link)
             if profile.cluster_enabled and entry.whole_cluster:
-                return [node.address_for(options.source) for node in cluster_nodes(link)]
+                nodes = cluster_nodes(link)
+                if options.source == "primary":
+                    return [node.address for node in nodes]
+                return [replica_of_node(node, self._ways) for node in nodes]
         if options.source == "primary":
             check_primary(profile)
             return [profile.address]
-        return [profile.address if profile.role is Role.REPLICA else replica_address(profile)]
+        return [profile.address if profile.role is Role.REPLICA else replica_of(profile, self._ways)]
 
     def slots_of(self, address: str) -> Sequence[tuple[int, int]]:
         """The slot ranges that the node, or the primary that it follows, owns; all of them outside a cluster."""
@@ -85,3 +93,12 @@ class RedisDeployment:
     def _cluster(self) -> list[ClusterNode]:
         with RedisLink(self._ways.entry().on(0)) as link:
             return cluster_nodes(link) if is_cluster(link) else []
+
+
+def _profile(link: RedisLink) -> ServerProfile:
+    try:
+        return profile_now(link)
+    except ConnectionLost as error:
+        if link.was_closed:
+            raise hung_up_on("INFO", link.where) from error
+        raise

@@ -56,10 +56,11 @@ class Tls:
 class Endpoint:
     """One server to connect to by ``host`` or ``unix_socket``, or the ``sentinels`` that know where it is: one of the three.
 
-    Whoever has sentinels can't connect until `redis_ttl.adapters.redis_cluster.locate` has asked one of them for
-    ``sentinel_master``. ``whole_cluster`` False means this node only, though it is part of a cluster. ``node_id`` is the
-    cluster's node that must answer there, where one is meant. Passwords become a :class:`Secret`. Raises `InvalidOption`
-    where no server is named.
+    Whoever has sentinels can't connect until `redis_ttl.adapters.redis_entry.locate` has asked one of them for
+    ``sentinel_master``; ``sentinel_tls`` is how they are spoken to, None in plain text. ``startup_nodes`` are further nodes
+    of the cluster, which are asked in turn where the host doesn't answer. ``whole_cluster`` False means this node only,
+    though it is part of a cluster. ``node_id`` is the cluster's node that must answer there, where one is meant. Passwords
+    become a :class:`Secret`. Raises `InvalidOption` where no server is named.
     """
 
     host: str = ""
@@ -73,6 +74,8 @@ class Endpoint:
     sentinel_master: str | None = None
     sentinel_username: str | None = None
     sentinel_password: str | None = field(default=None, repr=False)
+    sentinel_tls: Tls | None = None
+    startup_nodes: tuple[tuple[str, int], ...] = ()
     whole_cluster: bool = True
     node_id: str | None = None
     connect_timeout_s: float = 5.0
@@ -98,7 +101,7 @@ class Endpoint:
             return ""
         if self.unix_socket:
             return self.unix_socket
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return address_of(self.host, self.port)
 
     @property
     def label(self) -> str:
@@ -110,13 +113,26 @@ class Endpoint:
     def at(self, address: str, node_id: str | None = None) -> Endpoint:
         """The same way in, to another node, given as ``host:port`` or as the path of a unix socket."""
         if address.startswith("/"):
-            return replace(self, host="", unix_socket=address, sentinels=(), node_id=node_id)
+            return replace(self, host="", unix_socket=address, sentinels=(), startup_nodes=(), node_id=node_id)
         host, _, port = address.rpartition(":")
-        return replace(self, host=host.strip("[]"), port=int(port), unix_socket=None, sentinels=(), node_id=node_id)
+        return replace(
+            self,
+            host=host.strip("[]"),
+            port=int(port),
+            unix_socket=None,
+            sentinels=(),
+            startup_nodes=(),
+            node_id=node_id,
+        )
 
     def on(self, db: int) -> Endpoint:
         """The same server, another database."""
         return replace(self, db=db)
+
+
+def address_of(host: str, port: int | str) -> str:
+    """``host:port``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def endpoint_from_url(url: str, *, overrides: Mapping[str, Any] | None = None) -> Endpoint:
@@ -178,8 +194,9 @@ def endpoint_from_fields(fields: Mapping[str, Any], *, where: str = "connection"
     ``username`` (or ``login``), ``password``, ``db``, ``unix_socket``; ``ssl``, ``ssl_cert_reqs`` (required,
     optional, none), ``ssl_check_hostname``, ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``, as Airflow's Redis
     provider names them; ``sentinel`` (host:port, several with commas or as a list), ``sentinel_master``,
-    ``sentinel_username``, ``sentinel_password``; ``cluster`` (no: this node only), ``connect_timeout`` and
-    ``read_timeout`` (seconds). Raises `InvalidOption` that names the field.
+    ``sentinel_username``, ``sentinel_password``, ``sentinel_ssl`` (whether the sentinels speak TLS, with the same files; by default
+    as the server does); ``startup_nodes`` (further nodes of the cluster, as ``sentinel``), ``cluster`` (no: this node only),
+    ``connect_timeout`` and ``read_timeout`` (seconds). Raises `InvalidOption` that names the field.
     """
     given = _Fields(fields, where)
     sentinels = given.addresses("sentinel", _DEFAULT_SENTINEL_PORT)
@@ -198,11 +215,24 @@ def endpoint_from_fields(fields: Mapping[str, Any], *, where: str = "connection"
         )
     tls_fields = [name for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if given.text(name)]
     use_tls = given.flag("ssl", default=False)
-    if tls_fields and not use_tls:
+    sentinel_tls = given.flag("sentinel_ssl", default=use_tls)
+    if given.text("sentinel_ssl") and not sentinels:
+        raise InvalidOption(
+            "sentinel_ssl is given without a sentinel to ask", where=where, todo="Use ssl for the server."
+        )
+    if tls_fields and not (use_tls or sentinel_tls):
         raise InvalidOption(
             f"{tls_fields[0]} is given, but TLS is off", where=where, todo="Use rediss:// or set ssl to true."
         )
     unix_socket, host = given.text("unix_socket"), given.text("host")
+    startup_nodes, whole_cluster = given.addresses("startup_nodes", _DEFAULT_PORT), given.flag("cluster", default=True)
+    if startup_nodes and (sentinels or unix_socket or not whole_cluster):
+        raise InvalidOption(
+            "startup_nodes are given for what is no whole cluster",
+            where=where,
+            found="sentinels" if sentinels else "a socket" if unix_socket else "cluster=no",
+            todo="Leave them out, or name a node of the cluster as the host.",
+        )
     places = (*((host,) if host else ()), *((unix_socket,) if unix_socket else ()), *sentinels)
     if not places:
         raise InvalidOption(
@@ -224,7 +254,9 @@ def endpoint_from_fields(fields: Mapping[str, Any], *, where: str = "connection"
         sentinel_master=master,
         sentinel_username=given.text("sentinel_username"),
         sentinel_password=secret(given.text("sentinel_password")),
-        whole_cluster=given.flag("cluster", default=True),
+        sentinel_tls=given.tls() if sentinels and sentinel_tls else None,
+        startup_nodes=startup_nodes,
+        whole_cluster=whole_cluster,
         connect_timeout_s=given.seconds("connect_timeout", default=5.0),
         read_timeout_s=given.seconds("read_timeout", default=30.0),
     )
@@ -233,8 +265,8 @@ def endpoint_from_fields(fields: Mapping[str, Any], *, where: str = "connection"
 _KNOWN_FIELDS = (
     *("host", "port", "username", "login", "password", "db", "unix_socket"),
     *("ssl", "ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"),
-    *("sentinel", "sentinel_master", "sentinel_username", "sentinel_password"),
-    *("cluster", "connect_timeout", "read_timeout"),
+    *("sentinel", "sentinel_master", "sentinel_username", "sentinel_password", "sentinel_ssl"),
+    *("startup_nodes", "cluster", "connect_timeout", "read_timeout"),
 )
 
 

@@ -12,6 +12,7 @@ from redis_ttl.domain.errors import (
     AuthenticationFailed,
     CommandUnavailable,
     ConnectionLost,
+    ForbiddenDatabase,
     MissingPermission,
     NoSuchDatabase,
     RedisTtlError,
@@ -28,6 +29,9 @@ ELSEWHERE = ("MOVED", "ASK", "TRYAGAIN")
 _ACL_SUBCOMMANDS = ("CLIENT", "CONFIG", "MEMORY", "OBJECT", "CLUSTER", "SCRIPT")
 _NO_TLS_THERE = "Use redis:// (or ssl: false), or the server's TLS port."
 _ARGUMENTS = re.compile(r",? with args beginning with:.*", re.DOTALL)
+_IN_CLUSTER = (
+    "In a Redis Cluster there is database 0 only; Valkey from 9.0 on has as many as its setting cluster-databases says."
+)
 _TLS_ALERT = b"\x15\x03"
 _UNKNOWN_COMMAND = re.compile(r"unknown (or unsupported )?(sub)?command|(un|not )supported|disabled", re.IGNORECASE)
 
@@ -44,12 +48,17 @@ class ErrorReply(Exception):
     @property
     def forbids_command(self) -> bool:
         """Whether the user's ACL has no right to the command itself."""
-        return self.text.startswith("NOPERM") and not self.forbids_key
+        return self.text.startswith("NOPERM") and not (self.forbids_key or self.forbids_database)
 
     @property
     def forbids_key(self) -> bool:
         """Whether the user's ACL allows the command, but not on that key."""
         return self.text.startswith("NOPERM") and re.search(r"\bkeys?\b", self.text) is not None
+
+    @property
+    def forbids_database(self) -> bool:
+        """Whether the user's ACL allows the command, but not in that database (Valkey 9.1)."""
+        return self.text.startswith("NOPERM") and re.search(r"\bdatabases?\b", self.text) is not None
 
     @property
     def is_unknown_command(self) -> bool:
@@ -68,8 +77,10 @@ def acl_rule(command: str) -> str:
     return "+" + command.lower().replace(" ", "|")
 
 
-def translate_reply(error: ErrorReply, *, command: str, where: str) -> RedisTtlError:
-    """Our error for an error reply to ``command``; the caller raises it ``from`` the reply."""
+def translate_reply(error: ErrorReply, *, command: str, where: str, db: int = 0) -> RedisTtlError:
+    """Our error for an error reply to ``command`` in database ``db``; the caller raises it ``from`` the reply."""
+    if error.forbids_database:
+        return ForbiddenDatabase.of(db, where, error.text)
     for recognise in (_permission, _not_now, _password, _wrong_place):
         translated = recognise(error, command, where)
         if translated is not None:
@@ -208,6 +219,6 @@ def _wrong_place(error: ErrorReply, command: str, where: str) -> RedisTtlError |
         )
     if command == "SELECT":
         in_cluster = "cluster" in error.text.lower()
-        todo = "A Redis Cluster has database 0 only." if in_cluster else "INFO keyspace lists those that hold keys."
+        todo = _IN_CLUSTER if in_cluster else "INFO keyspace lists those that hold keys."
         return NoSuchDatabase("the server has no such database", where=where, found=error.text, todo=todo)
     return None

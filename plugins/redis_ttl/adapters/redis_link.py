@@ -129,7 +129,9 @@ class RedisLink:
 
     def translate(self, reply: ErrorReply, words: Sequence[Word]) -> Exception:
         """Our error for that error reply to that command."""
-        return translate_reply(reply, command=command_name(list(words)), where=self.where)
+        command = command_name(list(words))
+        db = int(words[1]) if command == "SELECT" else self.endpoint.db
+        return translate_reply(reply, command=command, where=self.where, db=db)
 
     def close(self) -> None:
         """Close the connection; nothing happens when it is closed already."""

@@ -83,8 +83,15 @@ class RedisNode:
     @contextmanager
     def reader(self, shard: Shard, *, load_share: int, samples: Iterable[bytes]) -> Iterator[ShardReader]:
         """A reader of that shard, which takes one of ``load_share`` equal parts of the server's load."""
-        questions = questions_for(self._known_profile())
-        yield ShardReader(self._link, shard, self._load.share(load_share), questions=questions, samples=samples)
+        profile = self._known_profile()
+        yield ShardReader(
+            self._link,
+            shard,
+            self._load.share(load_share),
+            questions=questions_for(profile),
+            samples=samples,
+            has_field_ttls=profile.counts_of(shard.db).field_ttl_keys != 0,
+        )
 
     def _known_profile(self) -> ServerProfile:
         return self._profile or self.profile()

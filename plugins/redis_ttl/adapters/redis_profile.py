@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
 from redis_ttl.adapters.redis_replies import count, scan_page, unexpected
-from redis_ttl.domain.errors import ConnectionLost
+from redis_ttl.domain.errors import ConnectionLost, ForbiddenDatabase
 from redis_ttl.domain.server import (
     KEYSPACE,
     REQUIRED_COMMANDS,
@@ -38,9 +38,14 @@ def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfil
 
     ``address`` is what to call it, by default where we connected to. Raises `MissingPermission` or `CommandUnavailable`
     for a command that an audit can't do without, and for a key pattern of the user's ACL that leaves out the first keys
-    met. Commands that merely widen the report are noted in ``can``.
+    met; `ForbiddenDatabase`, with the databases that hold keys, for one that the user may not enter. Commands that merely
+    widen the report are noted in ``can``.
     """
-    access = _probe(link)
+    try:
+        access = _probe(link)
+    except ForbiddenDatabase as error:
+        error.held = tuple(counts.db for counts in _databases(parse_info(link.call("INFO"))))
+        raise
     info = parse_info(link.call("INFO"))
     # KeyDB tells itself apart only in sections that plain INFO leaves out.
     everything = link.call_many([("INFO", "everything")])[0]
@@ -86,6 +91,8 @@ def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[
         replicas=_replicas(info),
         lineage=_replication_id(info.get("master_replid")),
         former_lineage=_replication_id(info.get("master_replid2")),
+        exchanges=_exchanges(info),
+        last_load=" ".join(info.get(f"rdb_last_load_keys_{name}", "") for name in ("loaded", "expired")).strip(),
         untold=_untold(info),
         can=dict(access),
     )
@@ -132,6 +139,9 @@ def _probe(link: RedisLink) -> dict[Command, Access]:
         Command.OBJECT_ENCODING: ("OBJECT", "ENCODING", absent),
         Command.CONFIG_GET: ("CONFIG", "GET", "maxmemory"),
         Command.CLIENT_NO_TOUCH: ("CLIENT", "NO-TOUCH", "ON"),
+        Command.HLEN: ("HLEN", absent),
+        Command.HRANDFIELD: ("HRANDFIELD", absent, 1),
+        Command.HTTL: ("HTTL", absent, "FIELDS", 1, "f"),
     }
     access: dict[Command, Access] = {}
     scanned: list[bytes] = []
@@ -145,8 +155,10 @@ def _probe(link: RedisLink) -> dict[Command, Access]:
             raise hung_up_on(command.value, link.where) from error
         access[command] = _access(reply)
         if isinstance(reply, ErrorReply):
-            if reply.text.startswith(("LOADING", "NOAUTH", "MASTERDOWN")) or (
-                command in REQUIRED_COMMANDS and access[command] is not Access.ALLOWED
+            if (
+                reply.text.startswith(("LOADING", "NOAUTH", "MASTERDOWN"))
+                or reply.forbids_database
+                or (command in REQUIRED_COMMANDS and access[command] is not Access.ALLOWED)
             ):
                 raise link.translate(reply, words) from reply
         elif command is Command.SCAN:
@@ -185,7 +197,9 @@ def _databases(info: Mapping[str, str]) -> tuple[DatabaseCounts, ...]:
             keys, expires, avg_ttl_ms = (
                 whole_number(counts.get(field)) or 0 for field in ("keys", "expires", "avg_ttl")
             )
-            databases.append(DatabaseCounts(int(name[2:]), keys, expires, avg_ttl_ms or None))
+            # Redis calls them by one name, Valkey by another; a server that has no such fields counts none of them.
+            field_ttl_keys = whole_number(counts.get("subexpiry", counts.get("keys_with_volatile_items")))
+            databases.append(DatabaseCounts(int(name[2:]), keys, expires, avg_ttl_ms or None, field_ttl_keys))
     return tuple(sorted(databases, key=lambda counts: counts.db))
 
 
@@ -199,6 +213,17 @@ def _replicas(info: Mapping[str, str]) -> tuple[ReplicaState, ...]:
             ReplicaState(f"{fields.get('ip', '')}:{fields.get('port', '')}", fields.get("state", "unknown"), lag)
         )
     return tuple(replicas)
+
+
+def _exchanges(info: Mapping[str, str]) -> dict[str, int] | None:
+    """The calls of the commands that exchange a data set, by INFO commandstats; None where that section is missing."""
+    if not any(name.startswith("cmdstat_") for name in info):
+        return None
+    calls = {
+        name: whole_number(info.get(f"cmdstat_{name}", "").partition("calls=")[2].partition(",")[0])
+        for name in _EXCHANGING
+    }
+    return {name: count for name, count in calls.items() if count}
 
 
 def _replication_id(text: str | None) -> str:
@@ -238,6 +263,9 @@ def fraction(text: str | None) -> float | None:
     return number if number is None or math.isfinite(number) else None
 
 
+#: Commands after which other keys are there: they remove a whole database, put another in its place, load one (DEBUG RELOAD), or
+#: follow another server.
+_EXCHANGING: Final = ("flushall", "flushdb", "swapdb", "debug", "replicaof", "slaveof")
 #: What a profile is made of.
 _TEXTS: Final = ("role", "run_id", "maxmemory_policy")
 _NUMBERS: Final = ("used_memory", "maxmemory", "evicted_keys", "expired_keys", "uptime_in_seconds")

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from redis_ttl.adapters.field_looks import FieldLook, FieldLooks
 from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink, Reply, encode
 from redis_ttl.adapters.redis_replies import count, scan_page, unexpected, whole
+from redis_ttl.domain.field_ttls import NO_FIELD_TTLS
 from redis_ttl.domain.key_facts import KeyFacts, Question
 from redis_ttl.domain.shards import Shard, SplitRule
 
@@ -38,6 +40,9 @@ _KEYS_PER_SHARD_FOR_NESTED_BUCKETS = 64
 # No type and no encoding of a value has a longer name, and no figure of a key is larger.
 _LONGEST_WORD = 64
 _LARGEST = (1 << 63) - 1
+
+# What a look at the fields of a hash counts for, in questions that take nothing but a key.
+_LOOK_COSTS = 8
 
 # Values that become part of a column at once: few enough to take less time than the server needs for a page.
 _COLUMN_PART = 500
@@ -76,11 +81,14 @@ class KeyBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A request: the TTLs of a page, of which ``now`` are waited for, questions about some keys, and perhaps a SCAN."""
+    """A request: the TTLs of a page, of which ``now`` are waited for, questions about some keys, looks at some hashes' fields,
+    and perhaps a SCAN.
+    """
 
     page: list[bytes]
     now: int
     asked: list[bytes]
+    looks: list[FieldLook]
     scans: bool
     sent_s: float
 
@@ -114,7 +122,8 @@ class _Column:
 class ShardReader:
     """Reads one shard over one connection, from its start or from where an earlier reader stopped.
 
-    ``questions`` are what `ask` asks about a key, ``samples`` keys whose turning up is noted. With ``PEXPIRETIME``
+    ``questions`` are what `ask` asks about a key, ``samples`` keys whose turning up is noted. Hashes are asked for the TTLs of their
+    fields only where the database ``has_field_ttls``, or may have some. With ``PEXPIRETIME``
     (Redis 7.0) the column ``ttl_ms`` has the instant at which a key expires, ms since 1970, instead of what is left. A key that
     moves to another node of a cluster just then is gone from this one, unless ``moved_is_gone`` says otherwise: then
     `ConnectionLost` is raised.
@@ -133,6 +142,7 @@ class ShardReader:
         batch_s: float = 2.0,
         expiry: Literal["PTTL", "PEXPIRETIME"] = "PTTL",
         moved_is_gone: bool = True,
+        has_field_ttls: bool = True,
     ) -> None:
         self._link = link
         self._shard = shard
@@ -142,7 +152,10 @@ class ShardReader:
         self._moved_is_gone = moved_is_gone
         self._heads = _Heads(expiry)
         self._pace = load.pace(round_trip_s=_round_trip_s(link))
-        self._questions = tuple(questions)
+        self._questions = tuple(question for question in questions if question is not Question.FIELDS)
+        self._asks_fields = Question.FIELDS in questions
+        self._has_field_ttls = has_field_ttls
+        self._looks = FieldLooks()
         self._samples = frozenset(samples)
         self._met: set[bytes] = set()
         self._waiting: deque[bytes] = deque()
@@ -213,10 +226,12 @@ class ShardReader:
 
     def all_answers(self) -> list[KeyFacts]:
         """Like `answers`, after asking everything that is still waiting."""
-        while self._waiting:
+        while self._waiting or self._looks:
             asked = self._take_waiting(self._pace.page_keys)
+            looks = self._looks.take(max(1, self._pace.page_keys // _LOOK_COSTS))
             sent_s = time.monotonic()
-            self._collect(asked, self._link.exchange(b"".join(self._about(asked)), len(asked) * len(self._questions)))
+            request, answers = self._about(asked, looks)
+            self._collect(asked, looks, self._link.exchange(b"".join(request), answers))
             self._rest(0, sent_s)
         return self.answers()
 
@@ -232,30 +247,33 @@ class ShardReader:
         something to do while we take in the next page and ask for its TTLs.
         """
         # A page that was sized to block the server for a moment mustn't bring questions that block it for longer.
-        asked = self._take_waiting(max(4, count // 10, len(self._waiting) // 8 if self._pace.keeps_busy else 0))
+        most = max(4, count // 10, len(self._waiting) // 8 if self._pace.keeps_busy else 0)
+        looks = self._looks.take(max(1, most // _LOOK_COSTS))
+        asked = self._take_waiting(max(1, most - _LOOK_COSTS * len(looks)))
         now = len(page) // 3 if self._pace.keeps_busy and scan_from is not None else len(page)
-        request = self._about(asked)
+        request, answers = self._about(asked, looks)
         if scan_from is not None:
             request.append(encode("SCAN", scan_from, "COUNT", count))
+            answers += 1
         sent_s = time.monotonic()
-        self._link.send(b"".join([_one_each(self._heads, page[:now]), *request]), now + len(request))
+        self._link.send(b"".join([_one_each(self._heads, page[:now]), *request]), now + answers)
         if now < len(page):
             # By itself, so that the server doesn't take it in, and hold back its answers, before it has scanned on.
             self._link.send(_one_each(self._heads, page[now:]), len(page) - now)
         self._met |= self._samples.intersection(page)
-        return _Sent(page, now, asked, scan_from is not None, sent_s)
+        return _Sent(page, now, asked, looks, scan_from is not None, sent_s)
 
     def _receive(self, sent: _Sent) -> _ScanAnswer | None:
         """Wait for the answers; that to the SCAN if there was one."""
         self._settle()
         # The server is at work for us: a good moment to make columns of what has arrived.
         self._keys.add(sent.page)
-        questions = len(sent.asked) * len(self._questions)
+        questions = len(sent.asked) * len(self._questions) + sum(look.replies for look in sent.looks)
         replies = self._link.receive_together(sent.now + questions + sent.scans)
         self._under_way = len(sent.page) - sent.now
         answer = self._scan_answer(replies.pop()) if sent.scans else None
         self._ttls.add(replies[: sent.now])
-        self._collect(sent.asked, replies[sent.now :])
+        self._collect(sent.asked, sent.looks, replies[sent.now :])
         self._rest(max(len(sent.page), len(answer[1]) if answer else 0), sent.sent_s)
         return answer
 
@@ -266,8 +284,11 @@ class ShardReader:
         if pause_s > 0:
             time.sleep(pause_s)
 
-    def _about(self, asked: Sequence[bytes]) -> list[bytes]:
-        return [encode(*_COMMANDS[question], key) for key in asked for question in self._questions]
+    def _about(self, asked: Sequence[bytes], looks: Sequence[FieldLook]) -> tuple[list[bytes], int]:
+        """The questions about these keys and hashes, and how many answers they have."""
+        request = [encode(*_COMMANDS[question], key) for key in asked for question in self._questions]
+        answers = len(request) + sum(look.replies for look in looks)
+        return request + [look.request for look in looks], answers
 
     def _settle(self) -> None:
         """Wait for the TTLs that are under way."""
@@ -316,12 +337,21 @@ class ShardReader:
         most_keys = min(len(self._waiting), max(1, most_commands // max(1, len(self._questions))))
         return [self._waiting.popleft() for _ in range(most_keys)]
 
-    def _collect(self, asked: Sequence[bytes], replies: Sequence[Reply]) -> None:
+    def _collect(self, asked: Sequence[bytes], looks: Sequence[FieldLook], replies: Sequence[Reply]) -> None:
         width = len(self._questions)
         for number, key in enumerate(asked):
             facts = _facts(key, dict(zip(self._questions, replies[number * width : (number + 1) * width], strict=True)))
-            if facts is not None:
+            if facts is None:
+                continue
+            if facts.type != "hash":
                 self._facts.append(facts)
+            elif not self._has_field_ttls:
+                self._facts.append(replace(facts, fields=NO_FIELD_TTLS))
+            elif self._asks_fields:
+                self._looks.add(facts)
+            else:
+                self._facts.append(facts)
+        self._facts += self._looks.answered(looks, replies[len(asked) * width :])
 
 
 def _round_trip_s(link: RedisLink) -> float:

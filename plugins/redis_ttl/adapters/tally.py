@@ -25,7 +25,16 @@ from xxhash import xxh3_64_intdigest
 from redis_ttl.adapters.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.governance_columns import Governors
 from redis_ttl.adapters.learned_texts import LearnedTexts
-from redis_ttl.adapters.pattern_table import KEY_TYPES, OTHER_TYPES, conform, merge_tables, rename_patterns, to_parquet
+from redis_ttl.adapters.pattern_table import (
+    FIELD_KINDS,
+    KEY_TYPES,
+    OTHER_TYPES,
+    conform,
+    merge_tables,
+    rename_patterns,
+    to_parquet,
+)
+from redis_ttl.domain.field_ttls import FieldTtlKind
 from redis_ttl.domain.fold_by_count import SHARD_LIMITS, fold_by_count
 from redis_ttl.domain.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
 
@@ -44,7 +53,8 @@ LEAST_SAMPLED: Final = 200
 #: Batches that may wait for the counting thread before the reader has to.
 _BATCHES_WAITING: Final = 2
 
-_Group = tuple[str, int | None]
+#: Pattern, governor, and whether the key has no TTL.
+_Group = tuple[str, int | None, bool]
 #: As in `_FACT_TYPES`.
 _FactRow = tuple[str | int | bool | None, ...]
 
@@ -76,6 +86,7 @@ class _Increment:
     fingerprints: list[pl.DataFrame] = field(default_factory=list)
     asked: dict[bytes, _Group] = field(default_factory=dict)
     facts: list[_FactRow] = field(default_factory=list)
+    ends: dict[bytes, bool] = field(default_factory=dict)
     batches_waiting: int = 0
 
 
@@ -131,6 +142,8 @@ class Tally:
                 group = increment.asked.pop(facts.key, None)
                 if group is not None:
                     increment.facts.append(_fact_row(facts, group))
+                    if (ends := _ends(facts, no_ttl=group[2])) is not None:
+                        increment.ends[facts.key] = ends
                     break
 
     def finish_batches(self) -> None:
@@ -159,9 +172,17 @@ class Tally:
         table = merge_tables([*increment.tables, self._fact_table(increment.facts)])
         # Without a batch there is no row to have a second hash.
         prints = pl.concat(increment.fingerprints) if increment.fingerprints else _NO_FINGERPRINTS
+        prints = prints.join(self._ends_of(increment), on="key_hash", how="left", maintain_order="left")
         buffer = io.BytesIO()
         self._governors.name(prints.with_columns(pl.lit(self._db, pl.Int32).alias("db"))).write_parquet(buffer)
         return Counted(int(table["keys"].sum()), int(table["no_ttl_keys"].sum()), to_parquet(table), buffer.getvalue())
+
+    def _ends_of(self, increment: _Increment) -> pl.DataFrame:
+        """Which of the sampled keys without TTL end by themselves, by their fingerprints."""
+        keys = pl.Series(list(increment.ends), dtype=pl.Binary)
+        ends = pl.Series(list(increment.ends.values()), dtype=pl.Boolean)
+        prints = _fingerprints(keys, self._seeds["key_hash"])
+        return pl.DataFrame({"key_hash": prints, "ends": ends}).unique("key_hash", keep="any")
 
     def _collect(self) -> None:
         future, increment = self._waiting.popleft()
@@ -182,7 +203,8 @@ class Tally:
             table = rename_patterns(table, renamed)
             self._texts.learn(set(renamed.values()))
             increment.asked = {
-                key: (renamed.get(pattern, pattern), governor) for key, (pattern, governor) in increment.asked.items()
+                key: (renamed.get(pattern, pattern), governor, no_ttl)
+                for key, (pattern, governor, no_ttl) in increment.asked.items()
             }
         increment.tables = [table]
 
@@ -234,13 +256,13 @@ class Tally:
         # The first few keys are all asked: a small keyspace, or a small shard, is known as well as a large one.
         budget = max(round(rows.height * self._sample_ratio), min(rows.height, LEAST_SAMPLED - self._sampled))
         if budget >= rows.height:
-            asked = rows.select("pattern", "governor", "key")
+            asked = rows.select("pattern", "governor", _NO_TTL, "key")
         elif budget > 0:
             asked = self._spread(rows, budget)
         else:
             return {}
         self._sampled += asked.height
-        return {key: (pattern, governor) for pattern, governor, key in asked.iter_rows()}
+        return {key: (pattern, governor, no_ttl) for pattern, governor, no_ttl, key in asked.iter_rows()}
 
     @staticmethod
     def _spread(rows: pl.DataFrame, budget: int) -> pl.DataFrame:
@@ -251,14 +273,14 @@ class Tally:
         each = max(1, 2 * budget // parents)
         return (
             rows.group_by("pattern", "governor", maintain_order=True)
-            .agg(pl.col("key").head(each))
+            .agg(pl.col("key").head(each), _NO_TTL.head(each))
             .with_columns(parent=parent, turn=pl.int_ranges(pl.col("key").list.len()))
-            .explode("key", "turn")
+            .explode("key", "no_ttl", "turn")
             .sort("turn", maintain_order=True)
             .with_columns(rank=pl.int_range(pl.len()).over("parent"))
             .sort("rank", maintain_order=True)
             .head(budget)
-            .select("pattern", "governor", "key")
+            .select("pattern", "governor", "no_ttl", "key")
         )
 
     def _fact_table(self, facts: list[_FactRow]) -> pl.DataFrame:
@@ -277,9 +299,7 @@ class Tally:
         one = pl.struct(pl.col("other_type").alias("name"), pl.lit(1, pl.Int64).alias("keys"))
         named = pl.when(pl.col("other_type").is_not_null()).then(pl.concat_list(one)).otherwise(pl.lit([], OTHER_TYPES))
         figures += [named.alias("other_types")]
-        table = self._governors.name(
-            rows.select("pattern", "governor", *figures, "hot_keys", "counter_keys", "short_raw_keys")
-        )
+        table = self._governors.name(rows.select("pattern", "governor", *figures, *_FOLLOWING))
         return merge_tables([conform(table.with_columns(db=pl.lit(self._db)))])
 
 
@@ -300,12 +320,20 @@ _FACT_TYPES: Final = {
     "size": pl.Float64(),
     "freq": pl.Float64(),
     "idle": pl.Float64(),
+    "unwritten": pl.Float64(),
+    "other_type": pl.String(),
     "hot_keys": pl.Boolean(),
     "counter_keys": pl.Boolean(),
     "short_raw_keys": pl.Boolean(),
-    "unwritten": pl.Float64(),
-    "other_type": pl.String(),
+    "fields_n": pl.Boolean(),
+    **{f"fields_{kind.value}": pl.Boolean() for kind in FIELD_KINDS},
+    "ending_n": pl.Boolean(),
+    "ending_keys": pl.Boolean(),
+    "ending_last_s": pl.Int64(),
 }
+#: What goes into the table as it is.
+_FOLLOWING: Final = tuple(_FACT_TYPES)[8:]
+_NO_TTL: Final = pl.col("ttl_ms").is_null().alias("no_ttl")
 _NO_FINGERPRINTS: Final = pl.DataFrame(schema={"key_hash": pl.UInt64, "pattern": pl.Categorical, "governor": pl.Int32})
 
 
@@ -331,15 +359,31 @@ def _fingerprints(keys: pl.Series, seed: int) -> pl.Series:
 
 
 def _fact_row(facts: KeyFacts, group: _Group) -> _FactRow:
+    pattern, governor, no_ttl = group
+    fields = facts.fields
+    ends = _ends(facts, no_ttl=no_ttl)
     return (
-        *group,
+        pattern,
+        governor,
         facts.type,
         facts.size_bytes,
         facts.freq,
         facts.idle_s,
+        facts.unwritten_s,
+        facts.other_type,
         facts.is_hot,
         facts.is_counter,
         facts.is_short_raw,
-        facts.unwritten_s,
-        facts.other_type,
+        fields is not None,
+        *(fields is not None and fields.kind is kind for kind in FIELD_KINDS),
+        ends is not None,
+        bool(ends),
+        fields.last_s if ends and fields is not None else None,
     )
+
+
+def _ends(facts: KeyFacts, *, no_ttl: bool) -> bool | None:
+    """Whether a key without a TTL ends by itself, which no key does but a hash; None for one with a TTL, and where it isn't known."""
+    if not no_ttl or facts.type is None or (facts.type == "hash" and facts.fields is None):
+        return None
+    return facts.fields is not None and facts.fields.kind is FieldTtlKind.ALL

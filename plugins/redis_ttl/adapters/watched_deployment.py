@@ -12,6 +12,7 @@ from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import fraction, parse_info, profile_from_info, whole_number
 from redis_ttl.adapters.writing_commands import writing_commands
+from redis_ttl.domain.errors import ForbiddenDatabase
 from redis_ttl.domain.watch import NodeSample, Sample, WritingClients
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
     from redis_ttl.adapters.sampled_patterns import SampledPattern
+    from redis_ttl.domain.server import DatabaseCounts
 
 Source = Literal["primary", "replica"]
 
@@ -31,12 +33,19 @@ _IDLE_S: Final = 10
 class WatchedDeployment:
     """The deployment that an endpoint leads to. Everything raises the `ServerProblem` that fits.
 
-    With ``source`` replica a replica is looked at, as audits read from one; in a Redis Cluster it is always the primaries.
+    With ``source`` replica a replica is looked at, as audits read from one; in a Redis Cluster it is always the primaries. Keys are
+    drawn from ``databases`` only.
     """
 
-    def __init__(self, endpoint: Endpoint, source: Source = "primary") -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        source: Source = "primary",
+        databases: Literal["all"] | tuple[int, ...] = "all",
+    ) -> None:
         self._ways = Ways(endpoint)
         self._source: Source = source
+        self._databases = databases
 
     def sample(self, at: str, *, limit_bytes: int | None) -> Sample:
         """One INFO of each primary, or of the replica that is looked at instead."""
@@ -60,21 +69,25 @@ class WatchedDeployment:
         where RANDOMKEY may not be called.
         """
         drawn: list[tuple[bytes, int | None]] = []
-        for node in sample.nodes:
-            with RedisLink(self._ways.to(node.address)) as link:
-                counts = profile_from_info(_info(link), address=node.address, access={}).databases
-                for database in counts:
-                    wanted = round(keys * database.keys / max(1, sample.keys or 0))
-                    if database.db:
-                        link.call("SELECT", database.db)
-                    for at in range(0, wanted, _ASKED_TOGETHER):
-                        some = link.call_many([("RANDOMKEY",)] * min(_ASKED_TOGETHER, wanted - at))
-                        if any(isinstance(key, ErrorReply) for key in some):
-                            return None
-                        drawn += _with_ttls(link, [key for key in some if key is not None])
+        held = [(node.address, counts) for node in sample.nodes for counts in self._counts(node.address)]
+        total = sum(counts.keys for _, counts in held)
+        for address, counts in held:
+            try:
+                with RedisLink(self._ways.to(address, counts.db)) as link:
+                    found = _drawn(link, round(keys * counts.keys / max(1, total)))
+            except ForbiddenDatabase:
+                continue
+            if found is None:
+                return None
+            drawn += found
         from redis_ttl.adapters.sampled_patterns import sampled_patterns  # noqa: PLC0415  # a look without a burst doesn't wait for polars
 
         return sampled_patterns(drawn, known)
+
+    def _counts(self, address: str) -> Sequence[DatabaseCounts]:
+        with RedisLink(self._ways.to(address)) as link:
+            counts = profile_from_info(_info(link), address=address, access={}).databases
+        return [each for each in counts if self._databases == "all" or each.db in self._databases]
 
     def writing_clients(self, sample: Sample) -> Sequence[WritingClients] | None:
         """Who writes at this moment, most connections first; None where CLIENT LIST may not be called. A replica knows nobody
@@ -155,6 +168,20 @@ def _node(link: RedisLink, address: str, info: Mapping[str, str]) -> NodeSample:
         },
         limit_is_told=profile.limit_is_told,
     )
+
+
+def _drawn(link: RedisLink, wanted: int) -> list[tuple[bytes, int | None]] | None:
+    """So many random keys of the link's database with their TTLs; None where they may not be drawn."""
+    drawn: list[tuple[bytes, int | None]] = []
+    for at in range(0, wanted, _ASKED_TOGETHER):
+        some = link.call_many([("RANDOMKEY",)] * min(_ASKED_TOGETHER, wanted - at))
+        refusal = next((key for key in some if isinstance(key, ErrorReply)), None)
+        if refusal is not None and refusal.forbids_database:
+            raise link.translate(refusal, ("RANDOMKEY",)) from refusal
+        if refusal is not None:
+            return None
+        drawn += _with_ttls(link, [key for key in some if key is not None])
+    return drawn
 
 
 def _with_ttls(link: RedisLink, keys: list[bytes]) -> list[tuple[bytes, int | None]]:

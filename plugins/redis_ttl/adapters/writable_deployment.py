@@ -14,6 +14,7 @@ from redis_ttl.adapters.earlier_changes import EarlierChanges
 from redis_ttl.adapters.key_questions import TOLERANCE_MS, ExpiryQuestions, UseQuestions, server_now_ms
 from redis_ttl.adapters.key_writer import KeyWriter, refuse_missing_commands
 from redis_ttl.adapters.redis_cluster import Ways, cluster_nodes
+from redis_ttl.adapters.redis_entry import AWAY, in_vain
 from redis_ttl.adapters.redis_health import read_health
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
@@ -53,6 +54,7 @@ class WritableDeployment:
         """
         asked: list[str] = []
         others: list[str] = []
+        told_by: dict[str, str] = {}
         silent: ServerProblem | None = None
         waiting = [node.address]
         try:
@@ -67,11 +69,16 @@ class WritableDeployment:
             try:
                 profile = self._profile(address)
             except ServerProblem as error:
+                told = told_by.get(address)
+                if told is not None and isinstance(error, AWAY):
+                    todo = "Give the primary's own address in the connection."
+                    error = in_vain(f"the replica says its primary is at {address}", told, error, todo)
                 silent = silent or error
                 continue
             if profile.role is Role.REPLICA:
                 if profile.primary_address:
                     waiting.append(profile.primary_address)
+                    told_by.setdefault(profile.primary_address, address)
                 continue
             if node.is_continued_by(
                 run_id=profile.run_id, lineage=profile.lineage, former_lineage=profile.former_lineage

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Rule
 
-AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/2"
+AUDIT_PLAN_SCHEMA: Final = "redis_ttl.audit_plan/3"
 CHECKPOINT_SCHEMA: Final = "redis_ttl.checkpoint/1"
-AUDIT_SCHEMA: Final = "redis_ttl.audit/1"
+AUDIT_SCHEMA: Final = "redis_ttl.audit/2"
 
 #: The share of sample keys that may be there yet unseen before a scan counts as incomplete. Losing one shard of 16
 #: leaves 5% unseen; a key that was deleted and written again while the scan passed looks unseen too, and is no loss.
@@ -205,20 +205,45 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What became of keys that were drawn at random before the scan: all must have been met, or be gone."""
+    """What became of keys that were drawn at random before the scan: all must have been met, or be gone.
+
+    ``doubts`` say why keys may be of more than one data set, ``left_out`` which databases weren't read though all were asked for.
+    """
 
     samples: int
     unseen: int
     scanned_again: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was read that was to be read, of one data set, as far as can be told."""
+        return not (self.doubts or self.left_out or self.unseen)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the verdict."""
+        listed = {name: list(getattr(self, name)) for name in ("scanned_again", "doubts", "left_out")}
+        return {"samples": self.samples, "unseen": self.unseen, "is_whole": self.is_whole, **listed}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Completeness:
+        """What :meth:`to_json` wrote; version 1 knew neither doubts nor what was left out."""
+        listed = {name: tuple(data.get(name, ())) for name in ("scanned_again", "doubts", "left_out")}
+        return cls(data["samples"], data["unseen"], **listed)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyspaceCount:
-    """Keys and keys with a TTL of one database, summed over the nodes, as INFO keyspace counts them."""
+    """Keys and keys with a TTL of one database, summed over the nodes, as INFO keyspace counts them.
+
+    ``field_ttl_keys`` are hashes that have fields with a TTL, whether or not the key has one; None where a node doesn't count them.
+    """
 
     db: int
     keys: int
     expires: int
+    field_ttl_keys: int | None = None
 
     @property
     def no_ttl_keys(self) -> int:
@@ -269,6 +294,21 @@ class Audit:
         return NodesMemory(tuple(server.memory(memory_limit_bytes) for server in self.plan.servers))
 
     @property
+    def ending_keys(self) -> int | None:
+        """About how many of the keys without TTL end by themselves, hashes whose every field has one; None where that isn't known of
+        any pattern, or where none is known and some hashes couldn't be asked.
+        """
+        known = [row.ending_keys for row in self.patterns if row.ending_keys is not None]
+        is_in_doubt = not sum(known) and any(row.types.get("hash", 0) > row.fields.hashes for row in self.patterns)
+        return None if is_in_doubt or (self.patterns and not known) else sum(known)
+
+    @property
+    def field_ttl_keys(self) -> int | None:
+        """Hashes that have fields with a TTL, by the servers' own counts after the scan; None where one doesn't tell."""
+        counts = [each.field_ttl_keys for each in self.keyspace_after]
+        return None if None in counts else sum(each for each in counts if each is not None)
+
+    @property
     def used_memory_bytes(self) -> int | None:
         """Memory in use on all nodes together, at the start of the scan; None where one doesn't tell."""
         return self.memory().used_bytes
@@ -317,6 +357,7 @@ class Audit:
             "keys": self.keys,
             "no_ttl_keys": self.no_ttl_keys,
             "no_ttl_ratio": round(self.no_ttl_ratio, 6),
+            "ending_keys": self.ending_keys,
             "used_memory_bytes": memory.used_bytes,
             "maxmemory_bytes": self.maxmemory_bytes,
             "memory_ratio": None if memory.ratio is None else round(memory.ratio, 6),
@@ -353,8 +394,9 @@ class Audit:
             "bytes_high": None if size is None or size.high is None else round(size.high),
             "keyspace_before": [_fields(count) for count in self.keyspace_before],
             "keyspace_after": [_fields(count) for count in self.keyspace_after],
+            "field_ttl_keys": self.field_ttl_keys,
             "counted_off": self.counted_off,
-            "completeness": {**_fields(self.completeness), "scanned_again": list(self.completeness.scanned_again)},
+            "completeness": self.completeness.to_json(),
             "warnings": list(self.warnings),
             "patterns_document": self.patterns_document,
             "fingerprints": list(self.fingerprints),
@@ -365,7 +407,6 @@ class Audit:
     def from_json(cls, data: Mapping[str, Any], plan: AuditPlan, patterns: Iterable[PatternStatistics]) -> Audit:
         """The audit that :meth:`to_json` wrote, with its plan and the rows of its patterns document."""
         check_schema(data, AUDIT_SCHEMA)
-        completeness = data["completeness"]
         return cls(
             plan=plan,
             finished_at=data["finished_at"],
@@ -375,7 +416,7 @@ class Audit:
             vanished=data["vanished"],
             keyspace_before=tuple(KeyspaceCount(**count) for count in data["keyspace_before"]),
             keyspace_after=tuple(KeyspaceCount(**count) for count in data["keyspace_after"]),
-            completeness=Completeness(**{**completeness, "scanned_again": tuple(completeness["scanned_again"])}),
+            completeness=Completeness.from_json(data["completeness"]),
             patterns=tuple(patterns),
             patterns_document=data["patterns_document"],
             fingerprints=tuple(data["fingerprints"]),

@@ -38,6 +38,12 @@ class CautionKind(StrEnum):
     """The largest sampled key has ``size_bytes``, and server ``name`` frees what expires while it answers nobody."""
     BIG_UNKNOWN = "big_unknown"
     """The same, where ``name`` doesn't say how it frees."""
+    FIELDS_END = "fields_end"
+    """``ratio`` of the keys are hashes that end by themselves, the last of their fields ``ttl_s`` after the audit."""
+    FIELDS_CUT = "fields_cut"
+    """The same, and some of their fields are to live longer than the rule's TTL."""
+    FIELDS_MIXED = "fields_mixed"
+    """``ratio`` of the hashes have fields with TTLs, and others that live longer, or may."""
     TEXT = "text"
     """Something else, in the English words ``text``."""
 

@@ -8,28 +8,25 @@ comes back without one is new. Knows nothing of columns, of the store, or of Air
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from redis_ttl.domain.pattern_statistics import Governance
+from redis_ttl.domain.churn import ChurnLevel
 from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from redis_ttl.domain.policy import DriftTolerance, Policy, Rule
+    from redis_ttl.domain.pattern_statistics import Governance
 
-DRIFT_SCHEMA: Final = "redis_ttl.drift/1"
+
+#: 2 added ``churn``, ``previous``, and of findings ``churn_keys``, ``ending_keys``, ``stayed_keys``, ``seen_keys``, ``gone_keys``.
+DRIFT_SCHEMA: Final = "redis_ttl.drift/2"
 BASELINE_SCHEMA: Final = "redis_ttl.baseline/2"
 
 #: Names of keys that a finding shows at most.
 EXAMPLES_SHOWN: Final = 10
-
-_DAY_S: Final = 86_400.0
-#: Growth over less than this says more about the moment than about a day.
-_LEAST_MEASURED_S: Final = 3_600.0
 
 
 class BaselineKind(StrEnum):
@@ -150,7 +147,11 @@ class DriftKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewKeys:
-    """How many new keys one pattern of one database has, as the comparison counted them."""
+    """How many new keys one pattern of one database has, as the comparison counted them.
+
+    ``stayed`` of them were new in the audit before, too, and ``old`` in the one before that as well. ``asked`` are those that the audit
+    asked for TTLs of hashes' fields, if they are hashes, of which ``ending`` end by themselves.
+    """
 
     db: int
     pattern: str
@@ -158,11 +159,17 @@ class NewKeys:
     governed_by: str | None
     wiped: bool
     keys: int
+    stayed: int = 0
+    old: int = 0
+    asked: int = 0
+    ending: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PatternKeys:
-    """What the audit counted of one pattern of one database, governed by what today's policy says."""
+    """What the audit counted of one pattern of one database, governed by what today's policy says; about ``ending_keys`` of those
+    without a TTL end by themselves.
+    """
 
     db: int
     pattern: str
@@ -170,6 +177,7 @@ class PatternKeys:
     governed_by: str | None
     keys: int
     no_ttl_keys: int
+    ending_keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +190,10 @@ class DriftFinding:
     are too close to tell. ``since`` is when the first audit that found it ended. ``allowed_keys`` is what the policy
     tolerates for the whole rule (None: nothing can be too much), ``fails`` whether it was exceeded. ``examples`` are
     names of such keys.
+
+    Of the new keys about ``ending_keys`` end by themselves (hashes whose every field has a TTL), and ``churn_keys`` come and go;
+    neither count as drift. ``stayed_keys`` were new in the audit before already; of the ``seen_keys`` that were new then
+    ``gone_keys`` are gone. None where there is no audit before that can be compared.
     """
 
     kind: DriftKind
@@ -199,6 +211,21 @@ class DriftFinding:
     fails: bool
     due: str | None = None
     examples: tuple[str, ...] = ()
+    ending_keys: int = 0
+    churn_keys: int = 0
+    stayed_keys: int | None = None
+    seen_keys: int | None = None
+    gone_keys: int | None = None
+
+    @property
+    def counted_keys(self) -> int:
+        """The new keys that the policy's tolerance is for: those that stay, or may."""
+        return self.new_keys - self.churn_keys - self.ending_keys
+
+    @property
+    def is_unheard_of(self) -> bool:
+        """Whether none of these keys was there in the audit before, and nothing is known of such keys: tomorrow tells whether they stay."""
+        return self.stayed_keys == 0 and not self.seen_keys and not self.churn_keys
 
     @property
     def identity(self) -> tuple[str, int, str]:
@@ -227,7 +254,9 @@ class Verdict(StrEnum):
     CLEAN = "clean"
     """Nothing new."""
     TOLERATED = "tolerated"
-    """New keys, all within what the policy tolerates, or exempt."""
+    """New keys, all within what the policy tolerates, or exempt, or such as end by themselves."""
+    CHURN = "churn"
+    """New keys that come and go; what doesn't is within what the policy tolerates."""
     DRIFT = "drift"
     """More than the policy tolerates: the task fails."""
     ACCEPTED = "accepted"
@@ -242,6 +271,8 @@ class DriftReport:
     first check; ``accepted_at`` the beginning of the audit which that one goes back to, ``accepted_by`` who accepted it (None:
     nobody was asked). ``next_baseline`` is the number of the one that holds from now on. ``no_ttl_keys`` are different keys
     without TTL, ``left_keys`` those that left the baseline. ``by`` and ``why`` belong to a check that accepted.
+    ``previous`` is the audit before, whose new keys were looked for; None where none can be compared. ``churn`` has the patterns
+    that are known for keys that come and go since somebody accepted.
     """
 
     cluster: str
@@ -264,6 +295,18 @@ class DriftReport:
     notes: tuple[str, ...] = ()
     by: str | None = None
     why: str | None = None
+    previous: str | None = None
+    churn: tuple[ChurnLevel, ...] = ()
+
+    @property
+    def churn_keys(self) -> int:
+        """New keys that come and go."""
+        return sum(each.churn_keys for each in self.findings)
+
+    @property
+    def ending_keys(self) -> int:
+        """New keys that end by themselves."""
+        return sum(each.ending_keys for each in self.findings)
 
     @property
     def failing(self) -> tuple[DriftFinding, ...]:
@@ -277,6 +320,8 @@ class DriftReport:
             "audit_id": self.audit_id,
             "verdict": self.verdict.value,
             "new_keys": self.new_keys,
+            "churn_keys": self.churn_keys,
+            "ending_keys": self.ending_keys,
             "no_ttl_keys": self.no_ttl_keys,
             "findings": len(self.findings),
             "failing": len(self.failing),
@@ -292,6 +337,7 @@ class DriftReport:
             "verdict": self.verdict.value,
             "findings": [each.to_json() for each in self.findings],
             "notes": list(self.notes),
+            "churn": [each.to_json() for each in self.churn],
         }
 
     @classmethod
@@ -303,134 +349,9 @@ class DriftReport:
                 "verdict": Verdict(data["verdict"]),
                 "findings": tuple(DriftFinding.from_json(each) for each in data.get("findings", ())),
                 "notes": tuple(data.get("notes", ())),
+                "churn": tuple(ChurnLevel.from_json(each) for each in data.get("churn", ())),
             }
         )
-
-
-def judge(
-    policy: Policy,
-    new: Iterable[NewKeys],
-    patterns: Sequence[PatternKeys],
-    *,
-    audited_at: dt.datetime,
-    accepted_at: dt.datetime,
-    before: DriftReport | None,
-) -> list[DriftFinding]:
-    """The findings, those that fail and the largest first, without examples.
-
-    ``accepted_at`` is the moment that a budget per day counts from. ``before`` is the last report about an earlier audit
-    and the same accepted baseline; None where there is none.
-    """
-    new = [each for each in new if each.keys]
-    rules = {rule.pattern.text: rule for rule in policy.rules}
-    days = max(1.0, (audited_at - accepted_at).total_seconds() / _DAY_S)
-    known = {} if before is None else {each.identity: each for each in before.findings}
-    since_s = (
-        audited_at - (accepted_at if before is None else dt.datetime.fromisoformat(before.audited_at))
-    ).total_seconds()
-    keys: dict[str | None, int] = {}
-    of_pattern: dict[tuple[int, str], tuple[int, int]] = {}
-    for row in patterns:
-        keys[_scope(row)] = keys.get(_scope(row), 0) + row.keys
-        held = of_pattern.get((row.db, row.pattern), (0, 0))
-        of_pattern[row.db, row.pattern] = (held[0] + row.keys, held[1] + row.no_ttl_keys)
-    found: dict[str | None, int] = {}
-    for each in new:
-        found[_scope(each)] = found.get(_scope(each), 0) + each.keys
-    allowed = {
-        scope: _tolerance(policy, rules.get(scope or "")).allowed_keys(of_keys=keys.get(scope, 0), days=days)
-        for scope in found
-    }
-
-    def finding(kind: DriftKind, db: int, pattern: str, count: int, **facts: Any) -> DriftFinding:
-        earlier = known.get((kind.value, db, pattern))
-        growth = (
-            (count - (0 if earlier is None else earlier.new_keys)) / since_s * _DAY_S
-            if since_s >= _LEAST_MEASURED_S
-            else None
-        )
-        return DriftFinding(
-            kind=kind,
-            db=db,
-            pattern=pattern,
-            new_keys=count,
-            growth_per_day=None if growth is None else round(growth, 1),
-            since=audited_at.isoformat() if earlier is None else earlier.since,
-            **facts,
-        )
-
-    findings = []
-    for group, count in _sums(new).items():
-        kind, db, pattern, governance, governed_by = group
-        scope = governed_by if governance is Governance.RULE else None
-        exempt = governance is Governance.EXEMPT
-        total, no_ttl = of_pattern.get((db, pattern), (0, 0))
-        rule = rules.get(scope or "")
-        findings.append(
-            finding(
-                kind,
-                db,
-                pattern,
-                count,
-                rule=scope,
-                exemption=governed_by if exempt else None,
-                owner=policy.owner_of(rule).team,
-                no_ttl_keys=max(no_ttl, count),
-                keys=max(total, count),
-                allowed_keys=None if exempt else allowed[scope],
-                fails=not exempt and found[scope] > allowed[scope],
-                due=None if rule is None or rule.due is None else rule.due.isoformat(),
-            )
-        )
-    for text, rule in rules.items():
-        rows = [row for row in patterns if row.governance is Governance.RULE and row.governed_by == text]
-        no_ttl = sum(row.no_ttl_keys for row in rows)
-        if rule.due is not None and no_ttl and audited_at.astimezone(dt.UTC).date() > rule.due:
-            findings.append(
-                finding(
-                    DriftKind.OVERDUE,
-                    min(row.db for row in rows),
-                    text,
-                    sum(each.keys for each in new if _scope(each) == text and each.governance is Governance.RULE),
-                    rule=text,
-                    exemption=None,
-                    owner=policy.owner_of(rule).team,
-                    no_ttl_keys=no_ttl,
-                    keys=sum(row.keys for row in rows),
-                    allowed_keys=0,
-                    fails=True,
-                    due=rule.due.isoformat(),
-                )
-            )
-    return sorted(findings, key=lambda each: (not each.fails, -each.new_keys, -each.no_ttl_keys, each.identity))
-
-
-def _sums(new: Iterable[NewKeys]) -> dict[tuple[DriftKind, int, str, Governance, str | None], int]:
-    """Rows of one finding as one: a second folding gives several patterns one name."""
-    sums: dict[tuple[DriftKind, int, str, Governance, str | None], int] = {}
-    for each in new:
-        group = (_kind(each), each.db, each.pattern, each.governance, each.governed_by)
-        sums[group] = sums.get(group, 0) + each.keys
-    return sums
-
-
-def _kind(new: NewKeys) -> DriftKind:
-    if new.wiped:
-        return DriftKind.TTL_WIPED
-    return DriftKind.RULE_MISSING if new.governance is Governance.NONE else DriftKind.NEW_WRITER
-
-
-def _scope(row: NewKeys | PatternKeys) -> str | None:
-    """What a tolerance is for: a rule by its pattern, or (None) all that nothing governs. Exempt keys have a scope that no rule has."""
-    if row.governance is Governance.EXEMPT:
-        return f"exempt {row.governed_by}"
-    return row.governed_by if row.governance is Governance.RULE else None
-
-
-def _tolerance(policy: Policy, rule: Rule | None) -> DriftTolerance:
-    if rule is None:
-        return policy.drift.ungoverned
-    return policy.drift.tolerance if rule.drift is None else rule.drift
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@
     │   ├── AuthenticationFailed it doesn't know this user or password
     │   ├── TlsMismatch          one side speaks TLS and the other doesn't, or the certificate doesn't hold
     │   ├── MissingPermission    its ACL forbids a command or keys that we can't do without
+    │   │   └── ForbiddenDatabase    or a database
     │   ├── CommandUnavailable   it has no such command (a proxy, a restricted service)
     │   ├── UnexpectedReply      it answers something that Redis never would (a proxy, a look-alike)
     │   ├── NoSuchDatabase       no database of that number
@@ -152,6 +153,25 @@ class TlsMismatch(ServerProblem):
 
 class MissingPermission(ServerProblem):
     """The server's ACL forbids a command, or keys, that the work can't do without."""
+
+
+class ForbiddenDatabase(MissingPermission):
+    """The server's ACL keeps this user out of database ``db`` (Valkey 9.1). ``held`` are the databases that hold keys, where known."""
+
+    db: int = 0
+    held: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, db: int, where: str, found: str) -> ForbiddenDatabase:
+        """The error about that database."""
+        error = cls(
+            f"this user may not read database {db} (allow it with db={db} or alldbs)",
+            where=where,
+            found=found,
+            todo=f"ACL SETUSER <user> db={db}, or audit as another user, or only the databases that this one may read.",
+        )
+        error.db = db
+        return error
 
 
 class CommandUnavailable(ServerProblem):

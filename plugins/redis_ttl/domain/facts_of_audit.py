@@ -74,6 +74,7 @@ def action_required(
             audited_at=audit.finished_at,
             keys=audit.keys,
             no_ttl_keys=audit.no_ttl_keys,
+            ending_keys=audit.ending_keys or 0,
             memory=Memory.of(audit.memory(policy.memory.limit_bytes)),
             memory_warn_ratio=policy.memory.warn_ratio,
             memory_critical_ratio=policy.memory.critical_ratio,
@@ -117,8 +118,9 @@ def _unknown(audit: Audit) -> list[UnknownFacts]:
             rows.setdefault(row.pattern, []).append(row)
     found = []
     for pattern, own in rows.items():
-        no_ttl_keys = sum(row.no_ttl_keys for row in own)
-        found.append(UnknownFacts(pattern, no_ttl_keys, _size(own, no_ttl_keys)))
+        # What ends by itself is no leak.
+        if no_ttl_keys := sum(row.lasting_keys for row in own):
+            found.append(UnknownFacts(pattern, no_ttl_keys, _size(own, no_ttl_keys)))
     return sorted(found, key=lambda row: (-row.no_ttl_keys, row.pattern))
 
 
@@ -142,7 +144,7 @@ def _deadline(audited: dt.datetime, policy: Policy, owner: Owner) -> dt.date:
 def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | None:
     if not rows:
         return None
-    no_ttl = sum(row.no_ttl_keys for row in rows)
+    no_ttl = sum(row.lasting_keys for row in rows)
     longer = sum(row.over_rule_keys for row in rows)
     caps = rule.mode is Mode.CAP
     with_ttl = [(row.keys - row.no_ttl_keys, row.ttl_mean_s) for row in rows if row.ttl_mean_s is not None]

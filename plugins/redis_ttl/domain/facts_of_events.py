@@ -48,12 +48,15 @@ def _rows(findings: Sequence[DriftFinding]) -> tuple[DriftFacts, ...]:
         DriftFacts(
             cause=group[0].kind,
             pattern=group[0].pattern,
-            new_keys=sum(each.new_keys for each in group),
+            new_keys=sum(each.counted_keys for each in group),
             no_ttl_keys=sum(each.no_ttl_keys for each in group),
             since=min(each.since for each in group),
             growth_per_day=_sum(each.growth_per_day for each in group),
             due=group[0].due,
             examples=tuple(name for each in group for name in each.examples),
+            churn_keys=sum(each.churn_keys for each in group),
+            ending_keys=sum(each.ending_keys for each in group),
+            is_unheard_of=all(each.is_unheard_of for each in group),
         )
         for group in groups.values()
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from redis_ttl.domain.approval import Verdict
+from redis_ttl.domain.approval import Verdict, is_own_plan
 from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.message import (
     AbortCause,
@@ -71,7 +71,11 @@ def approval_requested(
                 expiries_per_s=plan.forecast.expiries_per_s,
                 undo_s=plan.forecast.first_expiry_s or 0,
                 cautions=_cautions(plan.warnings, plan.cautions),
-                approvers=policy.remediation.approvers,
+                approvers=tuple(
+                    user
+                    for user in policy.remediation.approvers
+                    if not is_own_plan(plan, user, self_approval=policy.remediation.self_approval)
+                ),
                 link=link,
             ),
         )

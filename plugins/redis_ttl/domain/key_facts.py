@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.server import Command, ServerProfile
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.field_ttls import FieldTtls
 
 #: The access counter that a key is born with (LFU_INIT_VAL in Redis' and Valkey's ``evict.c``); above it, it was used.
 UNUSED_FREQ: Final = 5
@@ -29,6 +32,7 @@ class Question(StrEnum):
     IDLE = "idle"
     UNWRITTEN = "unwritten"
     ENCODING = "encoding"
+    FIELDS = "fields"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class KeyFacts:
 
     ``size_bytes`` is the server's own estimate of key, value and overhead (MEMORY USAGE with its default sampling of
     nested values); ``freq`` the logarithmic access counter, 0 to 255, of LFU policies; ``idle_s`` a lower bound of
-    the key's age; ``encoding`` how the value is stored (``int``, ``embstr``, ``listpack``, ...).
+    the key's age; ``encoding`` how the value is stored (``int``, ``embstr``, ``listpack``, ...);
+    ``fields`` what a look at a hash's fields said of their TTLs.
     """
 
     key: bytes
@@ -48,6 +53,7 @@ class KeyFacts:
     encoding: str | None = None
     unwritten_s: int | None = None
     """For how long it wasn't written, where the server tells that and not its use."""
+    fields: FieldTtls | None = None
 
     @property
     def is_hot(self) -> bool:
@@ -86,4 +92,6 @@ def questions_for(profile: ServerProfile) -> tuple[Question, ...]:
         questions.append(Question.IDLE if profile.tells_last_use else Question.UNWRITTEN)
     if profile.allows(Command.TYPE) and profile.allows(Command.OBJECT_ENCODING):
         questions.append(Question.ENCODING)
+    if profile.allows(Command.TYPE) and profile.may_ask_fields:
+        questions.append(Question.FIELDS)
     return tuple(questions)

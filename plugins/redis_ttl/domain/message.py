@@ -132,7 +132,8 @@ class KindShare:
 class RuleFacts:
     """The keys of one rule that don't keep it.
 
-    ``pattern`` is the rule's, with the names of its parameters. ``no_ttl_keys`` have no TTL, ``longer_keys`` a longer one than the rule
+    ``pattern`` is the rule's, with the names of its parameters. ``no_ttl_keys`` have no TTL and don't end by themselves;
+    ``longer_keys`` have a longer one than the rule
     allows. ``current_ttl_s`` is the mean of those that have one, None where it would say nothing of the longer ones. ``size_bytes`` is
     what the keys hold that would get another expiry. ``kinds`` are those of the sampled keys, the commonest first; none where
     types weren't asked.
@@ -183,7 +184,9 @@ class ActionRequired:
     ``owner`` is the team that it is written to, ``rules`` and ``unknown`` are its rows only. ``unknown`` are the patterns that hold a
     noticeable share; ``other_unknown_patterns`` with ``other_unknown_keys`` keys without a TTL are the rest. ``is_scattered``: none has
     a noticeable share, but all together have; then the first few are named.
-    ``growth_bytes_per_day`` is the trend of memory that the watch saw last. ``knows_expire_nx`` and ``knows_field_ttls`` say that
+    ``no_ttl_keys`` are all of the cluster; about ``ending_keys`` of them end by themselves, as all fields of these hashes have
+    TTLs, and are no row's. ``growth_bytes_per_day`` is the trend of memory that the watch saw last.
+    ``knows_expire_nx`` and ``knows_field_ttls`` say that
     every server takes EXPIRE with NX, and HEXPIRE.
     """
 
@@ -207,6 +210,7 @@ class ActionRequired:
     cost: Cost | None = None
     burst: BurstFacts | None = None
     growth_bytes_per_day: float | None = None
+    ending_keys: int = 0
     knows_expire_nx: bool = False
     knows_field_ttls: bool = False
     link: str | None = None
@@ -432,7 +436,9 @@ class RollbackResult:
 
 @dataclass(frozen=True, slots=True)
 class DriftFacts:
-    """New keys without TTL of one pattern, and why they are there."""
+    """New keys without TTL of one pattern, and why they are there. ``new_keys`` are those that count: beside them ``churn_keys`` come and
+    go, and about ``ending_keys`` end by themselves. ``is_unheard_of``: the next audit tells whether they stay.
+    """
 
     cause: DriftKind
     pattern: str
@@ -442,6 +448,9 @@ class DriftFacts:
     growth_per_day: float | None = None
     due: str | None = None
     examples: tuple[str, ...] = ()
+    churn_keys: int = 0
+    ending_keys: int = 0
+    is_unheard_of: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.estimate import Estimate, Sample, estimate_total
+from redis_ttl.domain.field_ttls import FieldStatistics
 from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.ttl_histogram import TTL_CLASSES
 
@@ -36,7 +37,8 @@ class PatternStatistics:
     sampled keys, ``hot_keys`` are in use (:attr:`redis_ttl.domain.key_facts.KeyFacts.is_hot`) and ``counter_keys`` are
     strings that hold a whole number. ``unwritten_s`` are sampled seconds since the last write, where the server tells that and
     not the last use. ``other_types`` counts those of ``other`` by the names that the server gives them, some of them.
-    ``short_raw_keys`` are strings that were changed in place for certain (`KeyFacts.is_short_raw`).
+    ``short_raw_keys`` are strings that were changed in place for certain (`KeyFacts.is_short_raw`). ``fields`` is what is known of
+    TTLs of hashes' fields.
     """
 
     db: int
@@ -60,11 +62,24 @@ class PatternStatistics:
     other_types: Mapping[str, int] = field(default_factory=dict)
     short_raw_keys: int = 0
     examples: tuple[bytes, ...] = ()
+    fields: FieldStatistics = field(default_factory=FieldStatistics)
 
     @property
     def no_ttl_ratio(self) -> float:
         """The share of keys without TTL, 0 to 1."""
         return self.no_ttl_keys / self.keys if self.keys else 0.0
+
+    @property
+    def ending_keys(self) -> int | None:
+        """About how many of the keys without a TTL end by themselves, as all fields of these hashes have one; None where that
+        isn't known.
+        """
+        return self.fields.ending_of(self.no_ttl_keys)
+
+    @property
+    def lasting_keys(self) -> int:
+        """Keys without a TTL that don't end by themselves, as far as that is known."""
+        return self.no_ttl_keys - (self.ending_keys or 0)
 
     @property
     def rule(self) -> str | None:
@@ -141,6 +156,7 @@ class PatternStatistics:
             "other_types": dict(sorted(self.other_types.items())),
             "unwritten_mean_s": _rounded(self.unwritten_s.mean),
             "unwritten_max_s": self.unwritten_s.largest if self.unwritten_s.count else None,
+            "field_ttls": self.fields.to_json(self.no_ttl_keys),
             "examples": [key_text(key) for key in self.examples],
         }
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: 2 added ``requested_by``, ``others``, ``cautions`` (of rules, too), and of the forecast ``late_s``, ``others_per_s`` and
-#: ``limit_is_policys``, ``limit_is_told`` and ``fullest``.
-PLAN_SCHEMA: Final = "redis_ttl.plan/2"
+#: ``limit_is_policys``, ``limit_is_told`` and ``fullest``. 3 added the cautions about TTLs of hashes' fields.
+PLAN_SCHEMA: Final = "redis_ttl.plan/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ class PlannedRule:
     after an anchor that follows the moment of writing (:mod:`redis_ttl.domain.expiry`). ``limit_keys`` is what the writer
     may change at most: the planned keys and the policy's tolerance.
     ``warnings`` are sentences, and ``cautions`` the figures of the same.
-    ``size_bytes`` and its 95% interval are estimated from the audit's sample; None without one. ``hot_ratio`` is the share of
+    ``size_bytes``, what the keys hold that don't end by themselves anyway, and its 95% interval are estimated from the audit's
+    sample; None without one. ``hot_ratio`` is the share of
     the sampled keys that are in use; None where that can't be told.
     """
 

@@ -5,13 +5,14 @@ that messages say it by, in any language.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.caution import Caution, CautionKind
 from redis_ttl.domain.duration import format_duration
 from redis_ttl.domain.guards import GUARDS
 from redis_ttl.domain.other_plans import OtherState
+from redis_ttl.domain.plan_fields import field_warnings
+from redis_ttl.domain.warned import Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Rule
     from redis_ttl.domain.server import ServerProfile
+    from redis_ttl.domain.warned import Changes
 
 #: From this share of sampled keys on, something is said of them.
 _WORTH_SAYING: Final = 0.01
@@ -32,18 +34,6 @@ BIG_COLLECTION_BYTES: Final = 1 << 20
 BIG_STRING_BYTES: Final = 16 << 20
 _KINDS_SHOWN: Final = 12
 _STRINGS: Final = frozenset({"string"})
-
-
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """One warning: its English sentence, without a full stop, and its figures."""
-
-    text: str
-    caution: Caution
-
-
-Changes = tuple["PatternStatistics", int, int]
-"""A row of the audit with how many of its keys get a TTL, and how many a shorter one."""
 
 
 def rule_warnings(
@@ -60,7 +50,7 @@ def rule_warnings(
         _in_use(rule, hot_ratio),
         _big(changes, servers),
     ]
-    return [each for each in found if each is not None]
+    return [each for each in found if each is not None] + field_warnings(rule, changes)
 
 
 def plan_warnings(

@@ -19,6 +19,7 @@ from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.key_pattern import shown
 from redis_ttl.domain.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.plan import NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
+from redis_ttl.domain.plan_fields import freed_keys
 from redis_ttl.domain.plan_grounds import check_age, check_rules, match_servers, shard_now
 from redis_ttl.domain.plan_limits import check_caps, check_storm, coming, forecast_plan, most_keys, with_windows
 from redis_ttl.domain.plan_warnings import plan_warnings, rule_warnings, weighted
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from redis_ttl.domain.audit import Audit, RuleInForce
     from redis_ttl.domain.estimate import Estimate
     from redis_ttl.domain.other_plans import OtherPlan
-    from redis_ttl.domain.plan_warnings import Changes
     from redis_ttl.domain.policy import Policy, Rule
     from redis_ttl.domain.server import ServerProfile
+    from redis_ttl.domain.warned import Changes
 
 #: Keys that a rule may match beyond its tolerance, so that a rule of a few keys isn't refused for a new one.
 LIMIT_SLACK_KEYS: Final = 100
@@ -231,7 +232,7 @@ def _draft(
     changes = [(row, *_changes(rule, row)) for row in rows]
     set_keys, cap_keys = sum(change[1] for change in changes), sum(change[2] for change in changes)
     change_keys = set_keys + cap_keys
-    size = _size((row, to_set + to_cap) for row, to_set, to_cap in changes)
+    size = _size((row, freed_keys(row, to_set, to_cap)) for row, to_set, to_cap in changes)
     # Rounded first: 100 x 0.1 is a little more than 10 in binary, and would allow one key more.
     tolerated = change_keys + ceil(round(change_keys * policy.remediation.tolerance_ratio, 6)) + LIMIT_SLACK_KEYS
     hot_ratio = weighted((row.hot_ratio, to_set + to_cap) for row, to_set, to_cap in changes)
@@ -272,7 +273,8 @@ def _draft(
 def _size(changed: Iterable[tuple[PatternStatistics, int]]) -> Estimate | None:
     sizes = [estimate_total(row.sizes, keys) for row, keys in changed if keys]
     known = [size for size in sizes if size is not None]
-    return add_estimates(known) if known and len(known) == len(sizes) else None
+    # Nothing is freed where all of the keys end by themselves, and nothing is known where one size isn't.
+    return add_estimates(known) if len(known) == len(sizes) else None
 
 
 def _skipped(rule: Rule, rows: Sequence[PatternStatistics], change_keys: int) -> list[Skipped]:

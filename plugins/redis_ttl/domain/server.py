@@ -62,6 +62,9 @@ class Command(StrEnum):
     OBJECT_ENCODING = "OBJECT ENCODING"
     CONFIG_GET = "CONFIG GET"
     CLIENT_NO_TOUCH = "CLIENT NO-TOUCH"
+    HLEN = "HLEN"
+    HRANDFIELD = "HRANDFIELD"
+    HTTL = "HTTL"
 
     @property
     def acl_rule(self) -> str:
@@ -70,18 +73,21 @@ class Command(StrEnum):
 
 
 REQUIRED_COMMANDS = (Command.SCAN, Command.PTTL, Command.DBSIZE, Command.INFO)
+FIELD_COMMANDS = (Command.HTTL, Command.HLEN, Command.HRANDFIELD, Command.CLIENT_NO_TOUCH)
+"""What it takes to ask for the TTLs of a hash's fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseCounts:
     """The server's own account of one database: keys in all, keys with a TTL, and their mean remaining time where it
-    is kept.
+    is kept; ``field_ttl_keys`` are hashes that have fields with a TTL, None where the server doesn't count them.
     """
 
     db: int
     keys: int
     expires: int
     avg_ttl_ms: int | None = None
+    field_ttl_keys: int | None = None
 
     @property
     def no_ttl_keys(self) -> int:
@@ -109,9 +115,12 @@ class ServerProfile:
     keys only. ``lineage`` and ``former_lineage`` are the replication ids of the data set (INFO's ``master_replid`` and
     ``master_replid2``), which a replica has in common with its primary and keeps when it takes over; empty where the
     server hides them or has none. ``frees_expired_lazily`` says whether the value of a key that expires is freed in the
-    background (``lazyfree-lazy-expire``), None where that can't be asked; if not, the server answers nobody meanwhile. ``untold``
-    are the fields of INFO that it leaves out of those that this is made of; ``keyspace`` is among them where it says of no
-    database how many keys that has, though there are some.
+    background (``lazyfree-lazy-expire``), None where that can't be asked; if not, the server answers nobody meanwhile.
+    ``forbidden_databases`` hold keys and may not be read by this user; known where every database was asked for.
+    ``exchanges`` is how often each command that exchanges the data set (FLUSHALL, SWAPDB, REPLICAOF ...) was called so far, None
+    where the server doesn't count; ``last_load`` changes when the process loads a data set from a file or a primary, and is empty
+    where it isn't told. ``untold`` are the fields of INFO that it leaves out of those that this is made of; ``keyspace`` is among them
+    where it says of no database how many keys that has, though there are some.
     """
 
     address: str
@@ -133,6 +142,9 @@ class ServerProfile:
     frees_expired_lazily: bool | None = None
     lineage: str = ""
     former_lineage: str = ""
+    forbidden_databases: tuple[int, ...] = ()
+    exchanges: Mapping[str, int] | None = None
+    last_load: str = ""
     untold: tuple[str, ...] = ()
     can: Mapping[Command, Access] = field(default_factory=dict)
 
@@ -193,6 +205,11 @@ class ServerProfile:
         least = {Flavour.REDIS: (7, 4), Flavour.VALKEY: (9,)}.get(self.flavour)
         return least is not None and self.version_tuple >= least
 
+    @property
+    def may_ask_fields(self) -> bool:
+        """Whether this user may ask for the TTLs of a hash's fields, without that counting as a use of the key."""
+        return all(self.allows(command) for command in FIELD_COMMANDS)
+
     def allows(self, command: Command) -> bool:
         """Whether this user may send that command to this server."""
         return self.can.get(command) is Access.ALLOWED
@@ -213,6 +230,7 @@ class ServerProfile:
                 **value,
                 "flavour": Flavour(value["flavour"]),
                 "role": Role(value["role"]),
+                "forbidden_databases": tuple(value.get("forbidden_databases", ())),
                 "databases": tuple(DatabaseCounts(**counts) for counts in value["databases"]),
                 "replicas": tuple(ReplicaState(**replica) for replica in value["replicas"]),
                 "untold": tuple(value.get("untold", ())),

@@ -4,7 +4,7 @@ Every key that we journalled is in exactly one of ``kept``, ``changed``, ``wiped
 ``gone``. Every key that a rule of the plan governs and that has no TTL is in exactly one of ``wiped``, ``unfinished``,
 ``new``, ``rewritten``, ``in_use``, ``left``, ``untold`` and ``missed``. The last one is our fault, and must be 0. So must ``unjournalled``.
 
-Version 2 added ``unjournalled`` and ``untold`` to the rules, ``unreadable`` and ``moving_slots``.
+Version 2 added ``unjournalled`` and ``untold`` to the rules, ``unreadable``, ``moving_slots`` and ``strangers``.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ class Verification:
     ``scanned`` counts all keys met, ``no_ttl_keys`` those of them without a TTL, governed or not. ``complete`` says
     whether every shard of the plan was written to its end. ``used_bytes`` is the memory in use on all nodes together.
     ``unreadable`` names objects of the journal that are damaged or missing. ``moving_slots`` of a cluster were on their way to
-    another node while we looked, or went there: what is said of their keys isn't certain.
+    another node while we looked, or went there: what is said of their keys isn't certain. ``strangers`` are servers that don't
+    continue the data set of the plan by what they say of themselves.
     """
 
     plan_id: str
@@ -97,6 +98,12 @@ class Verification:
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     moving_slots: int = 0
+    strangers: tuple[str, ...] = ()
+
+    @property
+    def mostly_gone(self) -> bool:
+        """Whether most of what the journal has is gone before its time: deleted, evicted, or not of this data set at all."""
+        return 2 * sum(rule.gone for rule in self.rules) > sum(rule.journalled for rule in self.rules)
 
     @property
     def unjournalled(self) -> int:
@@ -134,6 +141,7 @@ class Verification:
             "rules": [asdict(rule) for rule in self.rules],
             "notes": list(self.notes),
             "unreadable": list(self.unreadable),
+            "strangers": list(self.strangers),
         }
 
     @classmethod
@@ -141,5 +149,5 @@ class Verification:
         """The verification that :meth:`to_json` wrote."""
         kept = fields_of(cls, data, VERIFICATION_SCHEMA)
         rules = tuple(VerifiedRule(**rule) for rule in data["rules"])
-        lists = {name: tuple(data.get(name, ())) for name in ("notes", "unreadable")}
+        lists = {name: tuple(data.get(name, ())) for name in ("notes", "unreadable", "strangers")}
         return cls(**{**kept, "rules": rules, **lists})

@@ -80,7 +80,10 @@ def _seen(facts: ActionRequired, speech: Speech) -> list[Line]:
     own = speech.phrases.action_required
     lines = [speech.memory(facts.cluster, facts.memory, facts.audited_at)]
     if facts.no_ttl_keys:
-        lines += [speech.no_ttl(facts.no_ttl_keys, facts.keys), speech.eviction(facts.eviction_policy), say(own.grows)]
+        lines.append(speech.no_ttl(facts.no_ttl_keys - facts.ending_keys, facts.keys))
+        if facts.ending_keys:
+            lines.append(say(own.ending, keys=speech.phrases.count(facts.ending_keys)))
+        lines += [speech.eviction(facts.eviction_policy), say(own.grows)]
     if facts.growth_bytes_per_day is not None and facts.growth_bytes_per_day > 0:
         lines.append(say(own.growth, size=size(facts.growth_bytes_per_day)))
     return lines

@@ -8,6 +8,7 @@ from redis_ttl.domain.duration import format_duration
 from redis_ttl.domain.key_name import key_text
 from redis_ttl.domain.pattern_statistics import Governance
 from redis_ttl.domain.ttl_histogram import TTL_CLASSES
+from redis_ttl.messages.field_lines import ending_text, field_lines, fields_text
 from redis_ttl.messages.figures import (
     code_span,
     count,
@@ -65,7 +66,7 @@ def headline(audit: Audit, memory_limit_bytes: int | None = None) -> str:
     memory = _memory(audit.memory(memory_limit_bytes))
     if audit.no_ttl_keys and any(policy.startswith("volatile-") for policy in policies):
         memory += f" The eviction policy {', '.join(policies)} can't remove keys without a TTL."
-    return f"**{leak}** {memory}"
+    return f"**{leak}**{ending_text(audit)} {memory}"
 
 
 def _memory(nodes: NodesMemory) -> str:
@@ -89,6 +90,7 @@ def counting_lines(audit: Audit) -> list[str]:
         how = "one sequential cursor" if split.shards == 1 else f"{split.shards} shards by {split.rule}"
         lines.append(f"{split.node} db{split.db}: {how} ({split.why})")
     lines += _own_counts(audit)
+    lines += field_lines(audit)
     if audit.vanished:
         lines.append(
             f"{count(audit.vanished)} keys vanished between being listed and being asked for their TTL; they are not counted."
@@ -103,6 +105,7 @@ def counting_lines(audit: Audit) -> list[str]:
         lines.append(f"Completeness: of {count(checked.samples)} keys drawn at random before the scan, {unseen}.")
     else:
         lines.append("Completeness was not checked: no keys could be drawn at random.")
+    lines += [f"Not complete: {each}." for each in (*checked.left_out, *checked.doubts)]
     lines += [f"Scanned again: {label}." for label in checked.scanned_again]
     sampled = count(sum(pattern.sizes.count for pattern in audit.patterns))
     if audit.size_bytes is not None:
@@ -163,13 +166,15 @@ def rule_rows(audit: Audit) -> list[list[str]]:
 
 
 def types_text(pattern: PatternStatistics) -> str:
-    """The sampled keys' types with their shares, most frequent first: ``hash``, or ``string 90% hash 10%``."""
+    """The sampled keys' types with their shares, most frequent first: ``hash``, or ``string 90% hash 10%``; and which of the
+    hashes have fields with TTLs.
+    """
     named = {printable(name, _TYPE_WIDTH): keys for name, keys in pattern.named_types.items()}
     total = sum(named.values())
     if len(named) == 1:
-        return next(iter(named))
+        return next(iter(named)) + fields_text(pattern)
     ordered = sorted(named.items(), key=lambda item: -item[1])
-    return " ".join(f"{name} {ratio(keys / total)}" for name, keys in ordered) or "unknown"
+    return " ".join(f"{name} {ratio(keys / total)}" for name, keys in ordered) + fields_text(pattern) or "unknown"
 
 
 def use_text(pattern: PatternStatistics) -> str:
@@ -192,10 +197,13 @@ def examples_text(pattern: PatternStatistics) -> str:
 
 
 def ttl_of_all(patterns: Sequence[PatternStatistics]) -> list[tuple[str, int]]:
-    """Keys by TTL class over all patterns, keys that never expire first."""
+    """Keys by TTL class over all patterns: first keys that never expire, then about how many end with their last field, if any."""
     totals = [sum(pattern.ttl_histogram[index] for pattern in patterns) for index in range(len(TTL_CLASSES))]
     labels = ["more than 1y" if name == "more" else f"up to {name}" for name in TTL_CLASSES]
-    return [("never", sum(pattern.no_ttl_keys for pattern in patterns)), *zip(labels, totals, strict=True)]
+    never = [("never", sum(pattern.lasting_keys for pattern in patterns))]
+    if ending := sum(pattern.ending_keys or 0 for pattern in patterns):
+        never.append(("with its last field (estimated)", ending))
+    return [*never, *zip(labels, totals, strict=True)]
 
 
 def _governed_markdown(pattern: PatternStatistics) -> str:

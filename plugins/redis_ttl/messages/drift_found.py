@@ -40,6 +40,7 @@ def drift_found_document(facts: DriftFound, speech: Speech) -> Document:
         Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
         Paragraph(compared),
         _findings(facts, speech),
+        *(Paragraph(line) for line in _aside(facts, speech)),
         *(Paragraph(line) for line in speech.examples(row.examples[0] for row in facts.findings if row.examples)),
         Heading(phrases.you_heading),
         Bullets(tuple(_asked(cause, facts, speech) for cause in causes)),
@@ -77,6 +78,20 @@ def _findings(facts: DriftFound, speech: Speech) -> Table:
         for row in facts.findings
     )
     return Table(header, rows, right=(2, 3, 4))
+
+
+def _aside(facts: DriftFound, speech: Speech) -> list[Line]:
+    """What isn't counted, and what tomorrow may tell."""
+    own, count = speech.phrases.drift_found, speech.phrases.count
+    rows = [row for row in facts.findings if row.cause is not DriftKind.OVERDUE]
+    lines = []
+    if churn := sum(row.churn_keys for row in rows):
+        lines.append(say(own.churn, keys=count(churn)))
+    if ending := sum(row.ending_keys for row in rows):
+        lines.append(say(own.ending, keys=count(ending)))
+    if any(row.is_unheard_of for row in rows):
+        lines.append(say(own.unheard_of))
+    return lines
 
 
 def _cause(cause: DriftKind, speech: Speech) -> str:

@@ -72,10 +72,14 @@ def duration(seconds: float) -> str:
 
 
 def ttl_spread(pattern: PatternStatistics) -> str:
-    """How the TTLs of a pattern are spread: the share of its keys in each class that has any, ``never`` first."""
+    """How the TTLs of a pattern are spread: the share of its keys in each class that has any, ``never`` first; then those that
+    end with their last field, as hashes do whose every field has a TTL.
+    """
     parts = []
-    if pattern.no_ttl_keys:
-        parts.append(f"never {_share(pattern.no_ttl_ratio)}")
+    if pattern.lasting_keys:
+        parts.append(f"never {_share(pattern.lasting_keys / pattern.keys)}")
+    if pattern.ending_keys:
+        parts.append(f"by fields ~{_share(pattern.ending_keys / pattern.keys)}")
     for name, keys in zip(TTL_CLASSES, pattern.ttl_histogram, strict=True):
         if keys:
             label = ">1y" if name == "more" else f"≤{name}"

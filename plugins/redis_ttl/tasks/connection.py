@@ -14,17 +14,16 @@ from redis_ttl.domain.errors import BadInput
 if TYPE_CHECKING:
     from redis_ttl.adapters.redis_endpoint import Endpoint
 
-# Airflow's own form for Redis connections writes "cluster": false into each of them, whatever the server is, and has a list of further
-# nodes. We ask the server itself whether it is a cluster, and who else is.
-_FORM_FIELDS_WITHOUT_MEANING: Final = ("cluster", "startup_nodes")
+# Airflow's own form for Redis connections writes "cluster": false into each of them, whatever the server is. We ask the server itself.
+_FORM_FIELDS_WITHOUT_MEANING: Final = ("cluster",)
 
 
 def endpoint_of(connection_id: str) -> Endpoint:
     """Where that connection leads, and how to get in.
 
-    Understands what the Redis provider's form has (host, port, login, password, db, ssl and its files), and in the
-    extra field also ``sentinel``, ``sentinel_master``, ``sentinel_username``, ``sentinel_password``, ``unix_socket``,
-    ``connect_timeout`` and ``read_timeout``. Raises :class:`BadInput` for a connection that Airflow doesn't have or
+    Understands what the Redis provider's form has (host, port, login, password, db, ssl and its files, startup_nodes), and
+    in the extra field also ``sentinel``, ``sentinel_master``, ``sentinel_username``, ``sentinel_password``, ``sentinel_ssl``,
+    ``unix_socket``, ``connect_timeout`` and ``read_timeout``. Raises :class:`BadInput` for a connection that Airflow doesn't have or
     whose extra is no JSON object, :class:`InvalidOption` for a field that can't be used.
     """
     connection = _connection(connection_id)

@@ -46,9 +46,9 @@ def sample(policy: Policy, context: Context) -> dict[str, Any]:
 
     Raises :class:`WorseThanBefore` when a level has got worse or a burst began.
     """
-    store = open_store()
+    store, endpoint = open_store(), endpoint_of(policy.connection)
     tools = WatchTools(
-        redis=WatchedDeployment(endpoint_of(policy.connection), policy.audit.source),
+        redis=WatchedDeployment(endpoint, policy.audit.source, policy.audit.databases or (endpoint.db,)),
         store=store,
         clock=SystemClock(),
         interval_s=_BY_HAND_S if policy.watch.schedule is None else interval_s(policy.watch.schedule),

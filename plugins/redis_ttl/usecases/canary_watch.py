@@ -59,9 +59,11 @@ class CanaryWatch:
         watch_s = self._plan.canary_watch_s
         with ExitStack() as links:
             nodes = {}
+            # Any database of the plan will do to ask for figures; another one may be closed to this user.
+            database = self._plan.shards[0].db if self._plan.shards else 0
             for identity in self._plan.nodes:
                 address = tools.redis.primary_of(identity)
-                nodes[identity.address] = links.enter_context(tools.redis.connect(address, 0))
+                nodes[identity.address] = links.enter_context(tools.redis.connect(address, database))
             first = {address: node.health() for address, node in nodes.items()}
             last = dict(first)
             bad: dict[str, int] = {}

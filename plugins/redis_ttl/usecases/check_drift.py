@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from redis_ttl.domain.approval import is_nameable
 from redis_ttl.domain.drift import (
@@ -20,34 +19,32 @@ from redis_ttl.domain.drift import (
     DriftKind,
     DriftReport,
     NewKeys,
-    PatternKeys,
     Verdict,
-    judge,
 )
-from redis_ttl.domain.errors import BadInput, NotApproved, RedisTtlError
+from redis_ttl.domain.drift_judging import churn_levels, judge
+from redis_ttl.domain.errors import BadInput, NotApproved, OtherServer, RedisTtlError
 from redis_ttl.domain.journal import JournalName, attempt_of
 from redis_ttl.domain.key_name import key_text
-from redis_ttl.domain.pattern_statistics import Governance
-from redis_ttl.domain.policy import Exemption
+from redis_ttl.domain.plan import NodeIdentity
 from redis_ttl.domain.remediation import Outcome
 from redis_ttl.usecases.documents import AuditFolder
 from redis_ttl.usecases.drift_documents import DriftDocuments
+from redis_ttl.usecases.drift_governance import Governed, named_and_governed
+from redis_ttl.usecases.drift_names import NewKeyNames
+from redis_ttl.usecases.earlier_audits import EarlierAudit, earlier_audits, met_every_key
 from redis_ttl.usecases.plan_documents import PlanDocuments
 from redis_ttl.usecases.read_audit import read_audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from redis_ttl.domain.audit import Audit, Checkpoint
+    from redis_ttl.domain.audit import Audit
+    from redis_ttl.domain.churn import Turnover
     from redis_ttl.domain.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.server import ServerProfile
     from redis_ttl.usecases.drift_ports import Comparison, NewComparison
     from redis_ttl.usecases.ports import Documents, Redis
-
-#: Keys that are read again, all together, to find the names of some new ones.
-READ_AGAIN: Final = 2_000_000
-#: A stretch that is read again has grown by so much at most since the audit; what is beyond it belongs to the next one.
-_STRETCH_GROWS: Final = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +122,20 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
             where=folder.path,
             todo="Run another audit, which takes over what the baseline's fingerprints are hashed with, and check that one.",
         )
+    if audit.completeness.doubts and (base is None or accept is not None):
+        raise BadInput(
+            "no baseline is made of an audit whose keys may be of more than one data set",
+            where=folder.path,
+            found=audit.completeness.doubts[0],
+            todo="Audit again, and check that one.",
+        )
     scope = _scope(audit, base, accepts=accept is not None)
     journals = () if base is None else _journals(audit, tools)
+    before = [] if base is None else earlier_audits(audit, tools.documents, tools.read_patterns)
     about = audit.no_ttl_keys + (0 if base is None else base.keys) + sum(each.keys for each in journals)
+    about += sum(each.audit.no_ttl_keys for each in before)
     with tools.new_comparison(scope, about) as comparison:
-        return _Check(request, tools, documents, folder, audit, base, scope, journals, comparison).report()
+        return _Check(request, tools, documents, folder, audit, base, scope, journals, before, comparison).report()
 
 
 def _check_acceptance(accept: Acceptance) -> None:
@@ -162,6 +168,8 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
     chosen = audit.plan.options.databases
     # What was asked for, and not where keys were: a database that is empty tonight was read all the same.
     scanned = None if chosen == "all" else tuple(sorted(chosen))
+    if audit.completeness.left_out:
+        scanned = tuple(sorted({split.db for split in audit.plan.splits}))
     return ComparisonScope(
         audit_began_ms=int(dt.datetime.fromisoformat(audit.plan.started_at).timestamp() * 1000),
         scanned=scanned,
@@ -173,7 +181,7 @@ def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonS
         next_seed=audit.plan.next_seed
         if accepts and not _beyond(None if base is None else base.databases, scanned)
         else None,
-        may_leave=audit.completeness.unseen == 0 and len(audit.warnings) == len(audit.plan.warnings),
+        may_leave=met_every_key(audit),
     )
 
 
@@ -214,20 +222,49 @@ class _Check:
     base: Baseline | None
     scope: ComparisonScope
     journals: tuple[_Journal, ...]
+    earlier: Sequence[EarlierAudit]
     comparison: Comparison
 
     def report(self) -> DriftReport:
         self._fill()
         self.comparison.compare()
-        governed = _Governed(self.audit, self.tools.policy)
-        counted = self.comparison.new_keys()
-        names = self._names(counted)
-        new = [governed.now(replace(each, pattern=names.get(each.pattern, each.pattern))) for each in counted]
+        self._refuse_another_data_set()
+        tools, governed = self.tools, Governed(self.audit, self.tools.policy)
+        new, names = named_and_governed(
+            self.comparison.new_keys(), self.audit, self.folder, governed, tools.names_in_report
+        )
         following = self._next_baseline()
-        findings = self._findings(new, governed, names)
+        before = self._report_before()
+        turnovers = self._turnovers()
+        findings = self._findings(new, governed, names, before, turnovers)
         report = self._report(findings, sum(each.keys for each in new), following)
+        report = replace(report, churn=churn_levels(new, turnovers, before))
         self.documents.write_report(report, self.tools.page(report))
         return report
+
+    def _refuse_another_data_set(self) -> None:
+        """Raise `OtherServer` where most of the baseline is gone and the servers aren't those that it was made of: an empty or older copy
+        in their place isn't the end of a leak. Somebody may accept it.
+        """
+        base = self.base
+        if base is None or self.request.accept is not None or 2 * self.comparison.left_keys <= base.keys:
+            return
+        folder = AuditFolder(self.tools.documents, self.tools.policy.cluster, base.audit_id)
+        if not folder.has("plan.json"):
+            return
+        then = folder.plan()
+        # Keys that were given TTLs leave the baseline, too, but they are there until these end.
+        if 2 * self.audit.keys > sum(split.keys for split in then.splits):
+            return
+        if not (strangers := _strangers(then.servers, self.audit)):
+            return
+        raise OtherServer(
+            "most keys of the baseline are gone, and another data set answers than the one that it was made of",
+            where=self.folder.path,
+            found=f"{self.comparison.left_keys:,} of {base.keys:,} keys gone; {', '.join(strangers)}",
+            todo="The server was replaced, restarted without its data, or filled anew. If it stays so, accept it: trigger this with accept "
+            "and a reason.",
+        )
 
     def _fill(self) -> None:
         for number, path in enumerate(self.audit.fingerprints):
@@ -235,6 +272,7 @@ class _Check:
         base = self.base
         if base is None:
             return
+        self._fill_earlier()
         for document in self.documents.fingerprints(base):
             self.comparison.add_baseline(document)
         accepted = attempt_of(int(dt.datetime.fromisoformat(base.accepted_at).timestamp() * 1000), "")
@@ -255,12 +293,16 @@ class _Check:
             for document in self.documents.fingerprints(self.documents.baseline(base.accepted)):
                 self.comparison.add_accepted(document)
 
-    def _names(self, new: Sequence[NewKeys]) -> Mapping[str, str]:
-        """What the patterns of shards are called in the report; asked only where one isn't there under its own name."""
-        reported = {row.pattern for row in self.audit.patterns}
-        if all(each.pattern in reported for each in new):
-            return {}
-        return self.tools.names_in_report(self.folder.read(_table_of(path)) for path in self.audit.fingerprints)
+    def _fill_earlier(self) -> None:
+        try:
+            for back, each in enumerate(self.earlier, start=1):
+                for path in each.audit.fingerprints:
+                    document = each.folder.read(path.removeprefix(f"{each.folder.path}/"))
+                    self.comparison.add_earlier(document, back)
+        except RedisTtlError as error:
+            # Nothing is set aside then; what was added already is asked of nobody.
+            self.earlier = []
+            self.tools.warn(f"what came and went since the audit before can't be told: {error}")
 
     def _next_baseline(self) -> Baseline:
         """The baseline that holds from now on; written where it is another one than before."""
@@ -298,14 +340,31 @@ class _Check:
         self.documents.write_baseline(made)
         return made
 
+    def _report_before(self) -> DriftReport | None:
+        before = self.documents.report_before(self.audit.plan.audit_id)
+        return None if before is None or self.base is None else _comparable(before, self.base)
+
+    def _turnovers(self) -> list[Turnover] | None:
+        """What became of what was new in the audit before; None where none can be compared."""
+        if self.base is None or not self.earlier:
+            return None
+        last = self.earlier[0]
+        governed = Governed(last.audit, self.tools.policy)
+        rows, _ = named_and_governed(
+            self.comparison.turnovers(), last.audit, last.folder, governed, self.tools.names_in_report
+        )
+        return rows
+
     def _findings(
-        self, new: Sequence[NewKeys], governed: _Governed, names: Mapping[str, str]
+        self,
+        new: Sequence[NewKeys],
+        governed: Governed,
+        names: Mapping[str, str],
+        before: DriftReport | None,
+        turnovers: Sequence[Turnover] | None,
     ) -> tuple[DriftFinding, ...]:
         if self.base is None:
             return ()
-        before = self.documents.report_before(self.audit.plan.audit_id)
-        if before is not None:
-            before = _comparable(before, self.base)
         findings = judge(
             self.tools.policy,
             new,
@@ -313,60 +372,15 @@ class _Check:
             audited_at=dt.datetime.fromisoformat(self.audit.finished_at),
             accepted_at=dt.datetime.fromisoformat(self.base.accepted_at),
             before=before,
+            turnovers=turnovers,
         )
         if not new:
             return tuple(findings)
-        self._look_for_names()
+        NewKeyNames(self.audit, self.folder, self.comparison, self.tools.redis, self.tools.warn).look()
         found: dict[tuple[int, str, bool], list[bytes]] = {}
         for (db, pattern, wiped), keys in self.comparison.examples().items():
             found.setdefault((db, names.get(pattern, pattern), wiped), []).extend(keys)
         return tuple(_with_examples(each, found) for each in findings)
-
-    def _look_for_names(self) -> None:
-        """Find names of new keys: among the audit's examples, then where the audit met the keys, on the server."""
-        for row in self.audit.patterns:
-            self.comparison.add_names(row.examples, row.db)
-        if self.tools.redis is None:
-            return
-        budget = READ_AGAIN
-        while budget > 0 and (number := self.comparison.next_document()) is not None:
-            path = self.audit.fingerprints[number]
-            try:
-                budget -= self._read_again(self.tools.redis, path, budget)
-            except RedisTtlError as error:
-                self.tools.warn(f"names of new keys can't be looked up: {error}")
-                return
-
-    def _read_again(self, redis: Redis, path: str, budget: int) -> int:
-        """Read the stretch of a shard that a fingerprints document is about; the keys that were read."""
-        checkpoint, began_at = self._stretch(path)
-        shards = self.audit.plan.shards
-        if checkpoint.shard >= len(shards):
-            return 0
-        shard = shards[checkpoint.shard]
-        most = min(budget, int(checkpoint.keys * _STRETCH_GROWS) + 1)
-        read = 0
-        with redis.connect(shard.node, shard.db) as node:
-            run_id = node.run_id()
-            if run_id != checkpoint.run_id:
-                raise BadInput(
-                    "another server process answers than the one that was audited, and cursors mean nothing to it",
-                    where=shard.node,
-                )
-            with node.reader(replace(shard, run_id=run_id), load_share=1, samples=()) as reader:
-                for batch in reader.batches(began_at):
-                    self.comparison.add_names(batch.frame, shard.db)
-                    read += batch.keys
-                    if read >= most or batch.done:
-                        break
-        return max(read, 1)
-
-    def _stretch(self, path: str) -> tuple[Checkpoint, int | None]:
-        """The checkpoint that a fingerprints document belongs to, and the cursor at which its stretch begins."""
-        shard, generation, count, _ = PurePosixPath(path).stem.split("-")
-        saved = [each for each in self.folder.checkpoints(int(shard)) if each.generation == int(generation)]
-        at = next(index for index, each in enumerate(saved) if each.number == int(count))
-        return saved[at], saved[at - 1].cursor if at else None
 
     def _report(self, findings: tuple[DriftFinding, ...], new_keys: int, following: Baseline) -> DriftReport:
         accept, base, comparison = self.request.accept, self.base, self.comparison
@@ -392,13 +406,15 @@ class _Check:
             notes=self._notes(),
             by=None if accept is None else accept.by,
             why=None if accept is None else accept.why.strip(),
+            previous=self.earlier[0].audit.plan.audit_id if self.earlier else None,
         )
 
     def _notes(self) -> tuple[str, ...]:
         notes = []
         if not self.scope.may_leave:
             notes.append(
-                "the audit may not have met every key (slots moved, or sample keys stayed unseen), so none left the baseline"
+                "the audit may not have met every key (slots moved, sample keys stayed unseen, or the data set was exchanged meanwhile), "
+                "so none left the baseline"
             )
         if self.base is not None and (joined := _beyond(self.scope.scanned, self.base.databases)):
             notes.append(f"the first audit that read {joined}: their keys joined the baseline")
@@ -409,49 +425,19 @@ class _Check:
         return tuple(notes)
 
 
-class _Governed:
-    """What today's policy says of the audit's patterns, where the audit was made under another one."""
-
-    def __init__(self, audit: Audit, policy: Policy) -> None:
-        self._policy = policy
-        then = (audit.plan.exemptions, tuple(rule.pattern for rule in audit.plan.rules))
-        today = (
-            tuple(each.pattern.text for each in policy.exemptions),
-            tuple(rule.pattern.text for rule in policy.rules),
+def _strangers(then: Sequence[ServerProfile], audit: Audit) -> list[str]:
+    """The servers of the audit that don't continue any of those before by what they say of themselves; none where they say nothing."""
+    identities = [NodeIdentity(each.address, each.run_id, each.lineage) for each in then if each.lineage or each.run_id]
+    return [
+        f"{now.address} with {now.lineage or now.run_id}"
+        for now in audit.plan.servers
+        if identities
+        and (now.lineage or now.run_id)
+        and not any(
+            each.is_continued_by(run_id=now.run_id, lineage=now.lineage, former_lineage=now.former_lineage)
+            for each in identities
         )
-        self._same = then == today
-        self._examples: dict[tuple[int, str, Governance, str | None], tuple[bytes, ...]] = {
-            (row.db, row.pattern, row.governance, row.governed_by): row.examples for row in audit.patterns
-        }
-        self.patterns = [
-            PatternKeys(
-                row.db,
-                row.pattern,
-                *self._judged(row.db, row.pattern, row.governance, row.governed_by),
-                row.keys,
-                row.no_ttl_keys,
-            )
-            for row in audit.patterns
-        ]
-
-    def now(self, new: NewKeys) -> NewKeys:
-        """The same keys, governed as of today."""
-        governance, governed_by = self._judged(new.db, new.pattern, new.governance, new.governed_by)
-        return replace(new, governance=governance, governed_by=governed_by)
-
-    def _judged(
-        self, db: int, pattern: str, governance: Governance, governed_by: str | None
-    ) -> tuple[Governance, str | None]:
-        """By the names of the group's examples, which today's policy is asked about; they were all governed alike."""
-        if self._same:
-            return governance, governed_by
-        for key in self._examples.get((db, pattern, governance, governed_by), ()):
-            entry = self._policy.governs(key_text(key))
-            if entry is None:
-                return Governance.NONE, None
-            kind = Governance.EXEMPT if isinstance(entry, Exemption) else Governance.RULE
-            return kind, entry.pattern.text
-        return governance, governed_by
+    ]
 
 
 def _both(some: tuple[int, ...] | None, others: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -467,17 +453,11 @@ def _beyond(some: tuple[int, ...] | None, others: tuple[int, ...] | None) -> str
     return ", ".join(f"database {db}" for db in some if db not in others)
 
 
-def _table_of(path: str) -> str:
-    """The table of patterns that was saved with a fingerprints document, within the audit's folder."""
-    shard, rest = PurePosixPath(path).stem.split("-", 1)
-    return f"shards/{shard}/{rest}.parquet"
-
-
 def _comparable(before: DriftReport, base: Baseline) -> DriftReport | None:
     """What an earlier report says of findings that are still open."""
     if before.verdict is Verdict.ACCEPTED or before.accepted != base.accepted:
         overdue = tuple(each for each in before.findings if each.kind is DriftKind.OVERDUE)
-        return replace(before, findings=overdue) if overdue or before.accepted == base.accepted else None
+        return replace(before, findings=overdue, churn=()) if overdue or before.accepted == base.accepted else None
     return before
 
 
@@ -495,4 +475,6 @@ def _verdict(base: Baseline | None, findings: Sequence[DriftFinding], new_keys: 
         return Verdict.FIRST
     if any(finding.fails for finding in findings):
         return Verdict.DRIFT
+    if any(finding.churn_keys for finding in findings):
+        return Verdict.CHURN
     return Verdict.TOLERATED if new_keys else Verdict.CLEAN

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from redis_ttl.domain.server import Access, Command, ServerProfile
+from redis_ttl.domain.errors import ForbiddenDatabase, MissingPermission
+from redis_ttl.domain.server import FIELD_COMMANDS, Access, Command, ServerProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from redis_ttl.domain.audit import AuditOptions
     from redis_ttl.usecases.ports import Redis
@@ -37,17 +38,42 @@ def inspect_server(redis: Redis, options: AuditOptions) -> Inspection:
     Raises the errors of :mod:`redis_ttl.domain.errors` for a server that can't be reached, doesn't let us in, or lacks
     a command that an audit can't do without; what merely narrows the report becomes a warning.
     """
-    asked = options.databases
-    first = 0 if asked == "all" or not asked else asked[0]
     servers = []
     for address in redis.nodes(options):
-        with redis.connect(address, first) as node:
-            servers.append(node.profile())
+        if options.databases == "all":
+            servers.append(_where_allowed(redis, address))
+        else:
+            with redis.connect(address, options.databases[0] if options.databases else 0) as node:
+                servers.append(node.profile())
     return Inspection(tuple(servers), tuple(_warnings(servers, options)))
 
 
+def _where_allowed(redis: Redis, address: str) -> ServerProfile:
+    """The server as it is seen from the first database that this user may read; those with keys that it may not are named in it."""
+    profile: ServerProfile | None = None
+    forbidden: list[int] = []
+    refusal: ForbiddenDatabase | None = None
+    waiting = [0]
+    while waiting:
+        db = waiting.pop(0)
+        try:
+            with redis.connect(address, db) as node:
+                if profile is None:
+                    profile = node.profile()
+                    waiting = [count.db for count in profile.databases if count.db not in {db, *forbidden}]
+        except ForbiddenDatabase as error:
+            refusal = refusal or error
+            forbidden.append(db)
+            if profile is None:
+                waiting = waiting or [held for held in error.held if held not in forbidden]
+    if profile is None:
+        raise refusal if refusal is not None else MissingPermission("this user may read no database", where=address)
+    holding = {count.db for count in profile.databases if count.keys}
+    return replace(profile, forbidden_databases=tuple(sorted(holding & set(forbidden))))
+
+
 def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
-    warnings = _narrowings(servers)
+    warnings = [*_narrowings(servers), *_fields_unasked(servers), *left_out(servers)]
     if not all(server.keyspace_is_told for server in servers):
         return [
             *warnings,
@@ -68,6 +94,37 @@ def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
     elif not any(held.values()):
         warnings.append("every database is empty")
     return warnings
+
+
+def left_out(servers: Iterable[ServerProfile]) -> list[str]:
+    """A sentence for each database that holds keys and isn't read, because this user may not."""
+    return [
+        f"database {db} of {server.address} is left out, with {server.counts_of(db).keys:,} keys: this user may not read it "
+        f"(allow it with db={db} or alldbs)"
+        for server in servers
+        for db in server.forbidden_databases
+    ]
+
+
+def _fields_unasked(servers: list[ServerProfile]) -> list[str]:
+    """That this user may not ask for the TTLs of hashes' fields where there may be some."""
+    asked = [
+        server
+        for server in servers
+        if server.can.get(Command.HTTL) is not Access.UNKNOWN_COMMAND
+        and any(count.field_ttl_keys != 0 for count in server.databases)
+    ]
+    lacking = {command for server in asked for command in FIELD_COMMANDS if server.can.get(command) is Access.FORBIDDEN}
+    if not lacking:
+        return []
+    names = [command for command in FIELD_COMMANDS if command in lacking]
+    said = (
+        f"{', '.join(command.value for command in names)} {'is' if len(names) == 1 else 'are'} forbidden to this user"
+    )
+    rules = " ".join(command.acl_rule for command in names)
+    return [
+        f"which hashes have TTLs on their fields, and so end by themselves, is unknown: {said} (allow it with ACL rule {rules})"
+    ]
 
 
 #: Commands that an audit can do without, and what the report lacks then.

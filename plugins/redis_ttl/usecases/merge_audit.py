@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit import UNSEEN_TOLERATED, Audit, Completeness, KeyspaceCount
 from redis_ttl.domain.errors import IncompleteScan, MissingPermission
 from redis_ttl.domain.shards import SplitRule, split
+from redis_ttl.usecases.audit_doubts import doubts
+from redis_ttl.usecases.inspect_server import left_out
 from redis_ttl.usecases.scan_shard import scan_shard
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 
 #: Keys that are deleted and written again all the time (locks) look unseen; this few never count as a loss.
 _UNSEEN_ALWAYS_TOLERATED = 3
+
+_SEVERAL: Final = (
+    "Something between us and the server may hand out several servers under one address (a proxy or a balancer): "
+    "point the connection at one node."
+)
 
 
 def merge_audit(folder: AuditFolder, merger: Merger, tools: ScanTools) -> Audit:
@@ -54,8 +61,7 @@ def merge_audit(folder: AuditFolder, merger: Merger, tools: ScanTools) -> Audit:
                     where=f"{whole.node} db{whole.db}",
                     found=f"{lost.count} of {lost.samples} unseen",
                     allowed=f"at most {lost.tolerated}",
-                    todo="Something between us and the server may hand out several servers under one address (a proxy or a balancer): "
-                    "point the connection at one node.",
+                    todo=_SEVERAL,
                 )
         samples += lost.samples
         unseen += lost.count
@@ -64,6 +70,8 @@ def merge_audit(folder: AuditFolder, merger: Merger, tools: ScanTools) -> Audit:
         merger.add(folder.read(checkpoint.patterns.removeprefix(f"{folder.path}/")))
     patterns, document = merger.result()
     after = _profiles(plan, tools)
+    doubtful = doubts(plan, after, checkpoints, folder, tools.redis)
+    missing = tuple(left_out(plan.servers))
     # A merge that was killed before its audit.json leaves its table behind: the next one writes another, and names it.
     table = "patterns.parquet" if not folder.has("patterns.parquet") else f"patterns-{secrets.token_hex(3)}.parquet"
     audit = Audit(
@@ -75,11 +83,11 @@ def merge_audit(folder: AuditFolder, merger: Merger, tools: ScanTools) -> Audit:
         vanished=sum(each.vanished for each in checkpoints),
         keyspace_before=_keyspace(plan.servers, plan),
         keyspace_after=_keyspace(after, plan),
-        completeness=Completeness(samples, unseen, tuple(scanned_again)),
+        completeness=Completeness(samples, unseen, tuple(scanned_again), doubtful, missing),
         patterns=tuple(patterns),
         patterns_document=folder.write(table, document),
         fingerprints=tuple(each.fingerprints for each in checkpoints),
-        warnings=(*plan.warnings, *_late_warnings(plan, tools)),
+        warnings=(*plan.warnings, *_late_warnings(plan, tools), *doubtful),
     )
     folder.write_json("audit.json", audit.to_json())
     return audit
@@ -127,6 +135,12 @@ def _rescan_strangers(
         for number in shards:
             if saved[number][-1].run_id != now:
                 scan(number, again=True)
+        if len({each[-1].run_id for each in saved.values()}) > 1:
+            raise IncompleteScan(
+                "several server processes answer at one address by turns, so its shards don't fit together",
+                where=f"{first.node} db{first.db}",
+                todo=_SEVERAL,
+            )
     return [checkpoint for number in shards for checkpoint in saved[number]], scanned
 
 
@@ -162,13 +176,22 @@ def _keyspace(servers: Iterable[ServerProfile], plan: AuditPlan) -> tuple[Keyspa
     if not all(server.keyspace_is_told for server in servers):
         return ()
     scanned = sorted({split.db for split in plan.splits})
-    held = {db: [0, 0] for db in scanned}
-    for server in servers:
-        for count in server.databases:
-            if count.db in held:
-                held[count.db][0] += count.keys
-                held[count.db][1] += count.expires
-    return tuple(KeyspaceCount(db, keys, expires) for db, (keys, expires) in held.items())
+    counts = {db: [count for server in servers for count in server.databases if count.db == db] for db in scanned}
+    return tuple(
+        KeyspaceCount(
+            db,
+            sum(count.keys for count in of_nodes),
+            sum(count.expires for count in of_nodes),
+            _sum_if_known(count.field_ttl_keys for count in of_nodes),
+        )
+        for db, of_nodes in counts.items()
+    )
+
+
+def _sum_if_known(figures: Iterable[int | None]) -> int | None:
+    """The sum; None without any, or where one isn't known."""
+    known = list(figures)
+    return None if not known or None in known else sum(figure for figure in known if figure is not None)
 
 
 def _late_warnings(plan: AuditPlan, tools: ScanTools) -> list[str]:

@@ -105,7 +105,8 @@ def _databases(server: ServerProfile, options: AuditOptions) -> list[int]:
             allowed="the numbers of the databases to read",
             todo="Name them: `--db 0,3`, or `audit.databases` of the policy.",
         )
-    return [count.db for count in server.databases if count.keys] or [0]
+    forbidden = server.forbidden_databases
+    return [count.db for count in server.databases if count.keys and count.db not in forbidden] or [0]
 
 
 def _split(

@@ -142,8 +142,17 @@ def load_journal(documents: PlanDocuments, *, parts: int) -> list[JournalPart]:
                 else f"unknown: {', '.join(spared)} can't be read",
                 todo="See that this is the store that the run wrote to, and put the journal back from a copy.",
             )
+        ended = {each.attempt for each in documents.parts()}
+        if unended := [each for each in documents.begun() if each.attempt not in ended]:
+            raise StoreProblem(
+                "this plan has no journal, and attempts at it say that they began, but not how they ended",
+                where=f"plan {documents.plan_id}",
+                found=f"no journal object; {', '.join(sorted({each.part for each in unended}))} without a result",
+                todo="If they were killed before they wrote anything, there is nothing to take back: the task verify of their run finds "
+                "no key with the plan's expiry. Otherwise put the journal back from a copy of the store.",
+            )
         raise BadInput(
-            "this plan has no journal: nothing was written by it",
+            "this plan has no journal: by its documents nothing was written by it",
             where=f"plan {documents.plan_id}",
             todo="Look at the list of plans in the trigger form; the newest is the first.",
         )

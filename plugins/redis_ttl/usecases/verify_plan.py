@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit import AuditOptions, fingerprints_of
-from redis_ttl.domain.errors import BadInput, NotVerified, RedisTtlError, SlotsMoved
+from redis_ttl.domain.errors import BadInput, NotVerified, OtherServer, RedisTtlError, SlotsMoved
 from redis_ttl.domain.remediation import Outcome, RuleAccount, add_accounts
 from redis_ttl.domain.shards import SplitRule, split, unsettled_slots
 from redis_ttl.domain.verification import Verification, VerifiedRule
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.policy import Policy
     from redis_ttl.domain.remediation import PartResult
+    from redis_ttl.domain.server import ServerProfile
     from redis_ttl.usecases.ports import Clock, Documents, Expiries, Node, Redis
     from redis_ttl.usecases.verify_ports import Ledger
 
@@ -119,15 +120,26 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
         notes=tuple(notes),
         unreadable=unreadable,
         moving_slots=moving,
+        strangers=tuple(look.strangers),
     )
+    if verification.mostly_gone:
+        verification = replace(verification, notes=(*notes, _gone_note(verification)))
     documents.write_result("verify", verification.to_json())
     return verification
 
 
+def _gone_note(verification: Verification) -> str:
+    gone, journalled = (sum(getattr(rule, name) for rule in verification.rules) for name in ("gone", "journalled"))
+    note = f"{gone:,} of {journalled:,} keys that were written are gone before their time: deleted, evicted, or the data set was emptied"
+    if verification.strangers:
+        note += f"; {', '.join(verification.strangers)} doesn't continue the data set of the plan (replaced, restarted, or filled anew)"
+    return note
+
+
 def refuse_unverified(verification: Verification) -> None:
     """Raise what keeps a verification from being a good one, and nothing if it is: :class:`SlotsMoved` where another look may
-    know better, :class:`NotVerified` for keys that were missed, keys without a row in the journal, and a journal that can't
-    be read whole.
+    know better, :class:`OtherServer` where another data set answers, :class:`NotVerified` for keys that were missed, keys without
+    a row in the journal, and a journal that can't be read whole.
     """
     where = f"plan {verification.plan_id}"
     if verification.moving_slots:
@@ -137,6 +149,13 @@ def refuse_unverified(verification: Verification) -> None:
             found=f"{verification.moving_slots:,} slots",
             allowed="a cluster at rest",
             todo="Clear verify when resharding is over; CLUSTER NODES shows slots that are on their way in brackets.",
+        )
+    if verification.strangers and verification.mostly_gone:
+        raise OtherServer(
+            "most of what was written is gone, and what answers isn't the data set of the plan",
+            where=where,
+            found=", ".join(verification.strangers),
+            todo="The server was replaced, restarted without its data, or filled anew. If it was put back since, clear verify.",
         )
     faults = []
     if verification.missed:
@@ -170,6 +189,7 @@ class _Look:
     no_ttl_keys: int = 0
     used_bytes: int | None = None
     asked: int = 0
+    strangers: list[str] = field(default_factory=list)
 
     def until_at_rest(self, journal: Callable[[], Iterable[bytes]]) -> int:
         """Look at everything, again while slots move, a few times at most; how many slots moved during the last look.
@@ -194,15 +214,32 @@ class _Look:
     def at_everything(self, expiries: Expiries) -> None:
         """One look, from the beginning."""
         self.keys = self.no_ttl_keys = self.asked = 0
-        used: list[int | None] = []
+        profiles: list[ServerProfile] = []
         databases = sorted({shard.db for shard in self.plan.shards})
         for address in self.tools.redis.nodes(AuditOptions()):
             for place, db in enumerate(databases):
                 with self.tools.redis.connect(address, db) as node:
                     if not place:
-                        used.append(node.profile().used_memory_bytes)
+                        profiles.append(node.profile())
                     self._at_database(node, db, expiries)
+        self.strangers = self._strangers(profiles)
+        used = [profile.used_memory_bytes for profile in profiles]
         self.used_bytes = None if None in used else sum(each or 0 for each in used)
+
+    def _strangers(self, profiles: Sequence[ServerProfile]) -> list[str]:
+        """The servers that don't continue the plan's. A cluster is one data set: nodes that have joined it since are none."""
+        found = [
+            profile.address
+            for profile in profiles
+            if not any(
+                node.is_continued_by(
+                    run_id=profile.run_id, lineage=profile.lineage, former_lineage=profile.former_lineage
+                )
+                for node in self.plan.nodes
+            )
+        ]
+        in_cluster = any(profile.cluster_enabled for profile in profiles)
+        return found if not in_cluster or len(found) == len(profiles) else []
 
     def _at_database(self, node: Node, db: int, expiries: Expiries) -> None:
         run_id = node.run_id()

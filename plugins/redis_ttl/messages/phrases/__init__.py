@@ -52,6 +52,9 @@ class CautionPhrases:
     in_use_left: str
     big: str
     big_unknown: str
+    fields_end: str
+    fields_cut: str
+    fields_mixed: str
     text: str
     of_rule: str
     more: str
@@ -79,6 +82,7 @@ class ActionRequiredPhrases:
     title: str
     title_longer: str
     see_heading: str
+    ending: str
     grows: str
     growth: str
     rules_heading: str
@@ -188,6 +192,9 @@ class DriftFoundPhrases:
     ttl_wiped: str
     rule_missing: str
     overdue: str
+    churn: str
+    ending: str
+    unheard_of: str
     do_new_writer: str
     do_ttl_wiped: str
     do_rule_missing: str

@@ -126,6 +126,18 @@ PHRASES: Final = Phrases(
             "The largest sampled key has {size}; whether server {name} "
             "answers nobody while it frees a key that expires isn't known."
         ),
+        fields_end=(
+            "About {ratio} of the keys end by themselves, within {duration}: they are hashes whose every field has a TTL. A TTL of the "
+            "key frees nothing more."
+        ),
+        fields_cut=(
+            "About {ratio} of the keys are hashes whose every field has a TTL, the last of {duration}: they end by themselves, and "
+            "a TTL of the key would delete fields that are to live longer."
+        ),
+        fields_mixed=(
+            "About {ratio} of the hashes have TTLs on some of their fields: a TTL of the key deletes all fields with it, those too that "
+            "have none or are to live longer."
+        ),
         text="{text}",
         of_rule="{pattern}: {caution}",
         more="and {number} more, on the plan's page",
@@ -145,6 +157,7 @@ PHRASES: Final = Phrases(
         title="[{priority}] {cluster}: Redis keys without a TTL, to be changed by {deadline}",
         title_longer="[{priority}] {cluster}: Redis keys with too long a TTL, to be changed by {deadline}",
         see_heading="What we see",
+        ending="About {keys} keys more have no TTL of their own and end by themselves: hashes whose every field has a TTL.",
         grows="Their number grows with every user and every campaign, and leaves less room for everything else.",
         growth="Memory grows by about {size} a day.",
         rules_heading="Keys that need a TTL where they are written",
@@ -241,6 +254,9 @@ PHRASES: Final = Phrases(
         ttl_wiped="TTL wiped",
         rule_missing="no rule",
         overdue="overdue",
+        churn="Beside them {keys} new keys come and go from night to night (churn): they aren't counted.",
+        ending="About {keys} more end by themselves, as every field of these hashes has a TTL: they aren't counted.",
+        unheard_of="If they are only there for a while, the next audit finds them gone: then the check calls them churn and fails no more.",
         do_new_writer="New writer: something writes such keys without a TTL. Set one where they are written.",
         do_ttl_wiped=(
             "TTL wiped: these keys had got a TTL and were written again without one. Strings: SET "

@@ -123,8 +123,9 @@ class ServerProfile:
     ``forbidden_databases`` hold keys and may not be read by this user; known where every database was asked for.
     ``exchanges`` is how often each command that exchanges the data set (FLUSHALL, SWAPDB, REPLICAOF ...) was called so far, None
     where the server doesn't count; ``last_load`` changes when the process loads a data set from a file or a primary, and is empty
-    where it isn't told. ``time_s`` is the server's clock, in seconds since 1970. ``untold`` are the fields of INFO that it leaves out of those that this is made of; ``keyspace`` is among them
-    where it says of no database how many keys that has, though there are some.
+    where it isn't told. ``time_s`` is the server's clock, in seconds since 1970. ``untold`` are the fields of
+    INFO that it leaves out of those that this is made of; ``keyspace`` is among them where it says of no database how many keys that
+    has, though there are some.
     """
 
     address: str

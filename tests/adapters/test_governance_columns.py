@@ -121,3 +121,13 @@ def test_patterns_with_one_beginning_are_looked_up_once() -> None:
     assert governors._askable("lock:x") == (3,)
     assert governors._askable("") == (0, 1, 2, 3)
     assert governors._askable("other:") == ()
+
+
+def test_a_governor_that_many_beginnings_share_is_asked_about_all_of_them() -> None:
+    """Each key gets its own answer, wherever its group stands among those that one question is about."""
+    rules = tuple(Rule(KeyPattern(each), 60) for each in ("{x}:yes", "a:{n}", "b:{n}", "c:{n}", "{x}:no"))
+    policy = Policy(cluster="c", connection="r", owner=Owner(team="t"), rules=rules)
+    texts = pl.Series([f"{lead}:{end}" for end in ("yes", "no", "7", "yes", "x") for lead in ("a", "b", "c", "d", "a")])
+    found = Governors(policy).judge(texts, fold_shapes(texts)).to_list()
+    assert found == [rules.index(rule) if (rule := policy.governs(text)) in rules else None for text in texts]
+    assert {0, 1, 2, 3, 4, None} == set(found)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from redis_ttl.adapters import object_shelf
-from redis_ttl.adapters.object_shelf import ObjectShelf, is_folder_url
+from redis_ttl.adapters.object_shelf import ObjectShelf, is_folder_url, refuse_protocol
 from redis_ttl.domain.errors import InvalidOption
 
 ROOT = "bucket/prefix"
@@ -124,6 +124,7 @@ def test_a_document_is_created_under_its_path_in_one_request(fs: Any) -> None:
     assert list(fs.objects) == [f"{ROOT}/a/0.json", f"{ROOT}/a/1.json"]
     assert shelf.place(("a", "b")) == f"s3://{ROOT}/a/b"
     assert {how["mode"] for how in fs.writes} == {"create"}
+    assert {how["chunksize"] for how in fs.writes} == {4_900 * 2**20}, "no document is sent in parts"
     marks = [how["ContentType"] for how in fs.writes]
     assert len(set(marks)) == 2
     assert all(each.startswith("application/octet-stream; writer=") for each in marks)
@@ -268,3 +269,11 @@ def test_only_a_library_that_keeps_the_condition_is_taken(fs: Any) -> None:
 def test_which_urls_are_folders() -> None:
     """Those without a scheme, and those of files."""
     assert [is_folder_url(each) for each in ("", "file", "local", "s3", "gs")] == [True, True, True, False, False]
+
+
+def test_only_known_storage_is_a_store() -> None:
+    """Behind other schemes nobody knows whether a document could be replaced: they are refused, with what is allowed."""
+    for protocol in ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl"):
+        refuse_protocol(protocol, where="x")
+    with pytest.raises(InvalidOption, match=r"sftp:// can't be the store.*found sftp://; expected a folder, s3://"):
+        refuse_protocol("sftp", where="sftp://host/x")

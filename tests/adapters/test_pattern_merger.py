@@ -9,6 +9,7 @@ import pytest
 
 from redis_ttl.adapters import pattern_merger
 from redis_ttl.adapters.pattern_merger import PatternMerger, names_in_report, read_patterns
+from redis_ttl.adapters.pattern_table import conform, to_parquet
 from redis_ttl.adapters.tally import Tally
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -86,3 +87,18 @@ def test_an_audit_of_nothing_has_no_rows() -> None:
     rows, kept = PatternMerger().result()
     assert rows == read_patterns(kept) == []
     assert names_in_report([]) == {}
+
+
+@pytest.mark.parametrize(("rows", "folds"), [(40_000, 0), (40_001, 1)])
+def test_forty_thousand_rows_may_wait(rows: int, folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more, and the table is folded."""
+    folded: list[int] = []
+    monkeypatch.setattr(
+        pattern_merger, "fold_by_count", lambda keys, _: folded.append(len(keys)) or {each: each for each in keys}
+    )
+    table = pl.DataFrame(
+        {"db": 0, "pattern": [f"p{number}" for number in range(rows)], "governance": "none", "keys": 1}
+    )
+    merger = PatternMerger()
+    merger.add(to_parquet(conform(table)))
+    assert folded == [rows] * folds

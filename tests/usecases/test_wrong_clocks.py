@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import platform
 import re
 import shutil
 import time
@@ -49,7 +51,9 @@ def test_an_audit_of_a_server_whose_clock_is_off_is_exact(
 ) -> None:
     """What is left of a key's life is what the server says is left; no clock of ours is held against it. Nothing is written there."""
     if shutil.which("faketime") is None or not _LIBRARY.exists():
-        pytest.skip("no faketime (apt-get install faketime)")
+        (pytest.fail if os.environ.get("CI") == "true" and platform.machine() == "x86_64" else pytest.skip)(
+            "no faketime (apt-get install faketime)"
+        )
     monkeypatch.setenv("LD_PRELOAD", str(_LIBRARY))
     monkeypatch.setenv("FAKETIME", off)
     monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")

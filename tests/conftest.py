@@ -54,7 +54,7 @@ def pytest_report_header() -> str:
 
 
 #: Live tests that start an Airflow of their own; all others share one.
-_OWN_AIRFLOW = ("test_live_approval.py", "test_live_s3.py", "test_live_secrets.py")
+_OWN_AIRFLOW = ("test_live_approval.py", "test_live_s3.py", "test_live_secrets.py", "test_live_token.py")
 
 
 def _is_live(node_id: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from redis_ttl.cli.main import main
 from redis_ttl.domain.plan import Plan
+from tests.hiding_proxy import HidingProxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,19 @@ def filled(valkey: Server) -> Server:
         client.mset({f"coupon:{number}": "x" for number in range(500)})
         client.mset({f"draft:{number}": "x" for number in range(100)})
     return valkey
+
+
+def test_hidden_figures_are_refused_before_anything_is_scanned(
+    filled: Server, policy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that hides what guards need is told about at once, without a plan that nobody could ever apply."""
+    with HidingProxy(filled.port, {"used_memory", "maxmemory", "evicted_keys"}) as proxy:
+        assert run(monkeypatch, "plan", proxy.url, "--policy", policy) != 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "hides used_memory, maxmemory (guard memory); evicted_keys (guard evicted_keys)" in said
+    assert "remediation.guards: {evicted_keys: unguarded, memory: unguarded}" in said
+    assert "Audit" not in said
+    assert "0 B" not in said
 
 
 def test_the_plan_is_shown_and_nothing_is_written(

@@ -43,7 +43,7 @@ def test_a_level_comes_with_its_forecast_and_its_cost() -> None:
         "memory is critical, was warn: 87.5%: 2.10 GiB of 2.40 GiB",
         "2,623,984 of 6,693,836 keys have no TTL; eviction policy volatile-lfu",
         "trend of 14 days: +4.77 MiB a day (+3.81 MiB to +5.72 MiB)",
-        "maxmemory would be reached about 2026-04-15 (between 2026-03-30 and no date in sight)",
+        "the memory limit would be reached about 2026-04-15 (between 2026-03-30 and no date in sight)",
         "not acting costs 135 US dollars a month more (next size)",
     ]
 

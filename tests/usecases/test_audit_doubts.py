@@ -96,6 +96,13 @@ def follow_an_empty_one(client: Any, server: Server) -> None:
         client.execute_command("REPLICAOF", "NO", "ONE")
 
 
+def demote(client: Any, server: Server) -> None:
+    """It becomes a replica of an empty server, as after a failover to one, and stays it."""
+    with run_server(server.kind) as other:
+        client.replicaof(other.host, str(other.port))
+        wait_for(lambda: client.info("replication")["master_link_status"] == "up", "the replica to be in sync")
+
+
 @pytest.mark.parametrize(
     ("happens", "word"),
     [
@@ -107,6 +114,7 @@ def follow_an_empty_one(client: Any, server: Server) -> None:
         (reload_older, "DEBUG was called"),
         (restart_empty, "another process"),
         (follow_an_empty_one, "OF was called 2 times"),
+        (demote, "it turned from primary to replica"),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )

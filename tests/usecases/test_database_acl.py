@@ -124,6 +124,16 @@ def test_a_policy_for_one_database_touches_no_other(shared: Server, tmp_path: Pa
             assert all(client.ttl(key) == -1 for key in client.scan_iter())
 
 
+def test_a_plan_says_what_its_audit_left_out(shared: Server, tmp_path: Path) -> None:
+    """Whoever approves a plan reads which databases it knows nothing of."""
+    set_keys(shared, (f"keep:{number}" for number in range(700)), 3)
+    url = url_of(shared, 3)
+    audit = Auditing(url, tmp_path, ALL, POLICY).run()
+    redis = RedisDeployment(endpoint_from_url(url), parse_load("fast"))
+    plan = build_plan(redis, audit, POLICY, plan_id="p", run="terminal", now=dt.datetime.now(dt.UTC))
+    assert [each.split(" of ")[0] for each in plan.warnings if "left out" in each] == ["database 0", "database 5"]
+
+
 def test_the_watch_draws_from_what_it_may(shared: Server) -> None:
     """Looking into a burst passes over databases that this user may not enter."""
     watched = WatchedDeployment(endpoint_from_url(url_of(shared, 3)))

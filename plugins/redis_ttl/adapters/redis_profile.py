@@ -16,6 +16,7 @@ from redis_ttl.adapters.redis_errors import ErrorReply, hung_up_on
 from redis_ttl.adapters.redis_replies import count, scan_page, unexpected
 from redis_ttl.domain.errors import ConnectionLost, ForbiddenDatabase
 from redis_ttl.domain.server import (
+    EXCHANGING,
     KEYSPACE,
     REQUIRED_COMMANDS,
     Access,
@@ -94,6 +95,7 @@ def profile_from_info(info: Mapping[str, str], *, address: str, access: Mapping[
         exchanges=_exchanges(info),
         last_load=" ".join(info.get(f"rdb_last_load_keys_{name}", "") for name in ("loaded", "expired")).strip(),
         untold=_untold(info),
+        time_s=None if (time_us := whole_number(info.get("server_time_usec"))) is None else time_us / 1e6,
         can=dict(access),
     )
 
@@ -221,7 +223,7 @@ def _exchanges(info: Mapping[str, str]) -> dict[str, int] | None:
         return None
     calls = {
         name: whole_number(info.get(f"cmdstat_{name}", "").partition("calls=")[2].partition(",")[0])
-        for name in _EXCHANGING
+        for name in EXCHANGING
     }
     return {name: count for name, count in calls.items() if count}
 
@@ -263,9 +265,6 @@ def fraction(text: str | None) -> float | None:
     return number if number is None or math.isfinite(number) else None
 
 
-#: Commands after which other keys are there: they remove a whole database, put another in its place, load one (DEBUG RELOAD), or
-#: follow another server.
-_EXCHANGING: Final = ("flushall", "flushdb", "swapdb", "debug", "replicaof", "slaveof")
 #: What a profile is made of.
 _TEXTS: Final = ("role", "run_id", "maxmemory_policy")
 _NUMBERS: Final = ("used_memory", "maxmemory", "evicted_keys", "expired_keys", "uptime_in_seconds")

@@ -201,7 +201,7 @@ class Tally:
             keys = table.group_by("pattern").agg(pl.col("keys").sum())
             renamed = fold_by_count(dict(keys.iter_rows()), SHARD_LIMITS)
             table = rename_patterns(table, renamed)
-            self._texts.learn(set(renamed.values()))
+            self._texts.learn_folding(renamed)
             increment.asked = {
                 key: (renamed.get(pattern, pattern), governor, no_ttl)
                 for key, (pattern, governor, no_ttl) in increment.asked.items()

@@ -56,12 +56,12 @@ class WatchedDeployment:
             if not (profile.cluster_enabled and entry.whole_cluster):
                 if self._source == "primary":
                     check_primary(profile)
-                return Sample(at, (_node(entry.address, info),), limit_bytes)
+                return Sample(at, (_node(link, entry.address, info),), limit_bytes)
             addresses = [node.address for node in cluster_nodes(link)]
         nodes = []
         for address in addresses:
             with RedisLink(self._ways.to(address)) as link:
-                nodes.append(_node(address, _info(link)))
+                nodes.append(_node(link, address, _info(link)))
         return Sample(at, tuple(nodes), limit_bytes)
 
     def random_patterns(self, sample: Sample, keys: int, known: Collection[str]) -> Mapping[str, SampledPattern] | None:
@@ -138,14 +138,17 @@ def _info(link: RedisLink) -> dict[str, str]:
     return parse_info(link.call("INFO") if isinstance(everything, ErrorReply) else everything)
 
 
-def _node(address: str, info: Mapping[str, str]) -> NodeSample:
+def _node(link: RedisLink, address: str, info: Mapping[str, str]) -> NodeSample:
     profile = profile_from_info(info, address=address, access={})
+    # An empty server has no database in INFO; nor has one that hides them, which DBSIZE tells where it may be asked.
+    held = 0 if profile.databases else link.call_many([("DBSIZE",)])[0]
+    is_told = isinstance(held, ErrorReply) or not held
     return NodeSample(
         address=address,
         run_id=profile.run_id,
-        keys=sum(database.keys for database in profile.databases),
-        expires=sum(database.expires for database in profile.databases),
-        used_bytes=profile.used_memory_bytes or 0,
+        keys=sum(database.keys for database in profile.databases) if is_told else None,
+        expires=sum(database.expires for database in profile.databases) if is_told else None,
+        used_bytes=profile.used_memory_bytes,
         limit_bytes=profile.memory_limit_bytes,
         eviction_policy=profile.eviction_policy,
         uptime_s=profile.uptime_s,
@@ -158,10 +161,12 @@ def _node(address: str, info: Mapping[str, str]) -> NodeSample:
         fragmentation=fraction(info.get("mem_fragmentation_ratio")),
         clients=whole_number(info.get("connected_clients")),
         calls={
-            name.removeprefix("cmdstat_"): int(value.split("calls=", 1)[1].split(",", 1)[0])
+            name.removeprefix("cmdstat_"): calls
             for name, value in info.items()
-            if name.startswith("cmdstat_") and "calls=" in value
+            if name.startswith("cmdstat_")
+            and (calls := whole_number(value.partition("calls=")[2].partition(",")[0])) is not None
         },
+        limit_is_told=profile.limit_is_told,
     )
 
 

@@ -33,7 +33,7 @@ from redis_ttl.cli.plan_table import plan_tables
 from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.load import parse_load
-from redis_ttl.usecases.build_plan import build_plan
+from redis_ttl.usecases.build_plan import build_plan, inspect_primaries
 
 #: What a plan that no DAG run made is for: reading.
 TERMINAL_RUN = "terminal"
@@ -69,6 +69,8 @@ def plan(  # one parameter an option: this is the command's signature
         url, username=username, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, tls_insecure=tls_insecure
     )
     options = options_of(chosen, endpoint.db, load=load, shards=shards, sample=sample, db=db, source=source)
+    # Before an audit that may take its time: no audit could make up for it.
+    inspect_primaries(RedisDeployment(endpoint, parse_load(options.load)), chosen, endpoint.db)
     with audited(endpoint, options, chosen, folder) as audit:
         now = SystemClock().now()
         made = build_plan(

@@ -325,11 +325,14 @@ class Audit:
         return add_estimates(sizes) if sizes else None
 
     @property
-    def counted_off(self) -> int:
-        """By how many keys the scan's total differs from the nearer of the server's own counts, before and after.
+    def counted_off(self) -> int | None:
+        """By how many keys the scan's total differs from the nearer of the server's own counts, before and after; None where the
+        server doesn't tell them.
 
         Zero when the total lies between the two: what changed during the scan explains it.
         """
+        if not self.keyspace_before or not self.keyspace_after:
+            return None
         before = sum(count.keys for count in self.keyspace_before)
         after = sum(count.keys for count in self.keyspace_after)
         low, high = min(before, after), max(before, after)

@@ -201,4 +201,5 @@ def _burst_facts(burst: BurstReport) -> BurstFacts:
     # The pattern that grew most, with its own growth: others may have grown beside it.
     first = burst.patterns[0] if burst.patterns else None
     pattern, keys = ("", burst.keys) if first is None else (first.pattern, max(first.grown_keys, 0) or burst.keys)
-    return BurstFacts(pattern, min(keys, burst.keys), burst.since, burst.at, tuple(names))
+    known = [figure for figure in (keys, burst.keys) if figure is not None]
+    return BurstFacts(pattern, min(known, default=None), burst.since, burst.at, tuple(names))

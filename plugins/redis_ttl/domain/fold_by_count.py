@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
-TEXT: Final = "{text}"
-"""Stands for a text that only its many siblings give away as a value."""
+from redis_ttl.domain.id_families import TEXT, TOKEN, collectors, join_ids, join_mixed, most_by_chance, stands_in
+from redis_ttl.domain.split_ids import join_split
 
 OTHER: Final = "{other}"
 """Stands for the patterns beyond the bound, the smallest ones."""
@@ -80,7 +79,9 @@ def fold_by_count(keys: Mapping[str, int], limits: FoldingLimits) -> dict[str, s
 
     while True:
         # One folding makes siblings of what were cousins, so it goes on until nothing moves.
-        while changed_by(_join_bytes(table)) or changed_by(_fold_segments(table, limits)):
+        while (
+            changed_by(_join_bytes(table)) or changed_by(join_split(table)) or changed_by(_fold_segments(table, limits))
+        ):
             pass
         if len(table) <= most:
             return mapping
@@ -105,12 +106,6 @@ def _renamed(table: Mapping[str, int], names: Mapping[str, str]) -> dict[str, in
 # Binary names
 
 _BYTES: Final = "{bytes}"
-_LARGE: Final = 50
-"""Keys from which a family may collect what looks unlike it by chance."""
-
-_COLLECTORS: Final = 8
-"""Families at one position that do so, the largest ones: each of them looks at all its siblings."""
-
 _SPLIT_BYTES: Final = 1 / 50
 """The largest share of binary names that one separator in one place splits in a way of its own."""
 
@@ -119,17 +114,12 @@ def _join_bytes(table: Mapping[str, int]) -> dict[str, str]:
     """Binary names that have a separator by chance, filed with the many that have none."""
     binary = [pattern for pattern in table if _BYTES in pattern]
     names: dict[str, str] = {}
-    for family in _collectors(table, (pattern for pattern in binary if pattern.endswith(_BYTES))):
+    for family in collectors(table, (pattern for pattern in binary if pattern.endswith(_BYTES))):
         before, few = family.removesuffix(_BYTES), table[family] * _SPLIT_BYTES
         for pattern in binary:
             if table[pattern] <= few and pattern not in names and pattern.startswith(before):
                 names[pattern] = family
     return {pattern: family for pattern, family in names.items() if family not in names}
-
-
-def _collectors(table: Mapping[str, int], families: Iterable[str]) -> Iterable[str]:
-    large = [family for family in families if table[family] >= _LARGE]
-    return islice(sorted(large, key=lambda family: (-table[family], family)), _COLLECTORS)
 
 
 # The tree of segments
@@ -191,8 +181,9 @@ def _framed(segment: str) -> tuple[_Frame, str]:
 def _fold_cores(cores: dict[str, int], limits: FoldingLimits, *, first: bool, leaf: bool) -> dict[str, str]:
     """New names for the texts of one position, all of which stand in the same frame."""
     steps: tuple[Callable[[dict[str, int]], dict[str, str]], ...] = (
+        lambda texts: join_mixed(texts, limits.heavy_share),
         lambda texts: _fold_numbered(texts, limits.numbered),
-        _join_ids,
+        join_ids,
         lambda texts: _fold_texts(texts, limits, first=first, leaf=leaf),
         _join_look_alikes,
     )
@@ -227,38 +218,6 @@ def _fold_numbered(cores: Mapping[str, int], numbered: int) -> dict[str, str]:
     return {core: name for name, group in alike.items() if len(group) > numbered or name in cores for core in group}
 
 
-_TOKEN: Final = "{token}"  # noqa: S105  # a placeholder of domain.folding
-_PLAIN_ID: Final = 1 / 500
-"""The largest share of random ids that one text holds which doesn't look random as a whole."""
-
-_ID_SIGNS: Final = re.compile(r"(?:[0-9A-Za-z_-]|\{(?:token|n|hex|ulid)\})+")
-_LIKE_AN_ID: Final = re.compile(
-    r"\{token\}|\{[a-z]+\}.*\{"  # parts of it looked random
-    r"|.{9,}[0-9{]|[0-9}].{9,}"  # long, with a number at one end
-    r"|[0-9A-Za-z]{20,}"  # longer than words are
-    r"|^(?=.{16})(?:.*[a-z].*[A-Z]|.*[A-Z].*[a-z])"  # long, in both cases
-)
-
-
-def _join_ids(cores: Mapping[str, int]) -> dict[str, str]:
-    """Random ids that by chance do not look random, filed with the many that do."""
-    names: dict[str, str] = {}
-    for family in _collectors(cores, (core for core in cores if core.count(_TOKEN) == 1)):
-        before, _, behind = family.partition(_TOKEN)
-        few = max(1, cores[family] * _PLAIN_ID)
-        for core, keys in cores.items():
-            if keys > few or core in names or not _stands_in(core, before, behind) or core == family:
-                continue
-            middle = core[len(before) : len(core) - len(behind)]
-            if _ID_SIGNS.fullmatch(middle) and _LIKE_AN_ID.search(middle):
-                names[core] = family
-    return {core: family for core, family in names.items() if family not in names}
-
-
-def _stands_in(core: str, before: str, behind: str) -> bool:
-    return len(core) > len(before) + len(behind) and core.startswith(before) and core.endswith(behind)
-
-
 def _fold_texts(cores: Mapping[str, int], limits: FoldingLimits, *, first: bool, leaf: bool) -> dict[str, str]:
     """Light texts that are too many, and those beside a `{text}` that others like them have become."""
     namespaces = first and not leaf
@@ -268,7 +227,7 @@ def _fold_texts(cores: Mapping[str, int], limits: FoldingLimits, *, first: bool,
     names: dict[str, str] = {}
     for family in sorted((core for core in cores if core.count(TEXT) == 1), key=lambda core: (-len(core), core)):
         before, _, behind = family.partition(TEXT)
-        names |= {core: family for core in light if core not in names and _stands_in(core, before, behind)}
+        names |= {core: family for core in light if core not in names and stands_in(core, before, behind)}
     light = [core for core in light if core not in names]
     if len(light) > (limits.first_siblings if namespaces else limits.siblings):
         names |= _fold_light(light, limits.siblings, most_families=_MOST_FAMILIES_FIRST if first else _MOST_FAMILIES)
@@ -336,15 +295,16 @@ def _last_word(text: str) -> _Frame:
 _CHANCE: Final[Mapping[str, Mapping[str, float]]] = {
     "{n}": {"{date}": 0.06},
     "{hex}": {"{n}": 0.04, "{date}": 0.04},
-    _TOKEN: {"{n}": 0.005, "{hex}": 0.005, "{ulid}": 0.005, "{date}": 0.005},
-    TEXT: {"{n}": 0.005, "{hex}": 0.005, _TOKEN: 0.005, "{date}": 0.005},
+    TOKEN: {"{n}": 0.005, "{hex}": 0.005, "{ulid}": 0.005, "{date}": 0.005, TEXT: 0.005},
+    TEXT: {"{n}": 0.005, "{hex}": 0.005, TOKEN: 0.005, "{date}": 0.005},
+    "{mac}": {"{version}": 0.02},
 }
 """For each shape, the others that a few of its texts look like by chance, and how few.
 
 Of eight hexadecimal digits 2.3% are all numbers; of numbers from 19,000,000 to 20,999,999, 3.8% are dates.
 """
 
-_LOOKS_ALIKE: Final = re.compile(r"\{(?:n|date|hex|token|ulid|text)\}")
+_LOOKS_ALIKE: Final = re.compile(r"\{(?:n|date|hex|token|ulid|text|mac|version)\}")
 
 
 def _join_look_alikes(cores: Mapping[str, int]) -> dict[str, str]:
@@ -356,7 +316,9 @@ def _join_look_alikes(cores: Mapping[str, int]) -> dict[str, str]:
     names: dict[str, str] = {}
     for group in alike.values():
         family = max(group, key=lambda core: (cores[core], core))
-        names |= {core: family for core in group if cores[core] <= _chance(core, family) * cores[family]}
+        names |= {
+            core: family for core in group if cores[core] <= most_by_chance(_chance(core, family) * cores[family])
+        }
     return names
 
 

@@ -31,13 +31,20 @@ class Shape:
     name: str
     regex: str
     meaning: str
+    is_also_a_name: bool = False
+    """Whether it takes in a rule what a mere name takes, too: policies had such a placeholder before it was a shape."""
 
 
 _HEX = "[0-9a-fA-F]"
-_UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
+_UUID = f"{_HEX}{{8}}[-_:]{_HEX}{{4}}[-_:]{_HEX}{{4}}[-_:]{_HEX}{{4}}[-_:]{_HEX}{{12}}"
+
+# What may stand in base64, URL-safe or not, and what shows that it isn't a path of words. Of twelve such signs with one such place in
+# them at least five are on one side of it.
+_BASE64 = "[0-9A-Za-z+/_-]"
+_NO_PATH = "(?:[a-z][A-Z]|[0-9][A-Za-z]|[A-Za-z][0-9]|[+])"
 
 SHAPES: tuple[Shape, ...] = (
-    Shape("uuid", _UUID, "a UUID with its hyphens"),
+    Shape("uuid", _UUID, "a UUID with its hyphens (or underscores, or colons)"),
     Shape("jwt", r"eyJ[0-9A-Za-z_-]+\.eyJ[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]*)?", "a JSON Web Token"),
     Shape("email", r"[0-9A-Za-z.!#$%&'*+=?^_`~-]+@[0-9A-Za-z.-]+", "an e-mail address"),
     Shape("ip", r"(?:(?:::ffff:)?[0-9]{1,3}\.[0-9.]{5,11}|[0-9a-fA-F:]{3,39})", "an IPv4 or IPv6 address"),
@@ -45,9 +52,19 @@ SHAPES: tuple[Shape, ...] = (
         "date", r"(?:19|20)[0-9]{2}[0-9TWZ:/.,_+ -]{2,31}", "a month, week, day or instant that starts with its year"
     ),
     Shape("version", r"v?[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,6}", "a version of three numbers"),
+    Shape(
+        "mac",
+        rf"{_HEX}{{2}}(?:[:-]{_HEX}{{2}}){{5,}}|{_HEX}{{4}}\.{_HEX}{{4}}\.{_HEX}{{4}}",
+        "a MAC address, or a longer row of pairs of hexadecimal digits",
+        is_also_a_name=True,
+    ),
     Shape("ulid", "01[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{24}", "a ULID"),
     Shape("hex", "(?:[0-9a-f]{8,}|[0-9A-F]{8,})", "eight or more hexadecimal digits: a digest, an ObjectId"),
-    Shape("token", "[0-9A-Za-z_-]+", "letters and digits at random: a session's id, a nanoid, a cuid"),
+    Shape(
+        "token",
+        f"(?:[0-9A-Za-z_-]+|{_BASE64}{{5,}}{_NO_PATH}{_BASE64}*|{_BASE64}*{_NO_PATH}{_BASE64}{{5,}})={{0,6}}",
+        "letters and digits at random: a session's id, a nanoid, a cuid, base64",
+    ),
     Shape("bytes", r".*\\x[89a-f][0-9a-f].*", "bytes that are not UTF-8 text"),
     Shape("java", ".+", "the head that Java's serialisation puts before a string"),
     Shape("n", "[0-9]+", "a number"),
@@ -118,6 +135,23 @@ def _hex_step(letters: str, strangers: str) -> Step:
     return Step(step.regex, step.template, step.needs, step.rounds, quick)
 
 
+def _mac_step() -> Step:
+    """The step for six or more pairs of hexadecimal digits, or three fours, with a letter somewhere: a clock has none."""
+    letter = f"(?:[a-fA-F]{_HEX}|[0-9][a-fA-F])"
+    early = "|".join(f"(?:[0-9]{{2}}[:-]){{{at}}}{letter}(?:[:-]{_HEX}{{2}}){{{5 - at},}}" for at in range(6))
+    late = f"(?:[0-9]{{2}}[:-]){{6,}}{letter}(?:[:-]{_HEX}{{2}})*"
+    return _bounded(f"(?:{early}|{late}|{_DOTTED_MAC})", "mac", rf"{_SIX_PAIRS}|\.{_FOUR}\.{_FOUR}")
+
+
+_SIX_PAIRS = f"{_HEX}{{2}}(?:[:-]{_HEX}{{2}}){{5}}"
+_FOUR = f"{_HEX}{{4}}"
+_FOUR_WITH_LETTER = "(?:" + "|".join(f"[0-9]{{{at}}}[a-fA-F]{_HEX}{{{3 - at}}}" for at in range(4)) + ")"
+_DOTTED_MAC = (
+    "(?:"
+    + "|".join(r"\.".join(_FOUR_WITH_LETTER if at == letter else _FOUR for at in range(3)) for letter in range(3))
+    + ")"
+)
+
 _BYTE = r"\\x[89a-f][0-9a-f]"
 _NEAR_BYTES = r"(?:[^:/|{}\\]|\\[^x]|[{][{]|[}][}])"
 
@@ -142,9 +176,11 @@ _RARE = (
 )
 
 _DIGESTS = (
-    Step(_UUID, "{uuid}", f"-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"),
+    Step(_UUID, "{uuid}", f"[-_:]{_HEX}{{4}}[-_:]{_HEX}{{4}}[-_:]{_HEX}{{12}}"),
     _hex_step("a-f", "[A-Zg-z]"),
     _hex_step("A-F", "[G-Za-z]"),
+    # Behind the others, because names are shorter then.
+    _mac_step(),
 )
 
 _V4 = r"(?:::ffff:)?[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}"
@@ -174,7 +210,7 @@ _CHAOS_WITH_DIGIT = (
     "|[0-9][A-Z][0-9]|[0-9][a-z][0-9])"
 )
 _CHAOS = f"(?:{_CHAOS_WITH_DIGIT}|[A-Z][a-z][A-Z])"
-_WIDE = "[0-9A-Za-z_-]"
+_WIDE = "[0-9A-Za-z_+-]"
 _TWICE_CHAOS = (
     f"(?:{_WIDE}*?{_CHAOS_WITH_DIGIT}{_WIDE}*?{_CHAOS}|{_WIDE}*?{_CHAOS}{_WIDE}*?{_CHAOS_WITH_DIGIT}){_WIDE}*?"
 )
@@ -192,6 +228,8 @@ _RANDOM_TOKENS = (
     Step("[0-9A-Za-z]{10,}", f"{_MARK}${{0}}{_MARK}", "[0-9][A-Za-z]+[0-9]"),
     Step(f"{_MARK}[0-9A-Za-z]*[0-9][A-Za-z]+[0-9][0-9A-Za-z]*{_MARK}", "{token}", _MARK),
     Step(_MARK, "", _MARK),
+    # The padding of base64 and base32.
+    Step("([{]token[}])={1,6}([^=0-9A-Za-z]|$)", "${1}${2}", "[}]="),
 )
 
 _MIXED = "[0-9][A-Za-z]|[A-Za-z][0-9]"
@@ -210,7 +248,7 @@ _NUMBERS = (
 
 STAGES: tuple[Stage, ...] = (
     Stage(rf"[{{}}@\\{_MARK}]|eyJ|django[.]contrib", _RARE),
-    Stage(f"{_HEX}{{4}}", _DIGESTS),
+    Stage(f"{_HEX}{{4}}|{_SIX_PAIRS}", _DIGESTS),
     Stage(f"[0-9](?:[-/._]|W[0-9])|{_V6_HEAD}:|{_YEAR}(?:{_MONTH}|W)", _STRUCTURES),
     Stage(_MIXED, _RANDOM_TOKENS),
     Stage("[0-9]", _NUMBERS),
@@ -219,7 +257,7 @@ STAGES: tuple[Stage, ...] = (
 
 SPECIAL = (
     rf"[{{}}@\\{_MARK}]|{_MIXED}|[a-f]{{8}}|[A-F]{{8}}|[0-9][-./_][0-9]"
-    f"|{_V6_HEAD}:{_HEX}{{0,4}}:|(?:19|20)[0-9]{{2}}{_MONTH}"
+    f"|{_V6_HEAD}:{_HEX}{{0,4}}:|(?:19|20)[0-9]{{2}}{_MONTH}|{_SIX_PAIRS}|{_FOUR}\\.{_FOUR}\\.{_FOUR}"
 )
 """Where this finds nothing, the whole first stage does no more than `PLAIN`."""
 

@@ -6,7 +6,8 @@
   end of the pattern nothing follows: there it stops at ``:``, and at ``/`` or ``|`` where the pattern itself uses that
   one.
 * A name that is one of the shapes of ``redis_ttl.domain.folding`` (``{n}``, ``{uuid}``, ...) stands for that shape
-  only, so that a pattern can be copied out of a report.
+  only, so that a pattern can be copied out of a report. A shape that came later than the first policies (``{mac}``)
+  also takes what it took before, when it was just a name.
 * ``{{`` and ``}}`` are literal braces: ``cart:{{{userId}}}`` matches ``cart:{42}``, whose braces are a hash tag of
   Redis Cluster.
 """
@@ -244,7 +245,10 @@ def _says_something(part: Part) -> bool:
 def _part_regex(part: Part) -> str:
     if isinstance(part, str):
         return _escaped(part)
-    return f"(?:{part.shape.regex})" if part.shape else f"[^{_escaped(part.stops_at)}]+"
+    name = f"[^{_escaped(part.stops_at)}]+"
+    if part.shape is None:
+        return name
+    return f"(?:{part.shape.regex}|{name})" if part.shape.is_also_a_name else f"(?:{part.shape.regex})"
 
 
 @lru_cache(_KEPT)
@@ -255,9 +259,13 @@ def _steps(parts: tuple[Part, ...]) -> tuple[Step, ...]:
 def _part_steps(part: Part) -> tuple[Step, ...]:
     if isinstance(part, str):
         return tuple(Step(CharacterSet(frozenset(c))) for c in part)
-    if part.shape:
-        return (Step(part.shape.characters, repeats=True, shape=part.name),)
-    return (Step(CharacterSet(frozenset(part.stops_at), negated=True), repeats=True),)
+    name = CharacterSet(frozenset(part.stops_at), negated=True)
+    if part.shape is None:
+        return (Step(name, repeats=True),)
+    if part.shape.is_also_a_name:
+        # Two of them take the same texts only where they stop at the same signs.
+        return (Step(name | part.shape.characters, repeats=True, shape=f"{part.name} up to {part.stops_at}"),)
+    return (Step(part.shape.characters, repeats=True, shape=part.name),)
 
 
 def _part_example(part: Placeholder) -> str:

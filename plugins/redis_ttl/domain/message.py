@@ -91,6 +91,11 @@ class Memory:
         """Used memory as a share of the limit."""
         return None if self.used_bytes is None or not self.limit_bytes else self.used_bytes / self.limit_bytes
 
+    @property
+    def worst_ratio(self) -> float | None:
+        """That of the fullest node, or of the only one."""
+        return self.ratio if self.fullest is None else self.fullest.ratio
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -166,7 +171,7 @@ class BurstFacts:
     """Keys that came in far faster than before: which, when, how many, by whom (names of clients)."""
 
     pattern: str
-    keys: int
+    keys: int | None
     began_at: str
     ended_at: str
     clients: tuple[str, ...] = ()
@@ -509,8 +514,8 @@ class MemoryLevel:
     ratio: float
     threshold_ratio: float | None
     memory: Memory
-    keys: int
-    no_ttl_keys: int
+    keys: int | None
+    no_ttl_keys: int | None
     eviction_policy: str | None
     forecast: Forecast | None = None
     cost: Cost | None = None
@@ -546,10 +551,10 @@ class BurstDetected:
     cluster: str
     owner: str
     since: str
-    keys: int
-    used_bytes: int
-    no_ttl_keys: int
-    keys_per_s: float
+    keys: int | None
+    used_bytes: int | None
+    no_ttl_keys: int | None
+    keys_per_s: float | None
     patterns: tuple[PatternGrowth, ...] = ()
     clients: tuple[WritingClients, ...] = ()
     jobs: tuple[str, ...] = ()

@@ -71,6 +71,11 @@ class NodesMemory:
         return max((node.ratio for node in self.nodes if node.ratio is not None), default=None)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is known of every node how full it is."""
+        return all(node.ratio is not None for node in self.nodes)
+
+    @property
     def fullest(self) -> Fullest | None:
         """The fullest node, where there are several and it is known: a sum says nothing of it."""
         known = [(node.ratio, node.address) for node in self.nodes if node.ratio is not None]

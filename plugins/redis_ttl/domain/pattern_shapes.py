@@ -22,6 +22,7 @@ EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
         "ip": "192.0.2.7",
         "date": "2026-02-20",
         "version": "1.4.2",
+        "mac": "00:1b:63:84:45:e6",
         "ulid": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "hex": "5f3a9c0e77d1b2a4",
         "token": "V1StGXR8_Z5jdHi6B-myT",
@@ -42,6 +43,8 @@ class PatternShape:
     """Every character that may be in such a text, or more."""
     tells_names_apart: bool
     """False for a shape that takes ordinary words too."""
+    is_also_a_name: bool = False
+    """Whether it takes, besides, what a placeholder without a shape takes at its place."""
 
 
 @cache
@@ -49,7 +52,8 @@ def pattern_shape(name: str) -> PatternShape | None:
     """The shape of that name; None for a name that is just a name."""
     for shape in SHAPES:
         if shape.name == name:
-            return PatternShape(shape.regex, alphabet(shape.regex), re.fullmatch(shape.regex, _WORDS) is None)
+            tells_apart = not shape.is_also_a_name and re.fullmatch(shape.regex, _WORDS) is None
+            return PatternShape(shape.regex, alphabet(shape.regex), tells_apart, shape.is_also_a_name)
     return None
 
 

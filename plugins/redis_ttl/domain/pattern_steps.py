@@ -49,6 +49,9 @@ class CharacterSet:
             return CharacterSet(self.characters - other.characters)
         return CharacterSet(self.characters & other.characters)
 
+    def __or__(self, other: CharacterSet) -> CharacterSet:
+        return ~(~self & ~other)
+
     def __contains__(self, character: str) -> bool:
         return (character in self.characters) is not self.negated
 

@@ -86,6 +86,7 @@ def plan_warnings(
             text = f"the documents of plan {other.plan_id} are damaged: all that it planned, or that its journal has, counts as written"
             found.append(Warned(text, Caution(CautionKind.OTHER_UNREAD, name=other.plan_id)))
     told = [warning for warning in audit.warnings if warning not in audit.plan.warnings]
+    told += audit.completeness.left_out
     return found + [Warned(text, Caution(CautionKind.TEXT, text=text)) for text in told]
 
 

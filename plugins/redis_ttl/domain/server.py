@@ -72,6 +72,10 @@ class Command(StrEnum):
         return "+" + self.value.lower().replace(" ", "|")
 
 
+#: Commands after which other keys are there: they remove a whole database, put another in its place, load one (DEBUG RELOAD), or
+#: follow another server. As INFO commandstats writes them.
+EXCHANGING: Final = ("flushall", "flushdb", "swapdb", "debug", "replicaof", "slaveof")
+
 REQUIRED_COMMANDS = (Command.SCAN, Command.PTTL, Command.DBSIZE, Command.INFO)
 FIELD_COMMANDS = (Command.HTTL, Command.HLEN, Command.HRANDFIELD, Command.CLIENT_NO_TOUCH)
 """What it takes to ask for the TTLs of a hash's fields."""
@@ -119,8 +123,9 @@ class ServerProfile:
     ``forbidden_databases`` hold keys and may not be read by this user; known where every database was asked for.
     ``exchanges`` is how often each command that exchanges the data set (FLUSHALL, SWAPDB, REPLICAOF ...) was called so far, None
     where the server doesn't count; ``last_load`` changes when the process loads a data set from a file or a primary, and is empty
-    where it isn't told. ``untold`` are the fields of INFO that it leaves out of those that this is made of; ``keyspace`` is among them
-    where it says of no database how many keys that has, though there are some.
+    where it isn't told. ``time_s`` is the server's clock, in seconds since 1970. ``untold`` are the fields of
+    INFO that it leaves out of those that this is made of; ``keyspace`` is among them where it says of no database how many keys that
+    has, though there are some.
     """
 
     address: str
@@ -146,6 +151,7 @@ class ServerProfile:
     exchanges: Mapping[str, int] | None = None
     last_load: str = ""
     untold: tuple[str, ...] = ()
+    time_s: float | None = None
     can: Mapping[Command, Access] = field(default_factory=dict)
 
     @property
@@ -237,3 +243,23 @@ class ServerProfile:
                 "can": {Command(command): Access(access) for command, access in value["can"].items()},
             }
         )
+
+
+def exchanging_calls(before: Mapping[str, int] | None, now: Mapping[str, int] | None) -> dict[str, int]:
+    """How often each of :data:`EXCHANGING` was called between two looks at the calls so far; nothing where that isn't told."""
+    if before is None or now is None:
+        return {}
+    found = {}
+    for name in EXCHANGING:
+        then, calls = before.get(name, 0), now.get(name, 0)
+        # A counter that has fallen was reset meanwhile, and counts from 0.
+        if since := calls - then if calls >= then else calls:
+            found[name] = since
+    return found
+
+
+def exchanges_text(calls: Mapping[str, int]) -> str:
+    """Those calls in words."""
+    return ", ".join(
+        f"{name.upper()} was called" + (f" {count} times" if count > 1 else "") for name, count in calls.items()
+    )

@@ -7,20 +7,24 @@ fractions of 1. What judges is robust against a few odd samples: medians, and de
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.node_memory import Fullest, NodeMemory, NodesMemory
 from redis_ttl.domain.schema import fields_of
+from redis_ttl.domain.server import exchanges_text, exchanging_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from redis_ttl.domain.policy import Policy, WatchSettings
 
-SAMPLE_SCHEMA: Final = "redis_ttl.watch_sample/1"
-EVENT_SCHEMA: Final = "redis_ttl.watch_event/1"
+#: 2 added ``limit_is_told``, and figures that may be null.
+SAMPLE_SCHEMA: Final = "redis_ttl.watch_sample/2"
+#: 2 added ``limit_is_told`` and ``fullest``, and figures that may be null.
+EVENT_SCHEMA: Final = "redis_ttl.watch_event/2"
 
 #: Samples further apart than this many intervals are a gap, and say nothing of the time between.
 _GAP_INTERVALS: Final = 2.5
@@ -41,13 +45,16 @@ _DAY: Final = dt.timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class NodeSample:
-    """One INFO of one primary. Counters count since the process started; what INFO leaves out is None."""
+    """One INFO of one primary. Counters count since the process started; what INFO leaves out is None.
+
+    ``limit_bytes`` is None without a limit, too: ``limit_is_told`` tells the two apart.
+    """
 
     address: str
     run_id: str
-    keys: int
-    expires: int
-    used_bytes: int
+    keys: int | None
+    expires: int | None
+    used_bytes: int | None
     limit_bytes: int | None = None
     eviction_policy: str | None = None
     uptime_s: int | None = None
@@ -61,6 +68,26 @@ class NodeSample:
     clients: int | None = None
     calls: Mapping[str, int] = field(default_factory=dict)
     """How often each command was called, by its name."""
+    limit_is_told: bool = True
+
+    @property
+    def no_ttl_keys(self) -> int | None:
+        """Keys without a TTL, by the server's own count."""
+        return None if self.keys is None or self.expires is None else self.keys - self.expires
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """The share of look-ups that found their key, since the process started; None before the first."""
+        if self.hits is None or self.misses is None or not self.hits + self.misses:
+            return None
+        return self.hits / (self.hits + self.misses)
+
+    @property
+    def limit_text(self) -> str:
+        """What it may use, in words."""
+        if self.limit_bytes is not None:
+            return f"{self.limit_bytes} bytes"
+        return "no limit" if self.limit_is_told else "unknown"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -69,7 +96,10 @@ class NodeSample:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """All primaries of a cluster at one moment; ``policy_limit_bytes`` counts where a server has no maxmemory."""
+    """All primaries of a cluster at one moment; ``policy_limit_bytes`` counts where a server has no maxmemory, or doesn't tell it.
+
+    A sum is None where one of the nodes doesn't tell: a part of it is no figure of the whole.
+    """
 
     at: str
     nodes: tuple[NodeSample, ...]
@@ -81,54 +111,72 @@ class Sample:
         return dt.datetime.fromisoformat(self.at)
 
     @property
-    def keys(self) -> int:
+    def keys(self) -> int | None:
         """Keys of all nodes and databases."""
-        return sum(node.keys for node in self.nodes)
+        return _sum(node.keys for node in self.nodes)
 
     @property
-    def no_ttl_keys(self) -> int:
+    def no_ttl_keys(self) -> int | None:
         """Those without a TTL, by the servers' own count."""
-        return sum(node.keys - node.expires for node in self.nodes)
+        return _sum(node.no_ttl_keys for node in self.nodes)
 
     @property
-    def no_ttl_ratio(self) -> float:
+    def no_ttl_ratio(self) -> float | None:
         """Their share."""
+        if self.keys is None or self.no_ttl_keys is None:
+            return None
         return self.no_ttl_keys / self.keys if self.keys else 0.0
 
     @property
-    def used_bytes(self) -> int:
+    def memory(self) -> NodesMemory:
+        """Memory of the nodes, each with the limit that counts."""
+        return NodesMemory(
+            tuple(
+                NodeMemory(
+                    node.address,
+                    node.used_bytes,
+                    node.limit_bytes or self.policy_limit_bytes,
+                    node.limit_is_told or self.policy_limit_bytes is not None,
+                )
+                for node in self.nodes
+            )
+        )
+
+    @property
+    def used_bytes(self) -> int | None:
         """Memory in use on all nodes."""
-        return sum(node.used_bytes for node in self.nodes)
+        return self.memory.used_bytes
 
     @property
     def limit_bytes(self) -> int | None:
         """The limits of all nodes together: maxmemory, or the policy's limit of a node that has none; None without either."""
-        limits = [node.limit_bytes or self.policy_limit_bytes for node in self.nodes]
-        if limits and None not in limits:
-            return sum(limit for limit in limits if limit is not None)
-        return None
+        return self.memory.limit_bytes
 
     @property
     def memory_ratio(self) -> float | None:
-        """Memory in use as a share of the limit."""
-        return self.used_bytes / self.limit_bytes if self.limit_bytes else None
+        """Memory in use as a share of the limit, over all nodes."""
+        return self.memory.ratio
 
     @property
-    def evicted_keys(self) -> int:
+    def evicted_keys(self) -> int | None:
         """Keys evicted since the processes started."""
-        return sum(node.evicted_keys or 0 for node in self.nodes)
+        return _sum(node.evicted_keys for node in self.nodes)
 
     @property
-    def clients(self) -> int:
+    def expire_cap_hits(self) -> int | None:
+        """How often servers had no time left for removing expired keys, since the processes started."""
+        return _sum(node.expire_cap_hits for node in self.nodes)
+
+    @property
+    def clients(self) -> int | None:
         """Connections."""
-        return sum(node.clients or 0 for node in self.nodes)
+        return _sum(node.clients for node in self.nodes)
 
     @property
     def hit_ratio(self) -> float | None:
         """The share of look-ups that found their key, since the processes started; None before the first."""
-        hits = sum(node.hits or 0 for node in self.nodes)
-        asked = hits + sum(node.misses or 0 for node in self.nodes)
-        return hits / asked if asked else None
+        hits, misses = _sum(node.hits for node in self.nodes), _sum(node.misses for node in self.nodes)
+        return None if hits is None or misses is None or not hits + misses else hits / (hits + misses)
 
     @property
     def stale_ratio(self) -> float | None:
@@ -182,6 +230,10 @@ class LevelState:
     since: str | None = None
     calm: int = 0
 
+    def is_above(self, other: LevelState) -> bool:
+        """Whether it is a worse level."""
+        return _LEVELS.index(self.level) > _LEVELS.index(other.level)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {"level": self.level.value, "since": self.since, "calm": self.calm}
@@ -213,9 +265,9 @@ class Growth:
     """How a figure grew from one sample to the next, scaled to one interval."""
 
     at: str
-    keys: float
-    used_bytes: float
-    no_ttl_keys: float
+    keys: float | None
+    used_bytes: float | None
+    no_ttl_keys: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +275,9 @@ class Point:
     """What is kept of a sample for later ones. ``growth`` is None where it couldn't be compared with the one before."""
 
     at: str
-    keys: int
-    no_ttl_keys: int
-    used_bytes: int
+    keys: int | None
+    no_ttl_keys: int | None
+    used_bytes: int | None
     limit_bytes: int | None
     growth: Growth | None
 
@@ -258,6 +310,8 @@ class OddityKind(StrEnum):
     RESTART = "a server was restarted"
     FAILOVER = "another server answers"
     LIMIT = "maxmemory has changed"
+    EXCHANGE = "a data set may have been exchanged"
+    CLOCK = "the clock went back"
     DISAGREE = "nodes have different settings"
 
 
@@ -275,32 +329,39 @@ class Oddity:
 
 def oddities(before: Sample | None, now: Sample, interval_s: float) -> tuple[Oddity, ...]:
     """What is out of order between two samples, and among the nodes of the later one."""
-    found = []
-    if before is not None:
-        apart_s = (now.moment - before.moment).total_seconds()
-        if apart_s > _GAP_INTERVALS * interval_s:
-            missing = round(apart_s / interval_s) - 1
-            found.append(Oddity(OddityKind.GAP, f"{missing} samples since {before.at}"))
-        earlier = {node.address: node for node in before.nodes}
-        for node in now.nodes:
-            known = earlier.get(node.address)
-            if known is None:
-                found.append(Oddity(OddityKind.FAILOVER, f"{node.address} answers, which didn't before"))
-            elif known.run_id != node.run_id or _went_back(known, node):
-                found.append(Oddity(OddityKind.RESTART, f"{node.address} is another process"))
-            if known is not None and known.limit_bytes != node.limit_bytes:
-                found.append(
-                    Oddity(OddityKind.LIMIT, f"{node.address}: {known.limit_bytes} to {node.limit_bytes} bytes")
-                )
-        gone = sorted(set(earlier) - {node.address for node in now.nodes})
-        if gone:
-            found.append(Oddity(OddityKind.FAILOVER, f"{', '.join(gone)} doesn't answer as a primary any more"))
-    for name in ("limit_bytes", "eviction_policy"):
-        values = {getattr(node, name) for node in now.nodes}
-        if len(values) > 1:
-            shown = ", ".join(sorted(str(value) for value in values))
-            found.append(Oddity(OddityKind.DISAGREE, f"{name.replace('_', ' ')}: {shown}"))
+    found = [] if before is None else _between(before, now, interval_s)
+    for name, told in (
+        ("limit", {node.limit_text for node in now.nodes}),
+        ("eviction policy", {node.eviction_policy or "unknown" for node in now.nodes}),
+    ):
+        if len(told) > 1:
+            found.append(Oddity(OddityKind.DISAGREE, f"{name}: {', '.join(sorted(told))}"))
     return tuple(found)
+
+
+def _between(before: Sample, now: Sample, interval_s: float) -> list[Oddity]:
+    found = []
+    apart_s = (now.moment - before.moment).total_seconds()
+    if apart_s > _GAP_INTERVALS * interval_s:
+        missing = round(apart_s / interval_s) - 1
+        found.append(Oddity(OddityKind.GAP, f"{missing} samples since {before.at}"))
+    if apart_s < 0:
+        found.append(Oddity(OddityKind.CLOCK, f"the look before was made {-apart_s:,.0f} s from now"))
+    earlier = {node.address: node for node in before.nodes}
+    for node in now.nodes:
+        known = earlier.get(node.address)
+        if known is None:
+            found.append(Oddity(OddityKind.FAILOVER, f"{node.address} answers, which didn't before"))
+        elif known.run_id != node.run_id or _went_back(known, node):
+            found.append(Oddity(OddityKind.RESTART, f"{node.address} is another process"))
+        elif calls := exchanging_calls(known.calls, node.calls):
+            found.append(Oddity(OddityKind.EXCHANGE, f"{node.address}: {exchanges_text(calls)}"))
+        if known is not None and known.limit_text != node.limit_text:
+            found.append(Oddity(OddityKind.LIMIT, f"{node.address}: {known.limit_text} to {node.limit_text}"))
+    gone = sorted(set(earlier) - {node.address for node in now.nodes})
+    if gone:
+        found.append(Oddity(OddityKind.FAILOVER, f"{', '.join(gone)} doesn't answer as a primary any more"))
+    return found
 
 
 def growth(before: Sample | None, now: Sample, interval_s: float) -> Growth | None:
@@ -315,9 +376,9 @@ def growth(before: Sample | None, now: Sample, interval_s: float) -> Growth | No
         return None
     return Growth(
         now.at,
-        (now.keys - before.keys) / intervals,
-        (now.used_bytes - before.used_bytes) / intervals,
-        (now.no_ttl_keys - before.no_ttl_keys) / intervals,
+        _apart(before.keys, now.keys, intervals),
+        _apart(before.used_bytes, now.used_bytes, intervals),
+        _apart(before.no_ttl_keys, now.no_ttl_keys, intervals),
     )
 
 
@@ -339,14 +400,18 @@ def excess(now: Growth, history: Iterable[Point], settings: WatchSettings, sampl
     moment = dt.datetime.fromisoformat(now.at)
     same_hour = [each.growth for each in history if each.growth is not None and _is_same_hour(each.moment, moment)]
     least = {
-        Measure.KEYS: max(settings.burst_keys, settings.burst_ratio * sample.keys),
-        Measure.MEMORY: max(settings.burst_bytes, settings.burst_ratio * (sample.limit_bytes or sample.used_bytes)),
-        Measure.NO_TTL: max(settings.burst_no_ttl_keys, settings.burst_ratio * sample.no_ttl_keys),
+        Measure.KEYS: max(settings.burst_keys, settings.burst_ratio * (sample.keys or 0)),
+        Measure.MEMORY: max(
+            settings.burst_bytes, settings.burst_ratio * (sample.limit_bytes or sample.used_bytes or 0)
+        ),
+        Measure.NO_TTL: max(settings.burst_no_ttl_keys, settings.burst_ratio * (sample.no_ttl_keys or 0)),
     }
     found = []
     for measure, name in _GROWS.items():
         grown = getattr(now, name)
-        former = [getattr(each, name) for each in same_hour]
+        if grown is None:
+            continue
+        former = [value for each in same_hour if (value := getattr(each, name)) is not None]
         by_history = len(former) >= _HISTORY_SAMPLES
         usual = median(former) if by_history else 0.0
         deviation = median(abs(value - usual) for value in former) * _MAD_TO_SIGMA if by_history else 0.0
@@ -416,6 +481,7 @@ class NotKnown(StrEnum):
     AUDIT = "there is no audit to compare with"
     KEYS = "RANDOMKEY may not be called"
     CLIENTS = "CLIENT LIST may not be called"
+    KEYSPACE = "INFO doesn't tell how many keys there are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,10 +495,10 @@ class BurstReport:
     cluster: str
     at: str
     since: str
-    keys: int
-    used_bytes: int
-    no_ttl_keys: int
-    keys_per_s: float
+    keys: int | None
+    used_bytes: int | None
+    no_ttl_keys: int | None
+    keys_per_s: float | None
     sampled: int
     patterns: tuple[PatternGrowth, ...] = ()
     clients: tuple[WritingClients, ...] = ()
@@ -498,7 +564,9 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """A measure that has reached another level, or came back."""
+    """A measure that has reached another level, or came back. For memory ``ratio`` is that of the fullest node (``fullest`` where there
+    are several): a sum that looks fine keeps no node from being full.
+    """
 
     cluster: str
     at: str
@@ -506,14 +574,16 @@ class LevelChange:
     level: Level
     before: Level
     ratio: float
-    used_bytes: int
+    used_bytes: int | None
     limit_bytes: int | None
-    keys: int
-    no_ttl_keys: int
+    keys: int | None
+    no_ttl_keys: int | None
     eviction_policy: str | None
     forecast: Forecast | None = None
     scaling_usd_per_month: float | None = None
     scaling_note: str | None = None
+    limit_is_told: bool = True
+    fullest: Fullest | None = None
 
     @property
     def is_worse(self) -> bool:
@@ -531,13 +601,14 @@ class LevelChange:
             "level": self.level.value,
             "before": self.before.value,
             "forecast": None if self.forecast is None else self.forecast.to_json(),
+            "fullest": None if self.fullest is None else asdict(self.fullest),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LevelChange:
         """The change that :meth:`to_json` wrote."""
         kept = fields_of(cls, data, EVENT_SCHEMA)
-        forecast = data.get("forecast")
+        forecast, fullest = data.get("forecast"), data.get("fullest")
         return cls(
             **{
                 **kept,
@@ -545,6 +616,7 @@ class LevelChange:
                 "level": Level(data["level"]),
                 "before": Level(data["before"]),
                 "forecast": None if forecast is None else Forecast.from_json(forecast),
+                "fullest": None if fullest is None else Fullest(**fullest),
             }
         )
 
@@ -556,8 +628,12 @@ def trend(history: Sequence[Point], now: Sample, bounds: Mapping[str, float]) ->
     days gives the median of its differences; the trend is the median of the pairs (Theil and Sen), its interval twice the robust
     standard error of the differences of neighbouring days. None with less than two days of history.
     """
+    if now.used_bytes is None:
+        return None
     by_day: dict[int, dict[int, int]] = {}
     for point in (*history, Point.of(now, None)):
+        if point.used_bytes is None:
+            continue
         apart_s = (now.moment - point.moment).total_seconds()
         by_day.setdefault(int(apart_s // 86_400), {})[int(apart_s % 86_400) // 900] = point.used_bytes
     slopes: list[float] = []
@@ -619,4 +695,17 @@ def _went_back(before: NodeSample, now: NodeSample) -> bool:
     """Whether a counter that only rises has fallen: the process was restarted, or its figures were reset."""
     if before.uptime_s is not None and now.uptime_s is not None and now.uptime_s < before.uptime_s:
         return True
-    return before.run_id == "" and (now.expired_keys or 0) < (before.expired_keys or 0)
+    if before.expired_keys is None or now.expired_keys is None:
+        return False
+    return before.run_id == "" and now.expired_keys < before.expired_keys
+
+
+def _sum(figures: Iterable[int | None]) -> int | None:
+    """None where one of them isn't known."""
+    known = list(figures)
+    return None if None in known else sum(figure for figure in known if figure is not None)
+
+
+def _apart(before: int | None, now: int | None, intervals: float) -> float | None:
+    """By how much a figure grew in an interval."""
+    return None if before is None or now is None else (now - before) / intervals

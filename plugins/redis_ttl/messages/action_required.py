@@ -68,7 +68,7 @@ def action_required_document(facts: ActionRequired, speech: Speech) -> Document:
     parts.append(Paragraph(say(own.source, audit=name(facts.audit_id), moment=speech.moment(facts.audited_at))))
     if facts.link is not None:
         parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
-    full = facts.memory.ratio
+    full = facts.memory.worst_ratio
     critical = full is not None and full >= facts.memory_critical_ratio
     lacks_ttl = bool(facts.unknown) or any(rule.no_ttl_keys for rule in facts.rules)
     template = own.title if lacks_ttl else own.title_longer
@@ -172,7 +172,7 @@ def _burst(burst: BurstFacts, speech: Speech) -> Line:
     own = speech.phrases.action_required
     line = say(
         own.you_burst,
-        keys=strong(speech.phrases.rounded(burst.keys)),
+        keys=strong(speech.rounded(burst.keys)),
         pattern=name(burst.pattern or "?"),
         since=speech.moment(burst.began_at),
         until=speech.moment(burst.ended_at),

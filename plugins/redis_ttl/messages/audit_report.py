@@ -89,19 +89,7 @@ def counting_lines(audit: Audit) -> list[str]:
     for split in audit.plan.splits:
         how = "one sequential cursor" if split.shards == 1 else f"{split.shards} shards by {split.rule}"
         lines.append(f"{split.node} db{split.db}: {how} ({split.why})")
-    before, after = (sum(held.keys for held in counts) for counts in (audit.keyspace_before, audit.keyspace_after))
-    explained = (
-        "between the two" if not audit.counted_off else f"{count(abs(audit.counted_off))} off the nearer of the two"
-    )
-    lines.append(
-        f"Counted {count(audit.keys)} keys; INFO keyspace said {count(before)} before and {count(after)} after: {explained}."
-    )
-    own_before, own_after = (
-        sum(held.no_ttl_keys for held in counts) for counts in (audit.keyspace_before, audit.keyspace_after)
-    )
-    lines.append(
-        f"Counted {count(audit.no_ttl_keys)} without TTL; INFO keyspace said {count(own_before)} before and {count(own_after)} after."
-    )
+    lines += _own_counts(audit)
     lines += field_lines(audit)
     if audit.vanished:
         lines.append(
@@ -128,6 +116,28 @@ def counting_lines(audit: Audit) -> list[str]:
         f"Took {duration(audit.duration_s)} at load {audit.plan.options.load} ({count(round(speed))} keys/s). Audit {audit.plan.audit_id}."
     )
     return lines
+
+
+def _own_counts(audit: Audit) -> list[str]:
+    """The scan's totals beside those of INFO keyspace."""
+    if audit.counted_off is None:
+        return [
+            (
+                f"Counted {count(audit.keys)} keys, {count(audit.no_ttl_keys)} without TTL; how many INFO keyspace counts is unknown: the "
+                "server doesn't tell, so there is nothing to hold the count against."
+            )
+        ]
+    before, after = (sum(held.keys for held in counts) for counts in (audit.keyspace_before, audit.keyspace_after))
+    explained = (
+        "between the two" if not audit.counted_off else f"{count(abs(audit.counted_off))} off the nearer of the two"
+    )
+    own_before, own_after = (
+        sum(held.no_ttl_keys for held in counts) for counts in (audit.keyspace_before, audit.keyspace_after)
+    )
+    return [
+        f"Counted {count(audit.keys)} keys; INFO keyspace said {count(before)} before and {count(after)} after: {explained}.",
+        f"Counted {count(audit.no_ttl_keys)} without TTL; INFO keyspace said {count(own_before)} before and {count(own_after)} after.",
+    ]
 
 
 def governed_text(pattern: PatternStatistics) -> str:

@@ -18,7 +18,7 @@ from redis_ttl.messages.document import (
     say,
     strong,
 )
-from redis_ttl.messages.figures import ratio, size
+from redis_ttl.messages.figures import ratio
 from redis_ttl.messages.speech import CRITICAL
 
 if TYPE_CHECKING:
@@ -34,14 +34,15 @@ _SHOWN: Final = 8
 def burst_detected_document(facts: BurstDetected, speech: Speech) -> Document:
     """The message in one language."""
     phrases, own = speech.phrases, speech.phrases.burst_detected
+    is_none = facts.no_ttl_keys is not None and facts.no_ttl_keys <= 0
     parts: list[Part] = [
         Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
         Paragraph(
             say(
                 own.intro,
-                rate=strong(f"{facts.keys_per_s:,.0f}"),
-                size=size(max(0, facts.used_bytes)),
-                no_ttl=strong(phrases.count(facts.no_ttl_keys)) if facts.no_ttl_keys > 0 else "0",
+                rate=strong(phrases.unknown if facts.keys_per_s is None else f"{facts.keys_per_s:,.0f}"),
+                size=speech.size(None if facts.used_bytes is None else max(0, facts.used_bytes)),
+                no_ttl="0" if is_none else strong(speech.count(facts.no_ttl_keys)),
             )
         ),
     ]
@@ -62,7 +63,7 @@ def burst_detected_document(facts: BurstDetected, speech: Speech) -> Document:
     ]
     if facts.link is not None:
         parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
-    figures = {"keys": phrases.rounded(facts.keys), "since": speech.moment(facts.since)}
+    figures = {"keys": speech.rounded(facts.keys), "since": speech.moment(facts.since)}
     title = own.title.format(cluster=facts.cluster, **figures)
     return Document(speech.language, title, CRITICAL, tuple(parts))
 
@@ -83,6 +84,8 @@ def _missing(what: NotKnown, speech: Speech) -> str:
             return own.no_randomkey
         case NotKnown.CLIENTS:
             return own.no_client_list
+        case NotKnown.KEYSPACE:
+            return own.no_keyspace
         case _:
             assert_never(what)
 

@@ -23,9 +23,9 @@ _BYTE_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _ACTING: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
-def count(number: int) -> str:
+def count(number: int | None) -> str:
     """``2,623,984``."""
-    return f"{number:,}"
+    return "unknown" if number is None else f"{number:,}"
 
 
 def ratio(share: float | None) -> str:

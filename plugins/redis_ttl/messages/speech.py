@@ -69,8 +69,18 @@ class Speech:
         """Bytes; the word for it where nobody knows."""
         return self.phrases.unknown if size_bytes is None else size(size_bytes)
 
-    def no_ttl(self, no_ttl_keys: int, keys: int) -> Line:
+    def count(self, number: int | None) -> str:
+        """A number; the word for it where nobody knows."""
+        return self.phrases.unknown if number is None else self.phrases.count(number)
+
+    def rounded(self, number: int | None) -> str:
+        """The same of a large one."""
+        return self.phrases.unknown if number is None else self.phrases.rounded(number)
+
+    def no_ttl(self, no_ttl_keys: int | None, keys: int | None) -> Line:
         """How many keys have no TTL."""
+        if no_ttl_keys is None or keys is None:
+            return say(self.phrases.no_ttl_unknown)
         return say(
             self.phrases.no_ttl,
             no_ttl=strong(self.phrases.count(no_ttl_keys)),

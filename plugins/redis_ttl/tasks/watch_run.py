@@ -73,11 +73,16 @@ def sample(policy: Policy, context: Context) -> dict[str, Any]:
         raise WorseThanBefore("; ".join(worse), where=policy.cluster, todo="The log above says more.")
     return {
         "keys": seen.sample.keys,
-        "no_ttl_ratio": round(seen.sample.no_ttl_ratio, 6),
-        "memory_ratio": None if seen.sample.memory_ratio is None else round(seen.sample.memory_ratio, 6),
+        "no_ttl_ratio": _rounded(seen.sample.no_ttl_ratio),
+        "memory_ratio": _rounded(seen.sample.memory_ratio),
+        "fullest_node_ratio": _rounded(seen.sample.memory.worst_ratio),
         "levels": {measure.value: state.level.value for measure, state in seen.levels.items()},
         "is_bursting": seen.is_bursting,
     }
+
+
+def _rounded(ratio: float | None) -> float | None:
+    return None if ratio is None else round(ratio, 6)
 
 
 def _audited(store: Store, policy: Policy) -> tuple[str, Mapping[str, int]] | None:
@@ -111,12 +116,13 @@ def _send_out(cluster: str, seen: Sample) -> None:
         "no_ttl_keys": seen.no_ttl_keys,
         "no_ttl_ratio": seen.no_ttl_ratio,
         "memory_ratio": seen.memory_ratio,
+        "fullest_node_ratio": seen.memory.worst_ratio,
         "used_memory_bytes": seen.used_bytes,
         "evicted_keys": seen.evicted_keys,
         "clients": seen.clients,
         "hit_ratio": seen.hit_ratio,
         "stale_ratio": seen.stale_ratio,
-        "expire_cap_hits": sum(node.expire_cap_hits or 0 for node in seen.nodes),
+        "expire_cap_hits": seen.expire_cap_hits,
         "fragmentation": seen.fragmentation,
     }
     for name, value in figures.items():

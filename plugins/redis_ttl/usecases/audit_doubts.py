@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.server import Role
+from redis_ttl.domain.server import Role, exchanges_text, exchanging_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from redis_ttl.domain.audit import AuditPlan, Checkpoint
     from redis_ttl.domain.server import ServerProfile
@@ -51,23 +51,10 @@ def doubts(
     return tuple(found)
 
 
-def exchanging_calls(before: Mapping[str, int] | None, now: Mapping[str, int] | None) -> dict[str, int]:
-    """How often each command that exchanges the data set was called between two looks; nothing where that isn't told."""
-    if before is None or now is None:
-        return {}
-    # A counter that has fallen was reset meanwhile, and counts from 0.
-    since = {
-        name: calls - before.get(name, 0) if calls >= before.get(name, 0) else calls for name, calls in now.items()
-    }
-    return {name: calls for name, calls in since.items() if calls}
-
-
 def _happened(before: ServerProfile, now: ServerProfile) -> list[str]:
     """What may have exchanged the data set, as far as the server tells."""
-    happened = [
-        f"{name.upper()} was called" + (f" {calls} times" if calls > 1 else "")
-        for name, calls in exchanging_calls(before.exchanges, now.exchanges).items()
-    ]
+    calls = exchanging_calls(before.exchanges, now.exchanges)
+    happened = [exchanges_text(calls)] if calls else []
     if before.run_id and now.run_id and before.run_id != now.run_id:
         happened.append("another process answers since")
     if before.role is not now.role:

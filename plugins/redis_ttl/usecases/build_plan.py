@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.other_plans import OtherPlan
     from redis_ttl.domain.plan import Plan
     from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.server import ServerProfile
     from redis_ttl.usecases.ports import Redis
 
 
@@ -71,10 +72,17 @@ def build_plan(
     check_age(audit, policy, now)
     check_rules(audit, policy)
     database = audit.plan.shards[0].db if audit.plan.shards else 0
+    return make_plan(audit, policy, inspect_primaries(redis, policy, database), request, others)
+
+
+def inspect_primaries(redis: Redis, policy: Policy, database: int) -> list[ServerProfile]:
+    """The primaries as they are now. Raises `UnsafePlan` when one hides what the writing can't do without: no plan of it could ever
+    be written.
+    """
     servers, readings = [], {}
     for address in redis.nodes(AuditOptions(source="primary")):
         with redis.connect(address, database) as node:
-            servers.append(node.profile())
-            readings[address] = node.health()
+            servers.append(server := node.profile())
+            readings[server.address] = node.health()
     check_figures(servers, readings, policy)
-    return make_plan(audit, policy, servers, request, others)
+    return servers

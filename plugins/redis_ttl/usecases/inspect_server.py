@@ -74,6 +74,11 @@ def _where_allowed(redis: Redis, address: str) -> ServerProfile:
 
 def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
     warnings = [*_narrowings(servers), *_fields_unasked(servers), *left_out(servers)]
+    if not all(server.keyspace_is_told for server in servers):
+        return [
+            *warnings,
+            "INFO doesn't tell how many keys the databases have: the scan's counts can't be held against the server's own",
+        ]
     held = {count.db: 0 for server in servers for count in server.databases}
     for server in servers:
         for count in server.databases:

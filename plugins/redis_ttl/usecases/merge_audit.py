@@ -171,6 +171,10 @@ def _profiles(plan: AuditPlan, tools: ScanTools) -> list[ServerProfile]:
 
 
 def _keyspace(servers: Iterable[ServerProfile], plan: AuditPlan) -> tuple[KeyspaceCount, ...]:
+    """The servers' own counts of what is scanned; nothing where one of them doesn't tell."""
+    servers = list(servers)
+    if not all(server.keyspace_is_told for server in servers):
+        return ()
     scanned = sorted({split.db for split in plan.splits})
     counts = {db: [count for server in servers for count in server.databases if count.db == db] for db in scanned}
     return tuple(

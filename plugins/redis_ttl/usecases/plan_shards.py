@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit import AuditPlan, RuleInForce, Split
-from redis_ttl.domain.errors import MissingPermission
+from redis_ttl.domain.errors import InvalidOption, MissingPermission
 from redis_ttl.domain.shards import SplitRule, choose_rule, split
 from redis_ttl.usecases.drift_documents import new_seed, seed_of_next_audit
 
@@ -97,6 +97,14 @@ def _slot_warnings(redis: Redis) -> list[str]:
 def _databases(server: ServerProfile, options: AuditOptions) -> list[int]:
     if options.databases != "all":
         return list(options.databases)
+    if not server.keyspace_is_told:
+        raise InvalidOption(
+            "which databases have keys isn't known: INFO doesn't tell",
+            where=server.address,
+            found="all databases",
+            allowed="the numbers of the databases to read",
+            todo="Name them: `--db 0,3`, or `audit.databases` of the policy.",
+        )
     forbidden = server.forbidden_databases
     return [count.db for count in server.databases if count.keys and count.db not in forbidden] or [0]
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from redis_ttl.usecases.write_ports import Control
 
 _NEVER: Final = float("inf")
+#: Guards that aren't asked about while keys are restored, by their keys: they belong to the writing, or to its canary.
+_MEANINGLESS: Final = ("memory", "replicas", "misses", "errors")
 
 
 @dataclass(slots=True)
@@ -125,7 +127,7 @@ class RestoreGate:
 
     def settings_for(self, node: WatchedNode, unwatched: Iterable[str]) -> GuardSettings:
         """The policy's guards, as far as they mean anything for taking back, and but those whose figure is hidden."""
-        settings = replace(self.guards, unguarded=tuple({"memory", *self.guards.unguarded, *unwatched}))
+        settings = replace(self.guards, unguarded=tuple({*_MEANINGLESS, *self.guards.unguarded, *unwatched}))
         if node.evicts_keys_with_ttl:
             settings = replace(settings, evicted_keys_per_s=_NEVER)
         if self.earliest_ms is not None and self.clock.now().timestamp() * 1000 >= self.earliest_ms:
@@ -164,7 +166,7 @@ class _Watched:
 
     def _hidden(self, address: str, reading: Reading) -> frozenset[str]:
         """The keys of the guards whose figure this server hides; those that are new among them are said."""
-        hidden = unreadable(reading, replace(self.gate.guards, unguarded=("memory", *self.gate.guards.unguarded)))
+        hidden = unreadable(reading, replace(self.gate.guards, unguarded=(*_MEANINGLESS, *self.gate.guards.unguarded)))
         if not {guard.key for guard in hidden} <= self._unwatched:
             names = "; ".join(f"{', '.join(lacking)} (guard {guard.key})" for guard, lacking in hidden.items())
             self.gate.log(f"{address} hides {names}: restoring without")

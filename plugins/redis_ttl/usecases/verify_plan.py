@@ -31,6 +31,8 @@ _ASKED_AT_MOST: Final = 20_000
 _CANARY: Final = "canary"
 #: How often everything is looked at where slots move meanwhile.
 _LOOKS: Final = 3
+#: By how much clocks may differ without a word, as the writer has it.
+_CLOCKS_DIFFER_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,11 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
         notes.append(
             "the run ended before every shard was written to its end: keys that it didn't reach are counted as left"
         )
-    figures = ledger.result(int(tools.clock.now().timestamp() * 1000))
+    notes += [
+        f"the clock of {address} is {ahead_s:+,.0f} s off ours: what has expired is judged by the server's"
+        for address, ahead_s in look.clocks.items()
+    ]
+    figures = ledger.result(look.now_ms())
     notes += _untold(plan, figures)
     accounts = _accounts(parts)
     verification = Verification(
@@ -190,6 +196,18 @@ class _Look:
     used_bytes: int | None = None
     asked: int = 0
     strangers: list[str] = field(default_factory=list)
+    ahead_s: float = 0.0
+    clocks: dict[str, float] = field(default_factory=dict)
+
+    def now_ms(self) -> int:
+        """The time by the clock of the server that is looked at: it decides when a key expires, whatever ours says."""
+        return int((self.tools.clock.now().timestamp() + self.ahead_s) * 1000)
+
+    def _set_clock(self, profile: ServerProfile) -> None:
+        if profile.time_s is not None:
+            self.ahead_s = profile.time_s - self.tools.clock.now().timestamp()
+            if abs(self.ahead_s) > _CLOCKS_DIFFER_S:
+                self.clocks[profile.address] = self.ahead_s
 
     def until_at_rest(self, journal: Callable[[], Iterable[bytes]]) -> int:
         """Look at everything, again while slots move, a few times at most; how many slots moved during the last look.
@@ -220,7 +238,8 @@ class _Look:
             for place, db in enumerate(databases):
                 with self.tools.redis.connect(address, db) as node:
                     if not place:
-                        profiles.append(node.profile())
+                        profiles.append(profile := node.profile())
+                        self._set_clock(profile)
                     self._at_database(node, db, expiries)
         self.strangers = self._strangers(profiles)
         used = [profile.used_memory_bytes for profile in profiles]
@@ -246,7 +265,7 @@ class _Look:
         (whole,) = split(node=node.address, run_id=run_id, db=db, rule=SplitRule.SEQUENTIAL, dbsize=0, wanted=1)
         with node.reader(whole, load_share=1, samples=()) as reader:
             for batch in reader.batches(None):
-                judged = self.ledger.judge(db, batch.frame, now_ms=int(self.tools.clock.now().timestamp() * 1000))
+                judged = self.ledger.judge(db, batch.frame, now_ms=self.now_ms())
                 self.keys += batch.keys
                 self.no_ttl_keys += judged.no_ttl_keys
                 if asked := judged.asked:

@@ -132,15 +132,19 @@ def _levels(
 ) -> tuple[dict[Measure, LevelState], list[LevelChange]]:
     levels: dict[Measure, LevelState] = {}
     changes = []
-    for measure, share in ((Measure.MEMORY, sample.memory_ratio), (Measure.NO_TTL, sample.no_ttl_ratio)):
+    nodes = sample.memory
+    # The fullest node: one that is full evicts, or refuses writes, however empty the others are.
+    for measure, share in ((Measure.MEMORY, nodes.worst_ratio), (Measure.NO_TTL, sample.no_ttl_ratio)):
         before = memory.levels.get(measure, LevelState())
-        levels[measure] = after = next_level(before, share, thresholds_of(policy, measure), sample.at)
+        after = next_level(before, share, thresholds_of(policy, measure), sample.at)
+        if measure is Measure.MEMORY and not nodes.is_whole and not after.is_above(before):
+            # Nodes that don't tell may be as full as they were.
+            after = before
+        levels[measure] = after
         if after.level is before.level or share is None:
             continue
         limit = sample.limit_bytes
-        bounds = {} if limit is None else {"maxmemory": float(limit)}
-        if limit is not None:
-            bounds |= {level.value: bound * limit for level, bound in thresholds_of(policy, Measure.MEMORY).items()}
+        bounds = _bounds(policy, sample)
         cost = policy.scaling_cost
         changes.append(
             LevelChange(
@@ -158,9 +162,21 @@ def _levels(
                 forecast=trend(history, sample, bounds),
                 scaling_usd_per_month=None if cost is None else cost.usd_per_month,
                 scaling_note=None if cost is None else cost.note,
+                limit_is_told=nodes.limit_is_told,
+                fullest=nodes.fullest,
             )
         )
     return levels, changes
+
+
+def _bounds(policy: Policy, sample: Sample) -> dict[str, float]:
+    """How much memory is in use on all nodes when the fullest of them reaches each level, and its limit, if they grow alike."""
+    used, worst = sample.used_bytes, sample.memory.worst_ratio
+    if used is None or not worst:
+        return {}
+    full = used / worst
+    levels = {level.value: bound * full for level, bound in thresholds_of(policy, Measure.MEMORY).items()}
+    return {"maxmemory": full} | levels
 
 
 def _probe(policy: Policy, tools: WatchTools, before: Sample, now: Sample) -> BurstReport:
@@ -176,23 +192,30 @@ def _probe(policy: Policy, tools: WatchTools, before: Sample, now: Sample) -> Bu
     clients = tools.redis.writing_clients(now)
     if clients is None:
         missing.append(NotKnown.CLIENTS)
+    if now.keys is None:
+        missing.append(NotKnown.KEYSPACE)
     apart_s = (now.moment - before.moment).total_seconds()
+    keys = _more(before.keys, now.keys)
     return BurstReport(
         cluster=policy.cluster,
         at=now.at,
         since=before.at,
-        keys=now.keys - before.keys,
-        used_bytes=now.used_bytes - before.used_bytes,
-        no_ttl_keys=now.no_ttl_keys - before.no_ttl_keys,
-        keys_per_s=(now.keys - before.keys) / apart_s if apart_s > 0 else 0.0,
+        keys=keys,
+        used_bytes=_more(before.used_bytes, now.used_bytes),
+        no_ttl_keys=_more(before.no_ttl_keys, now.no_ttl_keys),
+        keys_per_s=None if keys is None else keys / apart_s if apart_s > 0 else 0.0,
         sampled=sum(each.keys for each in (sampled or {}).values()),
-        patterns=_grown(sampled or {}, now.keys, known),
+        patterns=() if now.keys is None else _grown(sampled or {}, now.keys, known),
         clients=tuple((clients or ())[:_CLIENTS_SHOWN]),
         calls=_calls(before, now, tools.redis),
         jobs=tuple(tools.jobs(before.moment, now.moment)),
         audit_id=audit_id,
         missing=tuple(missing),
     )
+
+
+def _more(before: int | None, now: int | None) -> int | None:
+    return None if before is None or now is None else now - before
 
 
 def _grown(sampled: Mapping[str, SampledPattern], keys: int, known: Mapping[str, int]) -> tuple[PatternGrowth, ...]:
@@ -235,10 +258,11 @@ def _wilson(hits: int, total: int) -> tuple[float, float, float]:
 
 def _calls(before: Sample, now: Sample, redis: WatchedRedis) -> tuple[tuple[str, int], ...]:
     """How often each command that writes was called between the samples, most often first."""
-    earlier = {node.run_id: node.calls for node in before.nodes}
+    # A server that hides its run_id is known by its address.
+    earlier = {node.run_id or node.address: node.calls for node in before.nodes}
     moved: dict[str, int] = {}
     for node in now.nodes:
-        known = earlier.get(node.run_id, {})
+        known = earlier.get(node.run_id or node.address, {})
         for name, count in node.calls.items():
             moved[name] = moved.get(name, 0) + count - known.get(name, 0)
     called = {name: count for name, count in moved.items() if count > 0}

@@ -243,6 +243,7 @@ class BurstDetectedPhrases:
     jobs_heading: str
     no_audit: str
     no_randomkey: str
+    no_keyspace: str
     no_client_list: str
     do_stop: str
     do_tell: str
@@ -299,6 +300,7 @@ class Phrases:
     unknown: str
     """In place of a figure."""
     no_ttl: str
+    no_ttl_unknown: str
     eviction_volatile: str
     eviction_none: str
     eviction_all: str

@@ -133,6 +133,8 @@ class Deployment:
     used_bytes: Mapping[str, int | None] = field(default_factory=dict)
     lineages: Mapping[str, str] = field(default_factory=dict)
     in_cluster: bool = False
+    ahead_s: float | None = None
+    """By how much the servers' clocks are ahead of ours; None where they don't tell the time."""
     read: list[Any] = field(default_factory=list)
     asked: list[bytes] = field(default_factory=list)
 
@@ -185,6 +187,7 @@ class Deployment:
             former_lineage="",
             cluster_enabled=self.in_cluster,
             used_memory_bytes=self.used_bytes.get(address, 100),
+            time_s=None if self.ahead_s is None else NOW.timestamp() + self.ahead_s,
         )
         yield SimpleNamespace(address=address, run_id=lambda: "r", profile=lambda: profile, reader=reader)
 

@@ -129,6 +129,27 @@ def test_every_database_of_every_primary_is_read_whole(verify: Verifying) -> Non
     assert (found.began_at, found.ended_at) == (NOW.isoformat(), NOW.isoformat())
 
 
+@pytest.mark.parametrize(
+    ("ahead_s", "note"),
+    [
+        (None, None),
+        (60.0, None),
+        (-60.0, None),
+        (61.0, "the clock of n1:1 is +61 s off ours: what has expired is judged by the server's"),
+        (-7_200.0, "the clock of n1:1 is -7,200 s off ours: what has expired is judged by the server's"),
+    ],
+)
+def test_the_servers_clock_decides_what_has_expired(verify: Verifying, ahead_s: float | None, note: str | None) -> None:
+    """Keys are judged by its time, batch by batch and in the end; a clock that is more than a minute off is noted."""
+    verify.all_done()
+    verify.redis.ahead_s = ahead_s
+    verify.redis.batches = {("n1:1", 0): [{"name": "x"}]}
+    assert verify.run().notes == (() if note is None else (note,))
+    now_ms = NOW_MS + int((ahead_s or 0) * 1000)
+    assert verify.ledger.judged == [(0, "x", now_ms)]
+    assert verify.ledger.resulted == [now_ms]
+
+
 def test_memory_that_a_server_does_not_tell_is_unknown(verify: Verifying) -> None:
     """Where one server doesn't say how much it uses, nobody adds up what the others do."""
     verify.redis.addresses = ("n1:1", "n2:1")

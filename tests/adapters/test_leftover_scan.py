@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from redis_ttl.adapters import leftover_scan
 from redis_ttl.adapters.key_restorer import KeyRestorer
 from redis_ttl.adapters.key_routes import SlotsState
 from redis_ttl.adapters.redis_endpoint import endpoint_from_url
@@ -18,6 +20,7 @@ from redis_ttl.domain.load import parse_load
 from redis_ttl.domain.policy import Mode
 from redis_ttl.domain.rate import Rate
 from redis_ttl.domain.rollback import Leftovers
+from redis_ttl.domain.shards import Shard, SplitRule
 from tests.servers import Server
 from tests.usecases.applying import DAY_S, Applying, policy_of, rule
 
@@ -192,3 +195,43 @@ def test_while_slots_move_it_is_looked_again(
     assert len(batches) == looks
     assert waiting == []
     assert found == Leftovers({0: 1}, (b"a:1",), 2, moving)
+
+
+def test_an_instant_at_the_very_beginning_of_the_plans_time_is_found(any_server: Server, tmp_path: Path) -> None:
+    """The approval's own, of a key that no jitter lengthens."""
+    policy = policy_of(rule("a:{n}", ttl_s=3 * DAY_S, jitter_ratio=0.0), rule("b:{n}", ttl_s=9 * DAY_S))
+    applying = Applying(any_server.url, tmp_path, policy)
+    put(any_server, {b"a:1": applying.approved_at_ms + 3 * DAY_S * 1000})
+    assert leftovers(applying, any_server).counts == {0: 1}
+
+
+def test_only_keys_of_the_plans_time_are_looked_at_closely(redis62: Server, tmp_path: Path) -> None:
+    """A server that tells only what is left is asked again for those that expire within a minute of the plan's first and last instant."""
+    applying = Applying(redis62.url, tmp_path, POLICY)
+    rules = applying.plan.included
+    shortest_ms = min(each.ttl_s for each in rules) * 1000
+    longest_ms = max(each.ttl_s + each.window_s for each in rules) * 1000
+    first_ms, last_ms = applying.approved_at_ms + shortest_ms, applying.approved_at_ms + longest_ms + 2 * ANCHOR_STEP_MS
+    far, near = [first_ms - 100_000, last_ms + 100_000, first_ms - DAY_S * 1000], [first_ms + 1_000, last_ms - 1_000]
+    put(redis62, {b"a:%d" % number: expires_ms for number, expires_ms in enumerate([*far, *near])})
+    with redis62.client() as client:
+        client.config_resetstat()
+        assert leftovers(applying, redis62).counts == {}
+        assert client.info("commandstats")["cmdstat_pttl"]["calls"] == 5 + len(near)
+
+
+def test_a_database_is_read_whole(valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its beginning to its end, in large batches, with the instants that the server tells."""
+    applying = Applying(valkey.url, tmp_path, POLICY)
+    read: list[Any] = []
+    real = leftover_scan.ShardReader
+
+    def reader(link: Any, shard: Shard, load: Any, **more: Any) -> Any:
+        read.append((shard, more))
+        return real(link, shard, load, **more)
+
+    monkeypatch.setattr(leftover_scan, "ShardReader", reader)
+    leftovers(applying, valkey)
+    [node] = applying.plan.nodes
+    whole = Shard(0, 1, node.address, node.run_id, 0, SplitRule.SEQUENTIAL, 0, 0)
+    assert read == [(whole, {"batch_keys": 100_000, "expiry": "PEXPIRETIME"})]

@@ -99,6 +99,11 @@ def test_each_journalled_key_is_in_one_figure() -> None:
     assert figures(ledger, now_ms=SET_MS) == {**met, "gone": 1, "expired": 1}
 
 
+def test_where_nothing_was_met_every_journalled_key_is_gone() -> None:
+    """A keyspace without keys is judged, too."""
+    assert figures(ledger_of({b"a:1": SET_MS, b"a:2": SET_MS})) == {"gone": 2}
+
+
 def test_what_a_batch_no_longer_finds_stays_unmet() -> None:
     """A key that has gone between the scan and the question is gone, and one that lost its TTL since was wiped."""
     ledger = ledger_of({b"a:1": SET_MS, b"a:2": SET_MS})
@@ -250,8 +255,18 @@ def test_only_a_capping_rule_has_keys_that_live_too_long() -> None:
     """A key outside the journal whose TTL is longer than its capping rule allows, by a millisecond; no key of another rule."""
     longest_ms = (DAY_S + PLAN.rules[1].window_s) * 1000
     ledger = ledger_of({b"b:9": SET_MS})
-    judge(ledger, {b"b:1": longest_ms, b"b:2": longest_ms + 1, b"b:3": None, b"b:9": longest_ms + 1, b"a:1": 10**15})
-    assert figures(ledger, 1) == {"met": 4, "no_ttl_keys": 1, "longer": 1, "new": 1, "gone": 1}
+    judge(
+        ledger,
+        {
+            b"b:1": longest_ms,
+            b"b:2": longest_ms + 1,
+            b"b:4": 10**15,
+            b"b:3": None,
+            b"b:9": longest_ms + 1,
+            b"a:1": 10**15,
+        },
+    )
+    assert figures(ledger, 1) == {"met": 5, "no_ttl_keys": 1, "longer": 2, "new": 1, "gone": 1}
     assert figures(ledger, 0) == {"met": 1}
 
 

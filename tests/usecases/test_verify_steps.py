@@ -164,6 +164,8 @@ def test_memory_is_a_servers_and_no_databases(verify: Verifying) -> None:
         shards = tuple(replace(PLAN.shards[0], number=db, db=db) for db in range(databases))
         verify.plan = replace(PLAN, shards=shards)
         assert verify.run().used_bytes == 100
+    verify.redis.used_bytes = {"n1:1": 0}
+    assert verify.run().used_bytes == 0
 
 
 def test_expiries_are_asked_where_their_keys_were_met(verify: Verifying) -> None:

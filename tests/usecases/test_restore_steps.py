@@ -12,7 +12,7 @@ import pytest
 
 from redis_ttl.adapters.journal_columns import journal_rows
 from redis_ttl.domain.control import Wish, WishedState
-from redis_ttl.domain.errors import Aborted, OtherServer
+from redis_ttl.domain.errors import Aborted, BadInput, OtherServer
 from redis_ttl.domain.journal import JournalName
 from redis_ttl.domain.plan import NodeIdentity
 from redis_ttl.domain.rate import parse_rate
@@ -197,6 +197,25 @@ def test_strangers_are_refused_unless_the_operator_says_so(written: Written) -> 
                 act()
     assert written.expiry("a:1") == ours
     assert written.restore(RestoreOptions(dry_run=False, any_lineage=True)).total.removed == 1
+
+
+def test_a_later_plan_is_taken_back_first(written: Written) -> None:
+    """While its instant is on a key of this plan, neither the first look nor a part passes, and nothing is changed."""
+    ours, theirs = written.now_ms + 2 * DAY_MS, written.now_ms + DAY_MS
+    written.journal((b"b:1", None, ours))
+    plan = written.run.plan
+    later = Written(written.server, written.folder)
+    later.run.plan = replace(plan, plan_id="20261125T010101Z-ffffff")
+    later.run.documents.write_plan(later.run.plan)
+    later.journal((b"b:1", ours, theirs))
+    written.keys(b1=theirs)
+    for act in (written.restore, lambda: refuse_out_of_turn(plan, RestoreOptions(), written.tools())):
+        with pytest.raises(BadInput, match=f"order: {later.run.plan.plan_id}, then {plan.plan_id}"):
+            act()
+    assert written.expiry("b:1") == theirs
+    assert later.restore().total.put_back == 1
+    refuse_out_of_turn(plan, RestoreOptions(), written.tools())
+    assert written.restore().total.removed == 1
 
 
 def test_who_stops_a_rollback_is_told_apart(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,9 +75,9 @@ def test_limits_are_made_of_two_looks_at_the_clock() -> None:
     class Old(ScriptedLink):
         def call(self, *words: Any) -> Any:
             assert words == ("TIME",)
-            return [b"2", b"999999"]
+            return [b"2", b"999000"]
 
-    link = Old([ErrorReply("ERR unknown command")], [[b"1", b"999999"]], [100, -1, -2, 0])
+    link = Old([ErrorReply("ERR unknown command")], [[b"1", b"999000"]], [100, -1, -2, 0])
     found = KeyExpiries(link, FAST).read([b"a", b"b", b"c", b"d"])  # type: ignore[arg-type]
     assert found["low_ms"].to_list() == [2_099, None, None, 1_999]
     assert found["high_ms"].to_list() == [3_100, None, None, 3_000]

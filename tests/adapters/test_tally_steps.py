@@ -10,7 +10,9 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from redis_ttl.adapters import tally as tallying
+from redis_ttl.adapters.pattern_merger import PatternMerger
 from redis_ttl.adapters.tally import Counted, Tally
+from redis_ttl.domain.field_ttls import FieldTtls
 from redis_ttl.domain.key_facts import KeyFacts
 from redis_ttl.domain.policy import Mode
 from redis_ttl.domain.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
@@ -219,3 +221,45 @@ def test_patterns_of_one_parent_share_what_it_gets() -> None:
     }
     assert len(set(families[b"users:"])) == 98, "no second key of a pattern while there are others"
     assert set(sample[:4]) == {b"big:0", b"users:aax", b"rare:0", b"alone"}
+
+
+def test_types_beyond_the_six_are_named() -> None:
+    """Each by its own name, with its keys, beside those that count as other."""
+    with Tally(0, None, 1.0) as tally:
+        tally.add(frame([(b"a:%d" % number, None) for number in range(4)]))
+        tally.finish_batches()
+        kinds = ("ReJSON-RL", "vectorset", "ReJSON-RL", "hash")
+        tally.add_facts(KeyFacts(b"a:%d" % number, kind) for number, kind in enumerate(kinds))
+        row = row_of(tally.drain(), "a:{n}")
+    assert {each["name"]: each["keys"] for each in row["other_types"]} == {"ReJSON-RL": 2, "vectorset": 1}
+    assert (row["type_other"], row["type_hash"]) == (3, 1)
+
+
+ALL, SOME = FieldTtls(2, 2, 2, 50), FieldTtls(2, 2, 1, 50)
+
+
+@pytest.mark.parametrize(
+    ("ttl_ms", "facts", "known", "ends"),
+    [
+        (None, {"type": "hash", "fields": ALL}, True, True),
+        (None, {"type": "hash", "fields": SOME}, True, False),
+        (None, {"type": "hash"}, False, None),
+        (None, {"type": "string"}, True, False),
+        (None, {}, False, None),
+        (5, {"type": "hash", "fields": ALL}, False, None),
+        (5, {"type": "string"}, False, None),
+    ],
+)
+def test_only_a_hash_whose_every_field_ends_does_so_itself(
+    ttl_ms: int | None, facts: dict[str, Any], *, known: bool, ends: bool | None
+) -> None:
+    """Of a key without a TTL it is known by its type, and of a hash by its fields; of one with a TTL nobody asks."""
+    with Tally(0, None, 1.0) as tally:
+        tally.add(frame([(b"a:1", ttl_ms)]))
+        tally.finish_batches()
+        tally.add_facts([KeyFacts(b"a:1", **facts)])
+        merger = PatternMerger()
+        merger.add(tally.drain().patterns)
+    [row] = merger.result()[0]
+    assert (row.fields.no_ttl_sampled, row.fields.ending) == (int(known), int(bool(ends)))
+    assert row.fields.last_s == (50 if ends else None)

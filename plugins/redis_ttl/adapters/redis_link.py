@@ -22,6 +22,7 @@ from redis_ttl.adapters.redis_errors import (
     refused_by_tls,
     translate_reply,
 )
+from redis_ttl.adapters.redis_replies import unexpected
 from redis_ttl.adapters.redis_socket import open_socket, speaks_tls
 from redis_ttl.domain.errors import ConnectionLost, OtherServer, UnexpectedReply
 from redis_ttl.domain.secret import without_secrets
@@ -209,7 +210,10 @@ class RedisLink:
 
     def _check_node(self, meant: str) -> None:
         """A cluster that announces no addresses, or an address that changed hands, leads to another node than the one meant."""
-        found = bytes(self.call("CLUSTER", "MYID")).decode()
+        found = self.call("CLUSTER", "MYID")
+        if not isinstance(found, bytes):
+            raise unexpected(found, "CLUSTER MYID", self.where, "a node's id")
+        found = found[:_LONGEST_ERROR].decode("utf-8", "replace")
         if found != meant:
             raise OtherServer(
                 f"this is node {found} of the cluster",

@@ -53,10 +53,6 @@ def pytest_report_header() -> str:
     return f"hypothesis examples: {PROFILE} (HYPOTHESIS_PROFILE=steady|random|shrink)"
 
 
-#: Live tests that start an Airflow of their own; all others share one.
-_OWN_AIRFLOW = ("test_live_approval.py", "test_live_s3.py", "test_live_secrets.py", "test_live_token.py")
-
-
 def _is_live(node_id: str) -> bool:
     """Whether the test of that id needs a running Airflow."""
     return "/test_live_" in node_id
@@ -69,13 +65,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file in one process, where they share what is started for the file, and those with Airflow in one, too."""
+    """Keep the tests of a file in one process, where they share what is started for the file, and those with Airflow in one, too:
+    it takes a core, so that two at once would take the time of everything else.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "live" if _is_live(file) and not file.endswith(_OWN_AIRFLOW) else file
+            return "live" if _is_live(nodeid) else nodeid.partition("::")[0]
 
     return ByFile(config, log)
 

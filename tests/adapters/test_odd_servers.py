@@ -134,6 +134,14 @@ def test_a_cursor_that_is_no_number(cursor: bytes) -> None:
 @example(b"TYPE", b":1\r\n")
 @example(b"MEMORY", bulk(b"much"))
 @example(b"OBJECT", array(b":1\r\n"))
+@example(b"SCAN", b"-ERR " + b"x" * 2_000_000 + b"\r\n")
+@example(b"DBSIZE", b"-" + b"X" * 2_000_000 + b"\r\n")
+@example(b"PTTL", b"*1\r\n" * 500 + b":1\r\n")
+@example(b"PTTL", b">2\r\n+invalidate\r\n*0\r\n")
+@example(b"SCAN", b">2\r\n+invalidate\r\n*0\r\n")
+@example(b"TYPE", bulk(b"t" * 2_000_000))
+@example(b"INFO", bulk(INFO + b"".join(b"db%d:keys=1,expires=0,avg_ttl=0\r\n" % db for db in range(1, 10_000))))
+@example(b"INFO", bulk(INFO + b"# Odd\r\n" + b"x:y\r\n" * 1_000_000))
 def test_whatever_it_answers_the_audit_ends_with_one_sentence(command: bytes, reply: bytes) -> None:
     """No reply of any shape to any command makes a traceback; what isn't understood is said, or left out."""
     said = []

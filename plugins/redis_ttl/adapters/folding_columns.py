@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from redis_ttl.domain.folding import PLAIN, SPECIAL, STAGES, Step
+from redis_ttl.domain.folding import LONGEST_BYTES, PLAIN, SPECIAL, STAGES, TOO_LONG, Step
 from redis_ttl.domain.key_name import key_text
 
 
@@ -40,7 +40,9 @@ def fold_shapes(texts: pl.Series) -> pl.Series:
             part = _apply(step, part)
         folded = _with_rows(folded, rows, part)
     places = _numbers(len(texts)).scatter(pl.concat([plain_rows, special_rows]), _numbers(len(texts)))
-    return pl.concat([plain, folded], rechunk=True).gather(places)
+    patterns = pl.concat([plain, folded], rechunk=True).gather(places)
+    too_long = (patterns.str.len_bytes() > LONGEST_BYTES).arg_true()
+    return _with_rows(patterns, too_long, pl.Series([TOO_LONG]).new_from_index(0, len(too_long)))
 
 
 def _apply(step: Step, texts: pl.Series) -> pl.Series:

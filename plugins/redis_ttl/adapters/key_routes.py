@@ -201,7 +201,7 @@ class KeyRoutes:
         for address in self.addresses:
             lines = self.link(address, 0).call_many([("CLUSTER", "NODES")])[0]
             # A node marks the slots that leave it, or come, in its own line: [93->-id], [93-<-id]. Who may not ask looks twice.
-            moving = moving or isinstance(lines, ErrorReply) or _ON_THE_WAY.search(lines) is not None
+            moving = moving or not isinstance(lines, bytes) or _ON_THE_WAY.search(lines) is not None
         return SlotsState(tuple(self._node_of_slot), moving=moving)
 
     def everywhere(

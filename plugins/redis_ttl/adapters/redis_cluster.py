@@ -6,28 +6,31 @@ Nothing is scanned here, and no role is guessed: asked for a replica where there
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_endpoint import address_of
 from redis_ttl.adapters.redis_entry import AWAY, Source, in_vain, locate, none_leads, profile_now
 from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.topology_replies import Member, my_id, own_line, slot_table
 from redis_ttl.domain.errors import (
     ConnectionLost,
     OtherServer,
     RedisTtlError,
     ServerLoading,
+    ServerProblem,
     Unreachable,
     WrongRole,
 )
 from redis_ttl.domain.server import Role, ServerProfile
+from redis_ttl.domain.shards import SLOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
 
+_GAPS_SHOWN: Final = 5
 _ANNOUNCE: Final = "Let each node announce its own: see cluster-preferred-endpoint-type and cluster-announce-ip."
 
 
@@ -102,33 +105,42 @@ def cluster_nodes(link: RedisLink) -> list[ClusterNode]:
     """
     slots: dict[str, list[tuple[int, int]]] = {}
     known: dict[str, ClusterNode] = {}
-    own_id = _text(link.call("CLUSTER", "MYID"))
-    for first, last, primary, *replicas in link.call("CLUSTER", "SLOTS"):
-        node_id = _text(primary[2])
-        slots.setdefault(node_id, []).append((int(first), int(last)))
-        known[node_id] = ClusterNode(
-            node_id,
-            _member_address(primary, link, own_id),
+    own_id = my_id(link)
+    for row in slot_table(link):
+        slots.setdefault(row.primary.id, []).append((row.first, row.last))
+        known[row.primary.id] = ClusterNode(
+            row.primary.id,
+            _member_address(row.primary, link, own_id),
             (),
-            tuple(_member_address(replica, link, own_id) for replica in replicas),
-            tuple(_text(replica[2]) for replica in replicas),
+            tuple(_member_address(replica, link, own_id) for replica in row.replicas),
+            tuple(replica.id for replica in row.replicas),
         )
     nodes = [replace(node, slots=tuple(sorted(slots[node.id]))) for node in known.values()]
     _by_address(nodes, link.where)
     return sorted(nodes, key=lambda node: node.slots)
 
 
-def own_slots(link: RedisLink) -> tuple[set[int], set[int]]:
-    """The slots that this node itself says it owns, and those that it is giving away or taking over.
+def check_coverage(nodes: Sequence[ClusterNode], where: str) -> None:
+    """Return if every slot has a node; else raise `ServerProblem`: what is read of such a cluster is a part of it."""
+    free, gaps = 0, []
+    for first, last in (*sorted(slots for node in nodes for slots in node.slots), (SLOTS, SLOTS)):
+        if first > free:
+            gaps.append(f"{free}-{first - 1}")
+        free = max(free, last + 1)
+    if gaps:
+        raise ServerProblem(
+            "the cluster isn't whole: some of its slots have no node",
+            where=where,
+            found=f"none for slots {', '.join(gaps[:_GAPS_SHOWN])}" + (" ..." if len(gaps) > _GAPS_SHOWN else ""),
+            allowed=f"a node for each slot from 0 to {SLOTS - 1}",
+            todo="A node that has just joined may not know the others yet; else give the slots a node again (redis-cli --cluster fix).",
+        )
 
-    By its own line of CLUSTER NODES (``0-5460 5462 [8363->-id] [8363-<-id]``): what it says of others may be old.
-    """
-    lines = [line.split() for line in _text(link.call("CLUSTER", "NODES")).splitlines()]
-    own = next((words[8:] for words in lines if "myself" in words[2].split(",")), [])
-    owned: set[int] = set()
-    for first, last in _ranges(own):
-        owned.update(range(first, last + 1))
-    return owned, {int(slot) for word in own for slot in re.findall(r"\[(\d+)-[<>]-", word)}
+
+def own_slots(link: RedisLink) -> tuple[set[int], set[int]]:
+    """The slots that this node itself says it owns, and those that it is giving away or taking over."""
+    ranges, moving = own_line(link)
+    return {slot for first, last in ranges for slot in range(first, last + 1)}, moving
 
 
 def fingerprint(nodes: Sequence[ClusterNode]) -> str:
@@ -197,12 +209,6 @@ def check_primary(profile: ServerProfile) -> None:
         )
 
 
-def _ranges(words: Sequence[str]) -> Iterator[tuple[int, int]]:
-    for word in words:
-        if match := re.fullmatch(r"(\d+)(?:-(\d+))?", word):
-            yield int(match[1]), int(match[2] or match[1])
-
-
 def _ids_by_address(entry: Endpoint) -> dict[str, str]:
     with RedisLink(entry) as link:
         return _by_address(cluster_nodes(link), link.where) if is_cluster(link) else {}
@@ -224,30 +230,20 @@ def _by_address(nodes: Sequence[ClusterNode], where: str) -> dict[str, str]:
     return ids
 
 
-def _member_address(member: Sequence[Any], link: RedisLink, own_id: str) -> str:
-    """Where the cluster says that this node is (CLUSTER SLOTS, https://redis.io/docs/latest/commands/cluster-slots/)."""
-    host = _text(member[0]) if member[0] else ""
+def _member_address(member: Member, link: RedisLink, own_id: str) -> str:
+    """Where the cluster says that this node is."""
+    host = member.host
     if host == "?":  # it prefers host names, and this node announces none: then its address is beside it
-        host = _metadata(member).get("ip", "")
+        host = member.said.get("ip", "")
     if host:
-        return address_of(host, _text(member[1]))
-    if _text(member[2]) == own_id:  # it doesn't know its own address yet; we do
+        return address_of(host, str(member.port))
+    if member.id == own_id:  # it doesn't know its own address yet; we do
         return link.endpoint.address
-    if member[0] is None and link.endpoint.host:  # "the host that you asked": who answers there is checked
-        return address_of(link.endpoint.host, _text(member[1]))
+    if member.host is None and link.endpoint.host:  # "the host that you asked": who answers there is checked
+        return address_of(link.endpoint.host, str(member.port))
     raise OtherServer(
         "the cluster doesn't say where one of its nodes is",
         where=link.where,
-        found=f"no address for node {_text(member[2])}",
+        found=f"no address for node {member.id}",
         todo=_ANNOUNCE,
     )
-
-
-def _metadata(member: Sequence[Any]) -> dict[str, str]:
-    """What a node's entry says beside address, port and id; from Redis 7.0 on."""
-    said = [_text(each) for each in member[3]] if len(member) > 3 else []  # noqa: PLR2004  # the fourth, if there is one
-    return dict(zip(said[::2], said[1::2], strict=False))
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

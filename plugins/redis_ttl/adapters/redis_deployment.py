@@ -9,6 +9,7 @@ from redis_ttl.adapters.cluster_following import FollowedExpiries
 from redis_ttl.adapters.redis_cluster import (
     ClusterNode,
     Ways,
+    check_coverage,
     check_primary,
     cluster_nodes,
     fingerprint,
@@ -53,6 +54,7 @@ class RedisDeployment:
             profile = _profile(link)
             if profile.cluster_enabled and entry.whole_cluster:
                 nodes = cluster_nodes(link)
+                check_coverage(nodes, link.where)
                 if options.source == "primary":
                     return [node.address for node in nodes]
                 return [replica_of_node(node, self._ways) for node in nodes]

@@ -14,6 +14,7 @@ from redis_ttl.adapters.redis_endpoint import address_of
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink
 from redis_ttl.adapters.redis_profile import parse_info, profile_from_info
+from redis_ttl.adapters.topology_replies import node_lines, watched_primary, watched_replicas
 from redis_ttl.domain.errors import (
     ConnectionLost,
     InvalidOption,
@@ -27,7 +28,7 @@ from redis_ttl.domain.errors import (
 from redis_ttl.domain.server import Role, ServerProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from redis_ttl.adapters.redis_endpoint import Endpoint
 
@@ -105,7 +106,7 @@ def _sentinel(endpoint: Endpoint, host: str, port: int) -> Endpoint:
 
 def _named(link: RedisLink, name: str, source: Source) -> list[str]:
     """The addresses that the sentinel names, at least one."""
-    primary = link.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+    primary = watched_primary(link, name)
     if primary is None:
         raise InvalidOption(
             "the sentinel watches no primary of that name",
@@ -114,13 +115,8 @@ def _named(link: RedisLink, name: str, source: Source) -> list[str]:
             todo="SENTINEL MASTERS lists the names that it knows.",
         )
     if source == "primary":
-        return [address_of(*map(_text, primary))]
-    found = []
-    # SENTINEL SLAVES is what every version knows.
-    for fields in link.call("SENTINEL", "SLAVES", name):
-        replica = {_text(key): _text(value) for key, value in zip(fields[::2], fields[1::2], strict=True)}
-        if replica.get("flags") == "slave" and replica.get("master-link-status") == "ok":
-            found.append(address_of(replica["ip"], replica["port"]))
+        return [address_of(*primary)]
+    found = [address_of(*each) for each in watched_replicas(link, name)]
     if not found:
         todo = "Scan the primary, or add a replica."
         raise WrongRole(f"the sentinel knows no replica of {name} that is up", where=link.where, todo=todo)
@@ -191,7 +187,7 @@ def _check_cluster(link: RedisLink, named: Sequence[str]) -> None:
     table = link.call_many([("CLUSTER", "NODES")])[0]
     if isinstance(table, ErrorReply):
         return
-    known = {place for address in _announced(_text(table)) for place in _places(address)}
+    known = {place for address in _announced(node_lines(table, here)) for place in _places(address)}
     if known & _places(here) and not any(known & _places(other) for other in named if other != here):
         raise OtherServer(
             f"{first} doesn't answer, and the next of the startup_nodes belongs to a cluster that knows none of the others",
@@ -202,9 +198,9 @@ def _check_cluster(link: RedisLink, named: Sequence[str]) -> None:
         )
 
 
-def _announced(table: str) -> Iterator[str]:
+def _announced(lines: Iterable[str]) -> Iterator[str]:
     """The addresses in CLUSTER NODES, by number and by name: ``id ip:port@bus[,hostname[,name=value]] flags ...``."""
-    for line in table.splitlines():
+    for line in lines:
         address, *more = [*line.split(" "), ""][1].split(",")
         host, _, port = address.partition("@")[0].rpartition(":")
         yield from (address_of(name, port) for name in (host, *more[:1]) if name and "=" not in name)
@@ -222,7 +218,3 @@ def _places(address: str) -> set[str]:
 
 def _in_short(error: RedisTtlError) -> str:
     return f"{error.where}: {error.what}" + (f" ({error.found})" if error.found else "")
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -7,7 +7,8 @@ by the thousand (`send`, `receive_together`) share the socket.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import hiredis
 
@@ -21,8 +22,9 @@ from redis_ttl.adapters.redis_errors import (
     refused_by_tls,
     translate_reply,
 )
+from redis_ttl.adapters.redis_replies import unexpected
 from redis_ttl.adapters.redis_socket import open_socket, speaks_tls
-from redis_ttl.domain.errors import ConnectionLost, OtherServer
+from redis_ttl.domain.errors import ConnectionLost, OtherServer, UnexpectedReply
 from redis_ttl.domain.secret import without_secrets
 
 if TYPE_CHECKING:
@@ -38,8 +40,18 @@ Reply = Any
 _CLIENT_NAME = "redis_ttl"
 # A page of a thousand keys and the replies about it fit in one or two reads.
 _RECEIVE_BYTES = 256 * 1024
+#: Bytes that may be waiting for a reply, or replies that are taken together, to be complete: a page of 250 names of a megabyte.
+LARGEST_REPLY_BYTES: Final = 256 * 1024 * 1024
+#: Read timeouts that a single reply may take. A server that sends a byte now and then never runs into the timeout of one read.
+SLOWEST_REPLY_TIMEOUTS: Final = 10
+#: Characters of an error reply that are worth a sentence of ours.
+_LONGEST_ERROR: Final = 300
 # What the parser answers when it needs more bytes for the next reply.
 _NOT_YET = object()
+
+
+def _short_error(text: str) -> ErrorReply:
+    return ErrorReply(text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}...")
 
 
 def encode(*words: Word) -> bytes:
@@ -73,7 +85,7 @@ class RedisLink:
         self.was_closed = False
         self._answered = False
         self._socket = open_socket(endpoint, self.where)
-        self._parser = hiredis.Reader(replyError=ErrorReply, notEnoughData=_NOT_YET)
+        self._parser = hiredis.Reader(replyError=_short_error, notEnoughData=_NOT_YET)
         self._arrived: list[Reply] = []
         # Replies to what `send` sent that nobody has taken yet.
         self._awaited = 0
@@ -124,8 +136,26 @@ class RedisLink:
         return replies
 
     def _wait_for(self, count: int) -> None:
+        complete, size, since = len(self._arrived), 0, time.monotonic()
         while len(self._arrived) < count:
-            self._receive()
+            size += self._receive()
+            if size > LARGEST_REPLY_BYTES and len(self._arrived) < count:
+                raise self._given_up(f"more than {LARGEST_REPLY_BYTES:,} bytes, and no end")
+            if len(self._arrived) > complete:
+                complete, since = len(self._arrived), time.monotonic()
+            elif time.monotonic() - since > SLOWEST_REPLY_TIMEOUTS * self.endpoint.read_timeout_s:
+                raise self._given_up(f"no end after {SLOWEST_REPLY_TIMEOUTS * self.endpoint.read_timeout_s:g} s")
+
+    def _given_up(self, found: str) -> Exception:
+        """What comes next on this connection would be read as the answer to something else."""
+        self.close()
+        return UnexpectedReply(
+            "the server's reply doesn't come to its end",
+            where=self.where,
+            found=found,
+            allowed=f"at most {LARGEST_REPLY_BYTES:,} bytes, within {SLOWEST_REPLY_TIMEOUTS * self.endpoint.read_timeout_s:g} s",
+            todo="It may be a proxy or a look-alike, or have names of many megabytes: connect to the server itself.",
+        )
 
     def translate(self, reply: ErrorReply, words: Sequence[Word]) -> Exception:
         """Our error for that error reply to that command."""
@@ -180,7 +210,10 @@ class RedisLink:
 
     def _check_node(self, meant: str) -> None:
         """A cluster that announces no addresses, or an address that changed hands, leads to another node than the one meant."""
-        found = bytes(self.call("CLUSTER", "MYID")).decode()
+        found = self.call("CLUSTER", "MYID")
+        if not isinstance(found, bytes):
+            raise unexpected(found, "CLUSTER MYID", self.where, "a node's id")
+        found = found[:_LONGEST_ERROR].decode("utf-8", "replace")
         if found != meant:
             raise OtherServer(
                 f"this is node {found} of the cluster",
@@ -190,8 +223,8 @@ class RedisLink:
                 "cluster-announce-ip. If it has just changed, try again.",
             )
 
-    def _receive(self) -> None:
-        """Wait for what the server sends next, and take in the replies that are complete."""
+    def _receive(self) -> int:
+        """Wait for what the server sends next, and take in the replies that are complete; how many bytes came."""
         try:
             data = self._socket.recv(_RECEIVE_BYTES)
             if not data:
@@ -201,6 +234,7 @@ class RedisLink:
             self._parser.feed(data)
             # A loop of the interpreter's own: nothing of ours runs for a single reply.
             self._arrived.extend(iter(self._parser.gets, _NOT_YET))
+            return len(data)
         except TimeoutError as error:
             raise connection_lost(self.where, f"no answer within {self.endpoint.read_timeout_s:g} s") from error
         except OSError as error:

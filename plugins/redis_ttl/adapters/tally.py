@@ -36,6 +36,7 @@ from redis_ttl.adapters.pattern_table import (
 )
 from redis_ttl.domain.field_ttls import FieldTtlKind
 from redis_ttl.domain.fold_by_count import SHARD_LIMITS, fold_by_count
+from redis_ttl.domain.folding import LONGEST_BYTES
 from redis_ttl.domain.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class Tally:
             pl.col("ttl_s").max().alias("ttl_max_s"),
             pl.col("key").head(2).alias("example_keys"),
         )
-        table = table.with_columns(examples=_with_order(table["example_keys"])).drop("example_keys")
+        table = table.with_columns(examples=_with_order(table["example_keys"]).list.eval(_SHORT)).drop("example_keys")
         no_ttl = rows.filter(pl.col("ttl_ms").is_null()).select("key", "pattern", "governor")
         hashes = [_fingerprints(no_ttl["key"], seed).alias(name) for name, seed in self._seeds.items()]
         return _Batch(
@@ -309,6 +310,7 @@ def _give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
+_SHORT: Final = pl.element().filter(pl.element().struct.field("key").bin.size() <= LONGEST_BYTES)
 #: A third of a millisecond of hashing.
 _HASHED_TOGETHER: Final = 2_000
 _NO_HASHES: Final = pl.Series(dtype=pl.UInt64)

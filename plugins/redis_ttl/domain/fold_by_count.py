@@ -19,11 +19,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from redis_ttl.domain.folding import TOO_LONG
 from redis_ttl.domain.id_families import TEXT, TOKEN, collectors, join_ids, join_mixed, most_by_chance, stands_in
 from redis_ttl.domain.split_ids import join_split
 
-OTHER: Final = "{other}"
-"""Stands for the patterns beyond the bound, the smallest ones."""
+OTHER: Final = TOO_LONG
+"""Stands for the patterns beyond the bound, the smallest ones; and for those that are too long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,20 @@ class Stage:
     steps: tuple[Step, ...]
 
 
+LONGEST_BYTES = 1_024
+"""Bytes that a pattern, or a key that is kept as an example of one, may have. Nobody reads more, and names may have megabytes."""
+
+TOO_LONG = "{other}"
+"""The pattern of names whose own would be longer."""
+
+
 def fold_shapes(text: str) -> str:
     """The pattern of one name by shape alone: the reference that columns must equal on every input."""
+    pattern = _folded(text)
+    return pattern if len(pattern.encode()) <= LONGEST_BYTES else TOO_LONG
+
+
+def _folded(text: str) -> str:
     for step, needs, regex, template in _COMPILED:
         for _ in range(step.rounds):
             if not needs.search(text):

@@ -103,13 +103,16 @@ def looks_random(text: str) -> bool:
 # Where none of them needs to
 
 _VALUE: Final = re.compile(
-    r"(?P<words>(?:(?:[A-Za-z]{2,}|\{[a-z]+\})[._#@+-]|[.#@+])*)(?P<value>(?:[0-9A-Za-z]|\{n\})+|\{hex\}|\{token\}|\{date\})(?P<end>(?:\.[a-z]{2,4})?)"
+    r"(?P<words>(?:(?:[A-Za-z]{2,}|\{[a-z]+\})[._#@+-]|[.#@+])*)(?P<value>(?:[0-9A-Za-z]|\{n\})+|\{hex\}|\{token\}|\{date\}|\{text\})(?P<end>(?:\.[a-z]{2,4})?)"
 )
 _MIXED: Final = re.compile(r"(?:.*[0-9}][A-Za-z]|[A-Za-z]{1,2}(?:[0-9]|\{n\})+$|(?=.{6}).*[A-Z][a-z][A-Z])")
 _DIGITS: Final = re.compile(r"\{n\}|[0-9]+")
 _PLACEHOLDER_ONLY: Final = re.compile(r"\{[a-z]+\}")
 _MOST_MIXED_WORDS: Final = 8
 """Words such as `k8s`, `b2b` and `2fa` at one position. The same for shards and audits: what is a text by then can be asked no more."""
+
+_MOST_BESIDE_TEXT: Final = 2
+"""The same where such a position has been made a text in another shard."""
 
 _MOST_HEX: Final = 0.5
 """Keys whose ids have hexadecimal letters alone, per key with another letter: of one letter among digits 6 in 26 are such."""
@@ -147,9 +150,10 @@ def _joined_values(keys: Mapping[str, int], heavy_share: float) -> tuple[str, li
         if not _PLACEHOLDER_ONLY.fullmatch(value) and not value.isdigit() and (count < heavy or "{" in value)
     ]
     mixed = [value for value in texts if _MIXED.match(value)]
-    if 2 * len(mixed) < len(texts) or len({_DIGITS.sub("#", value) for value in mixed}) <= _MOST_MIXED_WORDS:
+    most = _MOST_BESIDE_TEXT if TEXT in keys else _MOST_MIXED_WORDS
+    if 2 * len(mixed) < len(texts) or len({_DIGITS.sub("#", value) for value in mixed}) <= most:
         return "", []
-    held = sum(keys[value] for value in texts)
+    held = sum(keys[value] for value in texts) + keys.get(TEXT, 0)
     tokens = keys.get(TOKEN, 0)
     name = TOKEN if tokens > _LEAST_TOKENS * held else TEXT
     joined = [*texts, TOKEN] if tokens and name == TEXT else texts

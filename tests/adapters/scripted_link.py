@@ -11,6 +11,8 @@ from redis_ttl.domain.errors import MissingPermission
 class ScriptedLink:
     """A connection that answers each exchange as it is told, and remembers what was sent."""
 
+    where = "scripted"
+
     def __init__(self, *answers: list[Any] | Exception) -> None:
         self.answers = list(answers)
         self.sent: list[tuple[bytes, int]] = []

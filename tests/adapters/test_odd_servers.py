@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from redis_ttl.adapters.redis_profile import parse_info
 from redis_ttl.domain.audit import AuditOptions
 from redis_ttl.domain.errors import RedisTtlError, UnexpectedReply
 from tests.adapters.scripted_server import scripted_server
@@ -104,6 +105,21 @@ def test_a_cursor_that_is_no_number(cursor: bytes) -> None:
     assert len(str(raised.value)) < 400
 
 
+def test_what_info_says_at_length_is_cut() -> None:
+    """Nothing of INFO gets into documents and messages that is longer than a line of it may be."""
+    info = parse_info(INFO.replace(b"run_id:abc", b"run_id:" + b"a" * 1_000_000))
+    assert max(map(len, info.values())) < 5_000
+    assert info["used_memory"] == "100"
+
+
+def test_a_page_of_very_many_names_is_counted() -> None:
+    """A server that answers one SCAN with far more than it was asked for is read like any other."""
+    names = [b"k:%d" % number for number in range(60_000)]
+    info = INFO.replace(b"keys=50", b"keys=60000")
+    odd = {b"SCAN": array(bulk(b"0"), array(*map(bulk, names))), b"INFO": bulk(info), b"DBSIZE": b":60000\r\n"}
+    assert audited(odd) == len(names)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(
@@ -142,6 +158,8 @@ def test_a_cursor_that_is_no_number(cursor: bytes) -> None:
 @example(b"TYPE", bulk(b"t" * 2_000_000))
 @example(b"INFO", bulk(INFO + b"".join(b"db%d:keys=1,expires=0,avg_ttl=0\r\n" % db for db in range(1, 10_000))))
 @example(b"INFO", bulk(INFO + b"# Odd\r\n" + b"x:y\r\n" * 1_000_000))
+@example(b"INFO", bulk(INFO + b"# Odd\r\n" + b"x:y\r\n" * 20_000_000))
+@example(b"INFO", bulk(INFO.replace(b"run_id:abc", b"run_id:" + b"a" * 10_000_000)))
 def test_whatever_it_answers_the_audit_ends_with_one_sentence(command: bytes, reply: bytes) -> None:
     """No reply of any shape to any command makes a traceback; what isn't understood is said, or left out."""
     said = []

@@ -15,6 +15,7 @@ import polars as pl
 from redis_ttl.adapters.key_routes import STRAY
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink, Reply, encode, encode_each
+from redis_ttl.adapters.redis_replies import are_numbers, time_us, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,12 +59,10 @@ class KeyExpiries:
         return _frame(self._ask("PEXPIRETIME", keys, asking=asking), 0, 0)
 
     def _nearly(self, keys: Sequence[bytes], *, asking: bool) -> pl.DataFrame:
-        before = self._link.call_many([("TIME",)])[0]
-        if isinstance(before, ErrorReply):
-            raise self._link.translate(before, ("TIME",)) from before
+        before_ms = time_us(self._link.call_many([("TIME",)])[0], self._link.where) // 1000
         left = self._ask("PTTL", keys, asking=asking)
         after = self._link.call("TIME")
-        return _frame(left, _ms(before), _ms(after) + _ROUNDING_MS)
+        return _frame(left, before_ms, time_us(after, self._link.where) // 1000 + _ROUNDING_MS)
 
     def _ask(self, command: str, keys: Sequence[bytes], *, asking: bool) -> list[Reply]:
         if asking:
@@ -72,13 +71,15 @@ class KeyExpiries:
             replies = self._link.exchange(data, 2 * len(keys))[1::2]
         else:
             replies = self._link.exchange(b"".join(encode_each(command, keys)), len(keys))
-        if any(isinstance(reply, ErrorReply) for reply in replies):
-            self._refuse_errors(replies, command)
+        if not are_numbers(replies):
+            self._refuse_odd(replies, command)
         return replies
 
-    def _refuse_errors(self, replies: Sequence[Reply], command: str) -> None:
+    def _refuse_odd(self, replies: Sequence[Reply], command: str) -> None:
         for reply in replies:
-            if isinstance(reply, ErrorReply) and not reply.text.startswith(STRAY):
+            if not isinstance(reply, ErrorReply):
+                whole(reply, command, self._link.where)
+            elif not reply.text.startswith(STRAY):
                 raise self._link.translate(reply, (command,)) from reply
 
 
@@ -98,8 +99,3 @@ def _frame(answers: list[Reply], low_ms: int, high_ms: int) -> pl.DataFrame:
         (pl.col("answer") == _GONE).fill_null(value=False).alias("gone"),
         "stray",
     )
-
-
-def _ms(answer: Reply) -> int:
-    seconds, microseconds = answer
-    return int(seconds) * 1000 + int(microseconds) // 1000

@@ -13,6 +13,7 @@ import polars as pl
 
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_profile import parse_info
+from redis_ttl.adapters.redis_replies import are_numbers, time_us, unexpected, whole
 from redis_ttl.domain.errors import ServerProblem
 from redis_ttl.domain.guards import CLOCKS_DIFFER_S
 
@@ -64,7 +65,7 @@ def _told_now_ms(link: RedisLink) -> int:
             found=answer.text,
             todo="Allow it with ACL SETUSER <user> +time.",
         ) from link.translate(answer, ("TIME",))
-    return _ms(answer)
+    return time_us(answer, link.where) // 1000
 
 
 class ExpiryQuestions:
@@ -94,16 +95,11 @@ class ExpiryQuestions:
 
     def _nearly(self, keys: Sequence[bytes]) -> list[int]:
         clock, *ttls = self._link.call_many([("TIME",), *(("PTTL", key) for key in keys)])
-        if isinstance(clock, ErrorReply):
-            raise self._link.translate(clock, ("TIME",)) from clock
-        now_ms = _ms(clock)
+        now_ms = time_us(clock, self._link.where) // 1000
         return [now_ms + ttl if ttl > _NO_TTL else ttl for ttl in self._whole(ttls, "PTTL")]
 
     def _whole(self, replies: list[Reply], command: str) -> list[int]:
-        for reply in replies:
-            if isinstance(reply, ErrorReply):
-                raise self._link.translate(reply, (command,)) from reply
-        return replies
+        return replies if are_numbers(replies) else [whole(reply, command, self._link.where) for reply in replies]
 
 
 class UseQuestions:
@@ -131,15 +127,12 @@ class UseQuestions:
                     answers.append(self._meaning(reply, word))
         return answers
 
-    def _meaning(self, reply: ErrorReply, word: str) -> bool | None:
+    def _meaning(self, reply: Reply, word: str) -> bool | None:
         """None for a key that is gone, which Redis 7.0 says by an error; not cold where this can't be asked here at all."""
+        if not isinstance(reply, ErrorReply):
+            raise unexpected(reply, f"OBJECT {word}", self._link.where, "a number")
         if "no such key" in reply.text:
             return None
         if "maxmemory policy" in reply.text or reply.is_unknown_command or reply.forbids_command or reply.forbids_key:
             return False
         raise self._link.translate(reply, ("OBJECT", word)) from reply
-
-
-def _ms(answer: Reply) -> int:
-    seconds, microseconds = answer
-    return int(seconds) * 1000 + int(microseconds) // 1000

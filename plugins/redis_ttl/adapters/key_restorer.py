@@ -25,6 +25,7 @@ from redis_ttl.adapters.leftover_scan import LeftoverScan
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_health import read_health
 from redis_ttl.adapters.redis_link import RedisLink, encode
+from redis_ttl.adapters.redis_replies import are_numbers, text, unexpected
 from redis_ttl.domain.errors import ConnectionLost
 from redis_ttl.domain.expiry import MOVES_SHIFT_MS
 from redis_ttl.domain.load import FastPace, Pace, RatePace
@@ -305,8 +306,10 @@ class _Database:
                 reply = self._exchange([call], asking=asking)[0]
             if isinstance(reply, ErrorReply):
                 answers += [self._stray(reply)] * len(call)
-            else:
+            elif isinstance(reply, list) and len(reply) == len(call) and are_numbers(reply):
                 answers += reply
+            else:
+                raise unexpected(reply, "EVALSHA", self.link.where, "a number for each key")
         return answers
 
     def _stray(self, reply: ErrorReply) -> str:
@@ -354,8 +357,9 @@ class _Database:
         return b"".join(parts)
 
     def _load(self) -> str:
-        sha: bytes = self.link.call("SCRIPT", "LOAD", self._script)
-        return sha.decode()
+        return text(self.link.call("SCRIPT", "LOAD", self._script), "SCRIPT LOAD", self.link.where).decode(
+            "ascii", "replace"
+        )
 
 
 def _continues(profile: ServerProfile, node: NodeIdentity) -> bool:

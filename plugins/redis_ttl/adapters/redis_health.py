@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ErrorReply
 from redis_ttl.adapters.redis_profile import parse_info, replica_fields, tells_replicas, whole_number
+from redis_ttl.adapters.redis_replies import time_us
 from redis_ttl.domain.guards import Reading
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def _clock(link: RedisLink) -> dict[str, str]:
     reply = link.call_many([("TIME",)])[0]
     if isinstance(reply, ErrorReply):
         return {}
-    seconds, microseconds = (int(part) for part in reply)
-    return {"server_time_usec": str(seconds * 1_000_000 + microseconds)}
+    return {"server_time_usec": str(time_us(reply, link.where))}
 
 
 def _replicas_online(info: Mapping[str, str]) -> int | None:

@@ -59,10 +59,16 @@ def read_profile(link: RedisLink, *, address: str | None = None) -> ServerProfil
 
 
 def parse_info(text: Reply) -> dict[str, str]:
-    """INFO's fields by name; comments and lines without a colon are left out. Raises `UnexpectedReply` for what is no text."""
+    """INFO's fields by name; comments and lines without a colon are left out, and what is too long for a line is cut.
+
+    Raises `UnexpectedReply` for what is no text, or too long for one.
+    """
     if not isinstance(text, bytes | str):
         raise unexpected(text, "INFO", "INFO", "a text")
-    lines = (text.decode("utf-8", "replace") if isinstance(text, bytes) else text).splitlines()
+    if len(text) > _LONGEST_INFO:
+        raise unexpected(text if isinstance(text, bytes) else b"", "INFO", "INFO", f"at most {_LONGEST_INFO:,} bytes")
+    whole_text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    lines = [line[:_LONGEST_LINE] for line in whole_text.splitlines()]
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
@@ -265,6 +271,9 @@ def fraction(text: str | None) -> float | None:
     return number if number is None or math.isfinite(number) else None
 
 
+#: `INFO everything` of a server with hundreds of clients and commands is below 1 MB, and its lines below 1,000 characters.
+_LONGEST_INFO: Final = 4 * 1024 * 1024
+_LONGEST_LINE: Final = 4_096
 #: What a profile is made of.
 _TEXTS: Final = ("role", "run_id", "maxmemory_policy")
 _NUMBERS: Final = ("used_memory", "maxmemory", "evicted_keys", "expired_keys", "uptime_in_seconds")

@@ -18,7 +18,7 @@ import polars as pl
 from redis_ttl.adapters.field_looks import FieldLook, FieldLooks
 from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
 from redis_ttl.adapters.redis_link import RedisLink, Reply, encode
-from redis_ttl.adapters.redis_replies import count, scan_page, unexpected, whole
+from redis_ttl.adapters.redis_replies import are_numbers, count, scan_page, unexpected, whole
 from redis_ttl.domain.field_ttls import NO_FIELD_TTLS
 from redis_ttl.domain.key_facts import KeyFacts, Question
 from redis_ttl.domain.shards import Shard, SplitRule
@@ -311,12 +311,14 @@ class ShardReader:
         return KeyBatch(frame, asked.height - frame.height, next_cursor, done, pages)
 
     def _ttl_column(self, ttls: list[Reply]) -> pl.Series:
+        if not are_numbers(ttls):  # polars would look into anything else, as deep as it goes
+            ttls = [self._ttl_or_gone(ttl) for ttl in ttls]
         try:
             column = pl.Series(ttls, dtype=pl.Int64)
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):  # an error reply among them
-            column = pl.Series([self._ttl_or_gone(ttl) for ttl in ttls], dtype=pl.Int64)
-        if column.null_count() or (column < _GONE).any():
-            odd = next(ttl for ttl in ttls if not isinstance(ttl, int) or ttl < _GONE)
+        except OverflowError as error:
+            raise unexpected(max(ttls, key=abs), self._expiry, self._link.where, "-2, -1 or milliseconds") from error
+        if (column < _GONE).any():
+            odd = next(ttl for ttl in ttls if ttl < _GONE)
             raise unexpected(odd, self._expiry, self._link.where, "-2, -1 or milliseconds")
         return column
 

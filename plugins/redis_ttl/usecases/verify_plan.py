@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit import AuditOptions, fingerprints_of
 from redis_ttl.domain.errors import BadInput, NotVerified, OtherServer, RedisTtlError, SlotsMoved
+from redis_ttl.domain.guards import CLOCKS_DIFFER_S
 from redis_ttl.domain.remediation import Outcome, RuleAccount, add_accounts
 from redis_ttl.domain.shards import SplitRule, split, unsettled_slots
 from redis_ttl.domain.verification import Verification, VerifiedRule
@@ -31,8 +32,6 @@ _ASKED_AT_MOST: Final = 20_000
 _CANARY: Final = "canary"
 #: How often everything is looked at where slots move meanwhile.
 _LOOKS: Final = 3
-#: By how much clocks may differ without a word, as the writer has it.
-_CLOCKS_DIFFER_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,7 @@ class _Look:
     def _set_clock(self, profile: ServerProfile) -> None:
         if profile.time_s is not None:
             self.ahead_s = profile.time_s - self.tools.clock.now().timestamp()
-            if abs(self.ahead_s) > _CLOCKS_DIFFER_S:
+            if abs(self.ahead_s) > CLOCKS_DIFFER_S:
                 self.clocks[profile.address] = self.ahead_s
 
     def until_at_rest(self, journal: Callable[[], Iterable[bytes]]) -> int:

@@ -112,7 +112,7 @@ PHRASES: Final = Phrases(
             "at the earliest {duration} after the approval, however often they are written."
         ),
         strings=(
-            "{ratio} of the values are strings of which can't be told how they are written. APPEND, SETRANGE, SETBIT, "
+            "{ratio} of the values are strings, and a server doesn't tell how a string is written. APPEND, SETRANGE, SETBIT, "
             "PFADD and INCRBYFLOAT keep the TTL: such keys are deleted, at the earliest {duration} after the approval, "
             "however often they are written."
         ),

@@ -134,6 +134,8 @@ class Deployment:
     lineages: Mapping[str, str] = field(default_factory=dict)
     in_cluster: bool = False
     ahead_s: float | None = None
+    aheads_s: Mapping[str, float | None] = field(default_factory=dict)
+    """Of some nodes, in place of ``ahead_s``."""
     """By how much the servers' clocks are ahead of ours; None where they don't tell the time."""
     read: list[Any] = field(default_factory=list)
     asked: list[bytes] = field(default_factory=list)
@@ -180,6 +182,7 @@ class Deployment:
 
             yield SimpleNamespace(batches=batches, ask=ask, all_answers=all_answers)
 
+        ahead_s = self.aheads_s.get(address, self.ahead_s)
         profile = SimpleNamespace(
             address=address,
             run_id="z" * 40,
@@ -187,7 +190,7 @@ class Deployment:
             former_lineage="",
             cluster_enabled=self.in_cluster,
             used_memory_bytes=self.used_bytes.get(address, 100),
-            time_s=None if self.ahead_s is None else NOW.timestamp() + self.ahead_s,
+            time_s=None if ahead_s is None else NOW.timestamp() + ahead_s,
         )
         yield SimpleNamespace(address=address, run_id=lambda: "r", profile=lambda: profile, reader=reader)
 

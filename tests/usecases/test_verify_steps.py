@@ -158,6 +158,16 @@ def test_memory_that_a_server_does_not_tell_is_unknown(verify: Verifying) -> Non
         assert verify.run().used_bytes is None
 
 
+def test_each_node_is_judged_by_its_own_clock_and_the_end_by_the_slowest(verify: Verifying) -> None:
+    """A node that tells no time is judged by ours, whoever was looked at before; no key counts as expired before all clocks say so."""
+    verify.redis.addresses = ("n1:1", "n2:1", "n3:1")
+    verify.redis.aheads_s = {"n1:1": 40.0, "n2:1": -30.0, "n3:1": None}
+    verify.redis.batches = {(address, 3): [{"name": address}] for address in verify.redis.addresses}
+    verify.run()
+    assert verify.ledger.judged == [(3, "n1:1", NOW_MS + 40_000), (3, "n2:1", NOW_MS - 30_000), (3, "n3:1", NOW_MS)]
+    assert verify.ledger.resulted == [NOW_MS - 30_000]
+
+
 def test_memory_is_a_servers_and_no_databases(verify: Verifying) -> None:
     """However many databases a plan has, the memory of each server counts once."""
     for databases in (1, 2, 3):

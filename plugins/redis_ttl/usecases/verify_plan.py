@@ -98,7 +98,7 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
         f"the clock of {address} is {ahead_s:+,.0f} s off ours: what has expired is judged by the server's"
         for address, ahead_s in look.clocks.items()
     ]
-    figures = ledger.result(look.now_ms())
+    figures = ledger.result(look.slowest_now_ms())
     notes += _untold(plan, figures)
     accounts = _accounts(parts)
     verification = Verification(
@@ -196,17 +196,22 @@ class _Look:
     asked: int = 0
     strangers: list[str] = field(default_factory=list)
     ahead_s: float = 0.0
+    aheads_s: list[float] = field(default_factory=list)
     clocks: dict[str, float] = field(default_factory=dict)
 
     def now_ms(self) -> int:
         """The time by the clock of the server that is looked at: it decides when a key expires, whatever ours says."""
         return int((self.tools.clock.now().timestamp() + self.ahead_s) * 1000)
 
+    def slowest_now_ms(self) -> int:
+        """The time by the clock that is furthest behind: whichever node a key was on, none is taken for expired that was deleted."""
+        return int((self.tools.clock.now().timestamp() + min(self.aheads_s, default=0.0)) * 1000)
+
     def _set_clock(self, profile: ServerProfile) -> None:
-        if profile.time_s is not None:
-            self.ahead_s = profile.time_s - self.tools.clock.now().timestamp()
-            if abs(self.ahead_s) > CLOCKS_DIFFER_S:
-                self.clocks[profile.address] = self.ahead_s
+        self.ahead_s = 0.0 if profile.time_s is None else profile.time_s - self.tools.clock.now().timestamp()
+        self.aheads_s.append(self.ahead_s)
+        if abs(self.ahead_s) > CLOCKS_DIFFER_S:
+            self.clocks[profile.address] = self.ahead_s
 
     def until_at_rest(self, journal: Callable[[], Iterable[bytes]]) -> int:
         """Look at everything, again while slots move, a few times at most; how many slots moved during the last look.
@@ -231,6 +236,7 @@ class _Look:
     def at_everything(self, expiries: Expiries) -> None:
         """One look, from the beginning."""
         self.keys = self.no_ttl_keys = self.asked = 0
+        self.aheads_s.clear()
         profiles: list[ServerProfile] = []
         databases = sorted({shard.db for shard in self.plan.shards})
         for address in self.tools.redis.nodes(AuditOptions()):

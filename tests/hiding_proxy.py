@@ -10,10 +10,11 @@ import socket
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Self
+
+from tests.loopback_listener import LoopbackListener
 
 
-class HidingProxy:
+class HidingProxy(LoopbackListener):
     """Listens on a loopback port of its own. ``hides`` are names of INFO's fields, ``tells`` values in place of the server's.
 
     Both may be changed while it runs: what is asked afterwards hears of it. ``settings`` are values in place of those that
@@ -33,32 +34,14 @@ class HidingProxy:
         self.settings = dict(settings or {})
 
     @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._listener.getsockname()[1])
-
-    @property
     def url(self) -> str:
         """The URL of database 0."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.create_connection(self._target)
+        threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+        self._ask(client, server)
 
     @staticmethod
     def _ask(client: socket.socket, server: socket.socket) -> None:

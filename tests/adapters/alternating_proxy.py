@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from tests.loopback_listener import LoopbackListener
 from tests.servers import Server
 
 
 @dataclass
-class AlternatingProxy:
+class AlternatingProxy(LoopbackListener):
     """``servers`` take turns, connection by connection."""
 
     servers: Sequence[Server]
@@ -23,27 +24,17 @@ class AlternatingProxy:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        return f"redis://127.0.0.1:{self.port}/0"
 
     def __enter__(self) -> Self:
         self._turns = itertools.cycle(self.servers)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            target = next(self._turns)
-            server = socket.create_connection((target.host, target.port))
-            for source, drain in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=(source, drain), daemon=True).start()
+    def _serve(self, client: socket.socket) -> None:
+        target = next(self._turns)
+        server = socket.create_connection((target.host, target.port))
+        threading.Thread(target=_pump, args=(client, server), daemon=True).start()
+        _pump(server, client)
 
 
 def _pump(source: socket.socket, drain: socket.socket) -> None:

@@ -6,12 +6,13 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
 from urllib.parse import urlsplit
+
+from tests.loopback_listener import LoopbackListener
 
 
 @dataclass
-class LossyProxy:
+class LossyProxy(LoopbackListener):
     """``loses`` is asked about the first line of each request, and its headers, whether the answer gets lost."""
 
     target: str
@@ -23,23 +24,7 @@ class LossyProxy:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        return f"http://127.0.0.1:{self.port}"
 
     def _serve(self, client: socket.socket) -> None:
         """One request on each connection: the answer ends with it."""

@@ -6,6 +6,8 @@ it adds is speed. Most names need one replacement, so each further step is tried
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from redis_ttl.domain.folding import LONGEST_BYTES, PLAIN, SPECIAL, STAGES, TOO_LONG, Step
@@ -46,12 +48,12 @@ def fold_shapes(texts: pl.Series) -> pl.Series:
 
 
 def _apply(step: Step, texts: pl.Series) -> pl.Series:
-    for _ in range(step.rounds):
-        rows = _rows_with(step.needs, texts)
-        if rows.is_empty():
-            break
-        texts = _with_rows(texts, rows, _replace(step, texts.gather(rows)))
-    return texts
+    rows = _rows_with(step.needs, texts)
+    if rows.is_empty():
+        return texts
+    folded = _replace(step, texts.gather(rows))
+    # What a round didn't need to touch, no later round does.
+    return _with_rows(texts, rows, _apply(replace(step, rounds=step.rounds - 1), folded) if step.rounds > 1 else folded)
 
 
 def _replace(step: Step, texts: pl.Series) -> pl.Series:

@@ -306,6 +306,9 @@ class ShardReader:
     def _batch(self, next_cursor: int, pages: int, *, done: bool) -> KeyBatch:
         self._settle()
         asked = pl.DataFrame({"key": self._keys.take(), "ttl_ms": self._ttls.take()})
+        least = asked["ttl_ms"].min()
+        if isinstance(least, int) and least < _GONE:
+            raise unexpected(least, self._expiry, self._link.where, "-2, -1 or milliseconds")
         frame = asked.filter(pl.col("ttl_ms") != _GONE)
         frame = frame.with_columns(pl.when(pl.col("ttl_ms") != _NO_TTL).then(pl.col("ttl_ms")))
         return KeyBatch(frame, asked.height - frame.height, next_cursor, done, pages)
@@ -314,13 +317,9 @@ class ShardReader:
         if not are_numbers(ttls):  # polars would look into anything else, as deep as it goes
             ttls = [self._ttl_or_gone(ttl) for ttl in ttls]
         try:
-            column = pl.Series(ttls, dtype=pl.Int64)
+            return pl.Series(ttls, dtype=pl.Int64)
         except OverflowError as error:
             raise unexpected(max(ttls, key=abs), self._expiry, self._link.where, "-2, -1 or milliseconds") from error
-        if (column < _GONE).any():
-            odd = next(ttl for ttl in ttls if ttl < _GONE)
-            raise unexpected(odd, self._expiry, self._link.where, "-2, -1 or milliseconds")
-        return column
 
     def _ttl_or_gone(self, reply: Reply) -> int:
         if self._moved_is_gone and isinstance(reply, ErrorReply) and reply.text.startswith(ELSEWHERE):

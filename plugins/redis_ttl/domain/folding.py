@@ -36,7 +36,11 @@ class Shape:
 
 
 _HEX = "[0-9a-fA-F]"
-_UUID = f"{_HEX}{{8}}[-_:]{_HEX}{{4}}[-_:]{_HEX}{{4}}[-_:]{_HEX}{{4}}[-_:]{_HEX}{{12}}"
+
+
+def _uuid(separator: str) -> str:
+    return f"{_HEX}{{8}}{separator}{_HEX}{{4}}{separator}{_HEX}{{4}}{separator}{_HEX}{{4}}{separator}{_HEX}{{12}}"
+
 
 # What may stand in base64, URL-safe or not, and what shows that it isn't a path of words. Of twelve such signs with one such place in
 # them at least five are on one side of it.
@@ -44,7 +48,7 @@ _BASE64 = "[0-9A-Za-z+/_-]"
 _NO_PATH = "(?:[a-z][A-Z]|[0-9][A-Za-z]|[A-Za-z][0-9]|[+])"
 
 SHAPES: tuple[Shape, ...] = (
-    Shape("uuid", _UUID, "a UUID with its hyphens (or underscores, or colons)"),
+    Shape("uuid", _uuid("[-_:]"), "a UUID with its hyphens (or underscores, or colons)"),
     Shape("jwt", r"eyJ[0-9A-Za-z_-]+\.eyJ[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]*)?", "a JSON Web Token"),
     Shape("email", r"[0-9A-Za-z.!#$%&'*+=?^_`~-]+@[0-9A-Za-z.-]+", "an e-mail address"),
     Shape("ip", r"(?:(?:::ffff:)?[0-9]{1,3}\.[0-9.]{5,11}|[0-9a-fA-F:]{3,39})", "an IPv4 or IPv6 address"),
@@ -187,12 +191,18 @@ _RARE = (
     Step(r"[0-9A-Za-z.!#$%&'*+=?^_`~-]+@[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*\.[A-Za-z]{2,}", "{email}", "@"),
 )
 
+_ODD_UUID = f"[_:]{_HEX}{{4}}[_:]{_HEX}{{4}}[_:]{_HEX}{{12}}"
+
+# Searched for once, all together: next to no name has one, and hyphens alone are found twice as fast as three separators.
+_ODD_DIGESTS = (
+    Step(_uuid("[_:]"), "{uuid}", _ODD_UUID),
+    _mac_step(),
+)
+
 _DIGESTS = (
-    Step(_UUID, "{uuid}", f"[-_:]{_HEX}{{4}}[-_:]{_HEX}{{4}}[-_:]{_HEX}{{12}}"),
+    Step(_uuid("-"), "{uuid}", f"-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"),
     _hex_step("a-f", "[A-Zg-z]"),
     _hex_step("A-F", "[G-Za-z]"),
-    # Behind the others, because names are shorter then.
-    _mac_step(),
 )
 
 _V4 = r"(?:::ffff:)?[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}"
@@ -260,7 +270,8 @@ _NUMBERS = (
 
 STAGES: tuple[Stage, ...] = (
     Stage(rf"[{{}}@\\{_MARK}]|eyJ|django[.]contrib", _RARE),
-    Stage(f"{_HEX}{{4}}|{_SIX_PAIRS}", _DIGESTS),
+    Stage(rf"{_ODD_UUID}|{_SIX_PAIRS}|\.{_FOUR}\.{_FOUR}", _ODD_DIGESTS),
+    Stage(f"{_HEX}{{4}}", _DIGESTS),
     Stage(f"[0-9](?:[-/._]|W[0-9])|{_V6_HEAD}:|{_YEAR}(?:{_MONTH}|W)", _STRUCTURES),
     Stage(_MIXED, _RANDOM_TOKENS),
     Stage("[0-9]", _NUMBERS),

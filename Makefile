@@ -74,10 +74,10 @@ build/azurite/.installed: tests/azurite/package.json tests/azurite/package-lock.
 
 .PHONY: month
 month: $(DEV_INSTALLED) ## Watch a real server for a simulated month, and write build/watch_month.md
-	@WATCH_DAYS=31 $(BIN)/python -m pytest tests/usecases/test_watch_month.py -s
+	@WATCH_DAYS=31 $(BIN)/python -m pytest tests/usecases/watch/test_watch_month.py -s
 
 .PHONY: mutants
-mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/guards.py, JOBS=1, MINUTES=10, SAMPLE=50, FRESH=yes, RECORD=yes)
+mutants: $(MUTANTS_INSTALLED) ## Change the meaning of one place at a time and see that a test notices; build/mutants.md (MODULE=domain/policy/guards.py, JOBS=1, MINUTES=10, SAMPLE=50, FRESH=yes, RECORD=yes)
 	@MODULE='$(MODULE)' JOBS='$(JOBS)' MINUTES='$(MINUTES)' SAMPLE='$(SAMPLE)' FRESH='$(FRESH)' RECORD='$(RECORD)' $(BIN)/python -m mutants
 
 .PHONY: secrets

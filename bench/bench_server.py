@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from redis_ttl.adapters.incident_writer import write_keyspace
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.domain.incident import scaled
-from redis_ttl.domain.incident_families import FAMILIES
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.incident.writer import write_keyspace
+from redis_ttl.domain.incident.families import FAMILIES
+from redis_ttl.domain.incident.incident import scaled
 from tests.servers import REDIS_7, VALKEY, Server, run_server
 
 

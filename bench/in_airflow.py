@@ -18,7 +18,7 @@ from demo.first_audit import LOAD
 from demo.home import Home
 from demo.run import Demo
 from demo.stop import clean
-from redis_ttl.domain.incident import FULL_KEYS
+from redis_ttl.domain.incident.incident import FULL_KEYS
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 _SIZES: Final = (("a tenth of the incident", FULL_KEYS // 10, 30), ("the whole incident", FULL_KEYS, 90))

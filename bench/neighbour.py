@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.connection.link import RedisLink
 
 _EVERY_S = 0.001
 

@@ -22,23 +22,23 @@ from typing import Any
 import redis_ttl.cli  # noqa: F401  # what the terminal settles before anything imports polars
 
 # isort: split
-from redis_ttl.adapters.pattern_merger import PatternMerger
-from redis_ttl.adapters.redis_deployment import RedisDeployment
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.redis_link import RedisLink
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.connection.link import RedisLink
+from redis_ttl.adapters.counting.pattern_merger import PatternMerger
+from redis_ttl.adapters.server.deployment import RedisDeployment
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.cli.scan_process import ScanJob, scan_all
-from redis_ttl.domain.audit import AuditOptions
+from redis_ttl.domain.audit.audit import AuditOptions
 from redis_ttl.domain.errors import InvalidOption
-from redis_ttl.domain.incident_families import FAMILIES
-from redis_ttl.domain.key_pattern import KeyPattern
-from redis_ttl.domain.load import parse_load
-from redis_ttl.domain.policy import Owner, Policy, Rule
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.inspect_server import inspect_server
-from redis_ttl.usecases.merge_audit import merge_audit
-from redis_ttl.usecases.plan_shards import plan_shards
+from redis_ttl.domain.incident.families import FAMILIES
+from redis_ttl.domain.keys.pattern import KeyPattern
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.domain.policy.policy import Owner, Policy, Rule
+from redis_ttl.usecases.audit.inspect_server import inspect_server
+from redis_ttl.usecases.audit.merge_audit import merge_audit
+from redis_ttl.usecases.audit.plan_shards import plan_shards
+from redis_ttl.usecases.store.audits import AuditFolder
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ import redis_ttl.cli  # noqa: F401  # what the terminal settles before anything 
 # isort: split
 import polars as pl
 
-from redis_ttl.adapters.key_comparison import KEYS_AT_ONCE, KeyComparison
-from redis_ttl.domain.drift import ComparisonScope
+from redis_ttl.adapters.columns.key_comparison import KEYS_AT_ONCE, KeyComparison
+from redis_ttl.domain.drift.drift import ComparisonScope
 
 #: Keys of one document: what a shard counts from one checkpoint to the next.
 _DOCUMENT_KEYS = 1_000_000

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.our_audit import peak_mib
-from redis_ttl.domain.policy import Mode, Policy
+from redis_ttl.domain.policy.policy import Mode, Policy
 from tests.usecases.applying import DAY_S, Applying, policy_of, rule
 from tests.usecases.restoring import roll_back
 

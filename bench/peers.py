@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.redis_link import RedisLink
-from redis_ttl.domain.load import MOST_KEYS_PER_PAGE
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.connection.link import RedisLink
+from redis_ttl.domain.policy.load import MOST_KEYS_PER_PAGE
 
 if TYPE_CHECKING:
     from bench.bench_server import BenchServer

@@ -19,9 +19,9 @@ from typing import Final
 from bench.neighbour import Wait, neighbour, percentile_ms
 from bench.our_remediation import RemediationFigures, remediated, remediation_under_way
 from bench.rows import Row
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.redis_link import RedisLink, encode
-from redis_ttl.domain.policy import RemediationSettings
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.connection.link import RedisLink, encode
+from redis_ttl.domain.policy.policy import RemediationSettings
 from tests.servers import REDIS_7, VALKEY, Server, run_server
 
 Say = Callable[[str], None]

@@ -2,7 +2,7 @@
 ``policies.py``.
 """
 
-from redis_ttl.tasks.audit_dag import build_audit_dag
+from redis_ttl.tasks.audit.dag import build_audit_dag
 from redis_ttl.tasks.policies import policies_to_parse
 
 for policy in policies_to_parse("audit"):

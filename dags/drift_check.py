@@ -2,7 +2,7 @@
 ``policies.py``.
 """
 
-from redis_ttl.tasks.drift_check_dag import build_drift_check_dag
+from redis_ttl.tasks.drift_check.dag import build_drift_check_dag
 from redis_ttl.tasks.policies import policies_to_parse
 
 for policy in policies_to_parse("drift_check"):

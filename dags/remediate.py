@@ -3,7 +3,7 @@
 """
 
 from redis_ttl.tasks.policies import policies_to_parse
-from redis_ttl.tasks.remediate_dag import build_remediate_dag
+from redis_ttl.tasks.remediate.dag import build_remediate_dag
 
 for policy in policies_to_parse("remediate"):
     build_remediate_dag(policy)

@@ -3,7 +3,7 @@
 """
 
 from redis_ttl.tasks.policies import policies_to_parse
-from redis_ttl.tasks.rollback_dag import build_rollback_dag
+from redis_ttl.tasks.rollback.dag import build_rollback_dag
 
 for policy in policies_to_parse("rollback"):
     build_rollback_dag(policy)

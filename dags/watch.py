@@ -3,7 +3,7 @@
 """
 
 from redis_ttl.tasks.policies import policies_to_parse
-from redis_ttl.tasks.watch_dag import build_watch_dag
+from redis_ttl.tasks.watch.dag import build_watch_dag
 
 for policy in policies_to_parse("watch"):
     build_watch_dag(policy)

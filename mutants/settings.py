@@ -17,7 +17,7 @@ SURVIVORS: Final = Path("tests/mutants_survivors.toml")
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One module (``usecases/merge_audit.py``) and the tests that must notice a change in it."""
+    """One module (``usecases/audit/merge_audit.py``) and the tests that must notice a change in it."""
 
     name: str
     tests: tuple[str, ...]

@@ -23,14 +23,14 @@ from upath import UPath
 
 from proof.application import application, keys_touched
 from proof.snapshot import Snapshot, differences, take_snapshot
-from redis_ttl.adapters.folding_columns import key_texts
-from redis_ttl.adapters.incident_writer import write_keyspace
-from redis_ttl.adapters.policy_file import load_policy
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.store import Store
-from redis_ttl.domain.incident import FULL_KEYS, scaled
-from redis_ttl.domain.incident_families import FAMILIES
-from redis_ttl.usecases.plan_documents import PlanDocuments
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.counting.folding_columns import key_texts
+from redis_ttl.adapters.incident.writer import write_keyspace
+from redis_ttl.adapters.policy_files.policy_file import load_policy
+from redis_ttl.adapters.store.store import Store
+from redis_ttl.domain.incident.families import FAMILIES
+from redis_ttl.domain.incident.incident import FULL_KEYS, scaled
+from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.airflow_live import LiveAirflow
 from tests.object_store import ObjectStorage, run_s3
 from tests.servers import REDIS_7, VALKEY, Server, run_server

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from redis_ttl.adapters.redis_link import RedisLink, encode
+from redis_ttl.adapters.connection.link import RedisLink, encode
 
 if TYPE_CHECKING:
-    from redis_ttl.adapters.redis_endpoint import Endpoint
+    from redis_ttl.adapters.connection.endpoint import Endpoint
 
 _PAGE: Final = 1000
 

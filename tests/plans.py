@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
-from redis_ttl.domain.caution import Caution, CautionKind
-from redis_ttl.domain.key_pattern import KeyPattern
-from redis_ttl.domain.other_plans import OtherPlan, OtherRule, OtherState
-from redis_ttl.domain.plan import Forecast, NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
-from redis_ttl.domain.policy import Cold, Mode, Owner, Policy, RemediationSettings, Rule, SignOff
-from redis_ttl.domain.shards import Shard, SplitRule
+from redis_ttl.domain.audit.shards import Shard, SplitRule
+from redis_ttl.domain.keys.pattern import KeyPattern
+from redis_ttl.domain.plan.caution import Caution, CautionKind
+from redis_ttl.domain.plan.other_plans import OtherPlan, OtherRule, OtherState
+from redis_ttl.domain.plan.plan import Forecast, NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
+from redis_ttl.domain.policy.policy import Cold, Mode, Owner, Policy, RemediationSettings, Rule, SignOff
 
 DAY_S = 86_400
 MIB = 1024 * 1024

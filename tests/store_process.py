@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import StoreProblem
 
 ROOT = Path(__file__).parent.parent

@@ -144,7 +144,7 @@ class TestAstroProject:
         for name in [
             *("Dockerfile", "packages.txt", "requirements.txt", ".dockerignore", ".env", "airflow_settings.yaml"),
             *(".astro/config.yaml", "dags/redis_ttl_dags/audit.py", "plugins/redis_ttl_plugin.py"),
-            *("plugins/redis_ttl/tasks/audit_dag.py", "include/policies", "tests"),
+            *("plugins/redis_ttl/tasks/audit/dag.py", "include/policies", "tests"),
         ]:
             assert (project / name).exists(), name
         assert (project / "plugins" / ".airflowignore").read_text() == "redis_ttl/\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis_ttl.adapters.redis_errors import ErrorReply
+from redis_ttl.adapters.connection.errors import ErrorReply
 from redis_ttl.domain.errors import MissingPermission
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redis_ttl.domain.errors import InvalidOption
-from redis_ttl.domain.folding import SHAPES
-from redis_ttl.domain.key_pattern import KeyPattern
-from redis_ttl.domain.pattern_shapes import EXAMPLES
+from redis_ttl.domain.keys.folding import SHAPES
+from redis_ttl.domain.keys.pattern import KeyPattern
+from redis_ttl.domain.keys.shapes import EXAMPLES
 
 SIGNS = "ab1:/|-._ \n\\$^*+?()[]&~#é优" + "{}"
 words = st.text(alphabet=SIGNS.replace("*", ""), min_size=1, max_size=6).map(

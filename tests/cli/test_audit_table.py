@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from redis_ttl.cli.audit_table import audit_tables
-from redis_ttl.domain.pattern_statistics import Governance, PatternStatistics
-from tests.messages.test_audit_report import AUDIT
+from redis_ttl.domain.audit.pattern_statistics import Governance, PatternStatistics
+from tests.messages.pages.test_audit_report import AUDIT
 
 LONG = PatternStatistics(
     db=0,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from redis_ttl.cli.journal import app
-from redis_ttl.domain.approval import Channel, Decision, Verdict
 from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.remediation.approval import Channel, Decision, Verdict
 from tests.adapters.keyspaces import set_keys
 from tests.servers import Server
 from tests.usecases.applying import Applying, policy_of, rule

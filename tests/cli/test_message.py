@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from redis_ttl.adapters.incident_writer import write_keyspace
-from redis_ttl.adapters.policy_file import load_policy
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.incident.writer import write_keyspace
+from redis_ttl.adapters.policy_files.policy_file import load_policy
 from redis_ttl.cli.main import main
-from redis_ttl.domain.incident import expected_patterns, scaled
-from redis_ttl.domain.incident_families import FAMILIES
-from redis_ttl.domain.message import MessageKind
+from redis_ttl.domain.incident.families import FAMILIES
+from redis_ttl.domain.incident.incident import expected_patterns, scaled
+from redis_ttl.domain.messages.message import MessageKind
 from tests.airflow_live import ROOT
 from tests.servers import Server
 from tests.tasks.approval_case import ClusterAudit

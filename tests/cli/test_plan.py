@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from redis_ttl.cli.main import main
-from redis_ttl.domain.plan import Plan
+from redis_ttl.domain.plan.plan import Plan
 from tests.hiding_proxy import HidingProxy
 
 if TYPE_CHECKING:

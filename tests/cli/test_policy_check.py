@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from redis_ttl.cli.policy import app
 
-WRONG = Path(__file__).parents[1] / "adapters" / "wrong_policies"
+WRONG = Path(__file__).parents[1] / "adapters" / "policy_files" / "wrong_policies"
 
 GOOD = """\
 cluster: shop

@@ -26,36 +26,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from redis_ttl.adapters.journal_reader import NewestRows
-from redis_ttl.adapters.key_comparison import KeyComparison
-from redis_ttl.adapters.key_restorer import KeyRestorer
-from redis_ttl.adapters.pattern_merger import names_in_report, read_patterns
-from redis_ttl.adapters.policy_file import load_policy
-from redis_ttl.adapters.redis_deployment import RedisDeployment
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.redis_link import RedisLink
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.columns.key_comparison import KeyComparison
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.connection.link import RedisLink
+from redis_ttl.adapters.counting.pattern_merger import names_in_report, read_patterns
+from redis_ttl.adapters.journal.reader import NewestRows
+from redis_ttl.adapters.policy_files.policy_file import load_policy
+from redis_ttl.adapters.server.deployment import RedisDeployment
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.adapters.verify_ledger import VerifyLedger
-from redis_ttl.adapters.writable_deployment import WritableDeployment
-from redis_ttl.domain.approval import GATES, ApprovalRequest
-from redis_ttl.domain.audit import AuditOptions
-from redis_ttl.domain.control import Wish
-from redis_ttl.domain.delivery import Receipt
+from redis_ttl.adapters.writing.key_restorer import KeyRestorer
+from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
+from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
+from redis_ttl.domain.audit.audit import AuditOptions
 from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable, NotApproved
-from redis_ttl.domain.load import parse_load
-from redis_ttl.domain.message import MessageKind
-from redis_ttl.domain.rate import parse_rate
-from redis_ttl.domain.verification import Verification
-from redis_ttl.messages.as_markdown import as_markdown
-from redis_ttl.messages.drift_page import drift_page
-from redis_ttl.messages.remediation_page import remediation_page
+from redis_ttl.domain.messages.delivery import Receipt
+from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.domain.policy.rate import parse_rate
+from redis_ttl.domain.remediation.approval import GATES, ApprovalRequest
+from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.remediation.verification import Verification
+from redis_ttl.messages.formats.as_markdown import as_markdown
+from redis_ttl.messages.pages.drift_page import drift_page
+from redis_ttl.messages.pages.remediation_page import remediation_page
 from redis_ttl.messages.rendering import documents_of
-from redis_ttl.usecases.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
-from redis_ttl.usecases.build_plan import build_plan
-from redis_ttl.usecases.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
-from redis_ttl.usecases.confirm_approval import (
+from redis_ttl.usecases.audit.read_audit import read_audit
+from redis_ttl.usecases.drift.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
+from redis_ttl.usecases.messages.message_sources import MessageSources
+from redis_ttl.usecases.messages.send_messages import MessageTools, deliver_due, post_message
+from redis_ttl.usecases.plan.build_plan import build_plan
+from redis_ttl.usecases.plan.confirm_approval import (
     FormAnswer,
     GateTrace,
     Mark,
@@ -63,12 +65,9 @@ from redis_ttl.usecases.confirm_approval import (
     decide_answer,
     require_approval,
 )
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.message_ports import Composed, Envelope
-from redis_ttl.usecases.message_sources import MessageSources
-from redis_ttl.usecases.plan_documents import PlanDocuments
-from redis_ttl.usecases.read_audit import read_audit
-from redis_ttl.usecases.restore_journal import (
+from redis_ttl.usecases.remediation.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
+from redis_ttl.usecases.remediation.verify_plan import VerifyTools, verify_plan
+from redis_ttl.usecases.rollback.restore_journal import (
     RestoreOptions,
     RestoreTools,
     chosen_rules,
@@ -76,8 +75,9 @@ from redis_ttl.usecases.restore_journal import (
     restore_part,
     whole_journal,
 )
-from redis_ttl.usecases.send_messages import MessageTools, deliver_due, post_message
-from redis_ttl.usecases.verify_plan import VerifyTools, verify_plan
+from redis_ttl.usecases.store.audits import AuditFolder
+from redis_ttl.usecases.store.message_ports import Composed, Envelope
+from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.servers import REDIS_7, run_server
 from tests.usecases.auditing import Auditing
 from tests.usecases.watching import Watching

@@ -11,7 +11,7 @@ from demo.keyspace import FULL_KEYS, Keyspace
 from demo.processes import Processes
 from demo.valkey_server import Valkey
 from demo.wait import wait_until
-from redis_ttl.domain import incident
+from redis_ttl.domain.incident import incident
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 import redis_ttl
 from redis_ttl.domain.errors import DamagedDocument, NewerDocument
-from redis_ttl.domain.remediation import PartBegun
+from redis_ttl.domain.remediation.remediation import PartBegun
 from redis_ttl.domain.schema import check_schema, fields_of, read_document, read_lines
 
 SOURCE = Path(redis_ttl.__file__).parent

@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_ttl.domain.caution import Caution, CautionKind
-from redis_ttl.domain.incident_messages import ACTION_REQUIRED, EXAMPLES
-from redis_ttl.domain.message import ActionRequired, ApprovalRequested, KindShare, MessageKind, PlannedFacts, ValueKind
-from redis_ttl.messages.document import Bullets, Button, Code, Document, Heading, plain
+from redis_ttl.domain.incident.messages import ACTION_REQUIRED, EXAMPLES
+from redis_ttl.domain.messages.message import (
+    ActionRequired,
+    ApprovalRequested,
+    KindShare,
+    MessageKind,
+    PlannedFacts,
+    ValueKind,
+)
+from redis_ttl.domain.plan.caution import Caution, CautionKind
+from redis_ttl.messages.formats.document import Bullets, Button, Code, Document, Heading, plain
 from redis_ttl.messages.idioms import idiom
 from redis_ttl.messages.phrases import phrases_of
 from redis_ttl.messages.rendering import documents_of

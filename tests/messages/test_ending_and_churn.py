@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from redis_ttl.domain.drift import DriftKind
-from redis_ttl.domain.incident_messages import ACTION_REQUIRED, EXAMPLES
-from redis_ttl.domain.message import AnyFacts, DriftFacts, DriftFound
+from redis_ttl.domain.drift.drift import DriftKind
+from redis_ttl.domain.incident.messages import ACTION_REQUIRED, EXAMPLES
+from redis_ttl.domain.messages.message import AnyFacts, DriftFacts, DriftFound
 from redis_ttl.messages.rendering import documents_of
 
 ROW = DriftFacts(DriftKind.RULE_MISSING, "uniquejobs:{hex}:GRABBED", 400, 3_400, "2026-02-26T19:04:00+00:00")

@@ -10,15 +10,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from redis_ttl.domain.approval import Channel, Decision
-from redis_ttl.domain.approval import Verdict as Approved
-from redis_ttl.messages.as_email import as_html
-from redis_ttl.messages.as_markdown import as_markdown
-from redis_ttl.messages.as_slack import as_blocks
-from redis_ttl.messages.document import Bullets, Code, Document, Paragraph, Span, Table, name
-from redis_ttl.messages.markdown_table import markdown_table
-from redis_ttl.messages.markdown_text import markdown_name, markdown_text
-from redis_ttl.messages.plan_page import plan_page
+from redis_ttl.domain.remediation.approval import Channel, Decision
+from redis_ttl.domain.remediation.approval import Verdict as Approved
+from redis_ttl.messages.formats.as_email import as_html
+from redis_ttl.messages.formats.as_markdown import as_markdown
+from redis_ttl.messages.formats.as_slack import as_blocks
+from redis_ttl.messages.formats.document import Bullets, Code, Document, Paragraph, Span, Table, name
+from redis_ttl.messages.formats.markdown_table import markdown_table
+from redis_ttl.messages.formats.markdown_text import markdown_name, markdown_text
+from redis_ttl.messages.pages.plan_page import plan_page
 from tests.plans import PLAN, POLICY
 
 EVIL = [
@@ -160,7 +160,7 @@ def _elements(value: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("text", EVIL)
 def test_a_decision_is_told_in_its_own_words(text: str) -> None:
     """Who decided, and why, is shown on the pages of a journal as text."""
-    from redis_ttl.messages.journal_page import journal_page  # only here
+    from redis_ttl.messages.pages.journal_page import journal_page  # only here
 
     decision = Decision("r", "p", "d", "g", Approved.APPROVED, Channel.FORM, text, "2026-02-20T19:04:00+00:00", text)
     page = journal_page(PLAN, [decision], rules=[], objects=0, key=None)

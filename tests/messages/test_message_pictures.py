@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redis_ttl.domain.incident_messages import EXAMPLES
-from redis_ttl.domain.message import MessageKind
-from redis_ttl.messages.document import Bullets, Button, Document, Heading, Paragraph, Part, Span, Table
+from redis_ttl.domain.incident.messages import EXAMPLES
+from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.messages.formats.document import Bullets, Button, Document, Heading, Paragraph, Part, Span, Table
 from redis_ttl.messages.rendering import documents_of, render
 from tests.block_kit_page import block_kit_page
 from tests.small_png import small_png

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redis_ttl.domain.delivery import News, Why
-from redis_ttl.domain.incident_messages import ACTION_REQUIRED, EXAMPLES
-from redis_ttl.domain.message import (
+from redis_ttl.domain.incident.messages import ACTION_REQUIRED, EXAMPLES
+from redis_ttl.domain.messages.delivery import News, Why
+from redis_ttl.domain.messages.message import (
     STATES,
     AnyFacts,
     BurstDetected,
@@ -30,9 +30,9 @@ from redis_ttl.domain.message import (
     RunAborted,
     UnknownFacts,
 )
-from redis_ttl.domain.policy import Language
+from redis_ttl.domain.policy.policy import Language
 from redis_ttl.messages import phrases as phrases_package
-from redis_ttl.messages.document import Document
+from redis_ttl.messages.formats.document import Document
 from redis_ttl.messages.phrases import Phrases, languages, phrases_of
 from redis_ttl.messages.rendering import RenderedMessage, documents_of, render
 from tests.slack_endpoint import problems_of, words_of_blocks

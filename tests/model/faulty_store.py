@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import StoreProblem
 
 

@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from redis_ttl.adapters import key_routes
-from redis_ttl.domain.control import Wish, WishedState
+from redis_ttl.adapters.connection import key_routes
 from redis_ttl.domain.errors import BadInput, RedisTtlError, StoreProblem
-from redis_ttl.domain.rollback import add_results, refuse_unfinished
-from redis_ttl.usecases import write_gate
-from redis_ttl.usecases.apply_plan import check_canary
-from redis_ttl.usecases.restore_journal import (
+from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.rollback.rollback import add_results, refuse_unfinished
+from redis_ttl.usecases.remediation import write_gate
+from redis_ttl.usecases.remediation.apply_plan import check_canary
+from redis_ttl.usecases.rollback.restore_journal import (
     RestoreOptions,
     load_journal,
     look_again,

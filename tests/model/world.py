@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from redis_ttl.adapters.journal_columns import journal_rows
-from redis_ttl.domain.approval import Approval
-from redis_ttl.domain.control import Wish
+from redis_ttl.adapters.columns.journal import journal_rows
+from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import NotApproved
-from redis_ttl.domain.expiry import ANCHOR_STEP_MS
-from redis_ttl.domain.policy import GuardSettings, Mode
-from redis_ttl.domain.shards import key_slot
-from redis_ttl.usecases.plan_documents import PlanDocuments
+from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS
+from redis_ttl.domain.policy.policy import GuardSettings, Mode
+from redis_ttl.domain.remediation.approval import Approval
+from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.model.faulty_store import Faults, FaultyStore, Killed
 from tests.servers import Cluster
 from tests.usecases.applying import DAY_S, Applying, policy_of, rule

@@ -12,11 +12,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from redis_ttl.adapters.policy_file import load_policy
-from redis_ttl.adapters.store import Store
-from redis_ttl.domain.approval import Channel, Decision, Verdict
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.plan_documents import PlanDocuments, plan_ids
+from redis_ttl.adapters.policy_files.policy_file import load_policy
+from redis_ttl.adapters.store.store import Store
+from redis_ttl.domain.remediation.approval import Channel, Decision, Verdict
+from redis_ttl.usecases.store.audits import AuditFolder
+from redis_ttl.usecases.store.plans import PlanDocuments, plan_ids
 from tests.usecases.auditing import Auditing
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from redis_ttl.adapters.redis_endpoint import Endpoint, Tls
+from redis_ttl.adapters.connection.endpoint import Endpoint, Tls
 from redis_ttl.domain.errors import BadInput, InvalidOption
 from redis_ttl.tasks.connection import endpoint_of
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redis_ttl.adapters.incident_writer import write_keyspace
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.domain.incident import expected_patterns, scaled
-from redis_ttl.domain.incident_families import FAMILIES
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.incident.writer import write_keyspace
+from redis_ttl.domain.incident.families import FAMILIES
+from redis_ttl.domain.incident.incident import expected_patterns, scaled
 from tests.airflow_live import ROOT, airflow_environment, run_airflow
 from tests.tasks.conftest import policy_text
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from redis_ttl.adapters.incident_writer import write_keyspace
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.domain.incident import expected_patterns, scaled
-from redis_ttl.domain.incident_families import FAMILIES
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.incident.writer import write_keyspace
+from redis_ttl.domain.incident.families import FAMILIES
+from redis_ttl.domain.incident.incident import expected_patterns, scaled
 from tests.servers import VALKEY, run_server
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from redis_ttl.adapters.policy_file import load_policy
+from redis_ttl.adapters.policy_files.policy_file import load_policy
 from tests.airflow_live import ROOT
 from tests.tasks.conftest import log_in
 from tests.usecases.auditing import Auditing

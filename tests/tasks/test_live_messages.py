@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from redis_ttl.adapters.policy_file import load_policy
+from redis_ttl.adapters.policy_files.policy_file import load_policy
 from tests.mail_server import MailServer
 from tests.servers import Server
 from tests.slack_endpoint import Received, SlackEndpoint, words_of_blocks

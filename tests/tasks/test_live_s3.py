@@ -13,8 +13,8 @@ import pytest
 
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.document_ids import document_id
-from redis_ttl.usecases.plan_documents import PlanDocuments
-from redis_ttl.usecases.write_gate import APPROVAL_S
+from redis_ttl.usecases.remediation.write_gate import APPROVAL_S
+from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.airflow_live import ROOT, LiveAirflow
 from tests.conftest import require
 from tests.object_store import ObjectStorage

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from redis_ttl.domain.audit import AuditOptions, AuditPlan
-from redis_ttl.domain.shards import Shard, SplitRule
+from redis_ttl.domain.audit.audit import AuditOptions, AuditPlan
+from redis_ttl.domain.audit.shards import Shard, SplitRule
 from redis_ttl.tasks.progress import LoggedProgress
 
 

@@ -18,11 +18,11 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from redis_ttl.adapters.redis_link import RedisLink
-from redis_ttl.adapters.writable_deployment import DatabaseDecisions
+from redis_ttl.adapters.connection.link import RedisLink
+from redis_ttl.adapters.writing.writable_deployment import DatabaseDecisions
 from redis_ttl.domain.errors import RedisTtlError
-from redis_ttl.usecases import part_work, write_gate
-from redis_ttl.usecases.plan_documents import PlanDocuments
+from redis_ttl.usecases.remediation import part_work, write_gate
+from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.usecases.applying import Applying
 from tests.usecases.restoring import roll_back
 

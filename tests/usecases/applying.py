@@ -13,21 +13,20 @@ from typing import Any
 import polars as pl
 from xxhash import xxh3_64_intdigest
 
-from redis_ttl.adapters.journal_columns import JOURNAL_TYPES, journal_rows
-from redis_ttl.adapters.redis_cluster import cluster_nodes, is_cluster
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.redis_link import RedisLink
-from redis_ttl.adapters.redis_profile import read_profile
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.columns.journal import JOURNAL_TYPES, journal_rows
+from redis_ttl.adapters.connection.cluster import cluster_nodes, is_cluster
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.connection.link import RedisLink
+from redis_ttl.adapters.connection.profile import read_profile
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.adapters.writable_deployment import WritableDeployment
-from redis_ttl.domain.approval import Approval
-from redis_ttl.domain.control import Wish
-from redis_ttl.domain.expiry import ANCHOR_STEP_MS, Spread, anchor_ms, jitter_seed
-from redis_ttl.domain.key_pattern import KeyPattern
-from redis_ttl.domain.load import parse_load
-from redis_ttl.domain.plan import Forecast, NodeIdentity, Plan, PlannedRule
-from redis_ttl.domain.policy import (
+from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
+from redis_ttl.domain.audit.shards import Shard, choose_rule, split
+from redis_ttl.domain.keys.pattern import KeyPattern
+from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, Spread, anchor_ms, jitter_seed
+from redis_ttl.domain.plan.plan import Forecast, NodeIdentity, Plan, PlannedRule
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.domain.policy.policy import (
     CanarySettings,
     Exemption,
     GuardSettings,
@@ -38,10 +37,11 @@ from redis_ttl.domain.policy import (
     Rule,
     SignOff,
 )
-from redis_ttl.domain.remediation import PartResult
-from redis_ttl.domain.shards import Shard, choose_rule, split
-from redis_ttl.usecases.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
-from redis_ttl.usecases.plan_documents import PlanDocuments
+from redis_ttl.domain.remediation.approval import Approval
+from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.remediation.remediation import PartResult
+from redis_ttl.usecases.remediation.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
+from redis_ttl.usecases.store.plans import PlanDocuments
 
 DAY_S = 86_400
 SIGNED = SignOff("Wang Li", dt.date(2026, 2, 20))

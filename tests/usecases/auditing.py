@@ -8,22 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redis_ttl.adapters.pattern_merger import PatternMerger
-from redis_ttl.adapters.redis_deployment import RedisDeployment
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.counting.pattern_merger import PatternMerger
+from redis_ttl.adapters.counting.tally import Tally
+from redis_ttl.adapters.server.deployment import RedisDeployment
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.adapters.tally import Tally
-from redis_ttl.domain.audit import Audit, AuditOptions, AuditPlan
-from redis_ttl.domain.load import parse_load
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.inspect_server import inspect_server
-from redis_ttl.usecases.merge_audit import merge_audit
-from redis_ttl.usecases.plan_shards import plan_shards
-from redis_ttl.usecases.scan_shard import ScanTools, ShardResult, scan_shard
+from redis_ttl.domain.audit.audit import Audit, AuditOptions, AuditPlan
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.usecases.audit.inspect_server import inspect_server
+from redis_ttl.usecases.audit.merge_audit import merge_audit
+from redis_ttl.usecases.audit.plan_shards import plan_shards
+from redis_ttl.usecases.audit.scan_shard import ScanTools, ShardResult, scan_shard
+from redis_ttl.usecases.store.audits import AuditFolder
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.policy.policy import Policy
 
 FAST = AuditOptions(load="fast")
 

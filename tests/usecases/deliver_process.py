@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from redis_ttl.usecases.message_ports import Envelope
+from redis_ttl.usecases.store.message_ports import Envelope
 from tests.store_process import StoreSpec
 from tests.usecases.messaging import Messaging
 
@@ -18,7 +18,7 @@ def _main() -> None:
         sys.stdout.flush()
 
     messaging = Messaging(root=None, answers=say)  # type: ignore[arg-type]  # the store is what we say
-    from redis_ttl.usecases.send_messages import deliver_due
+    from redis_ttl.usecases.messages.send_messages import deliver_due
 
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from redis_ttl.adapters.key_comparison import KeyComparison
-from redis_ttl.adapters.pattern_merger import names_in_report, read_patterns
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.columns.key_comparison import KeyComparison
+from redis_ttl.adapters.counting.pattern_merger import names_in_report, read_patterns
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.domain.audit import AuditOptions
-from redis_ttl.domain.drift import DriftReport
-from redis_ttl.domain.policy import Policy
-from redis_ttl.messages.drift_page import drift_page
-from redis_ttl.usecases.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
-from redis_ttl.usecases.drift_documents import DriftDocuments
+from redis_ttl.domain.audit.audit import AuditOptions
+from redis_ttl.domain.drift.drift import DriftReport
+from redis_ttl.domain.policy.policy import Policy
+from redis_ttl.messages.pages.drift_page import drift_page
+from redis_ttl.usecases.drift.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
+from redis_ttl.usecases.store.drift import DriftDocuments
 from tests.usecases.auditing import FAST, Auditing
 
 

@@ -9,24 +9,24 @@ from typing import Any
 
 import polars as pl
 
-from redis_ttl.adapters.journal_columns import journal_rows
-from redis_ttl.adapters.key_comparison import KeyComparison
-from redis_ttl.adapters.pattern_merger import read_patterns
-from redis_ttl.adapters.store import Store
-from redis_ttl.adapters.verify_ledger import VerifyLedger
-from redis_ttl.domain.canary import CanaryReport
-from redis_ttl.domain.drift import ComparisonScope
-from redis_ttl.domain.message import MessageKind
-from redis_ttl.domain.rollback import RestoreResult
+from redis_ttl.adapters.columns.journal import journal_rows
+from redis_ttl.adapters.columns.key_comparison import KeyComparison
+from redis_ttl.adapters.counting.pattern_merger import read_patterns
+from redis_ttl.adapters.store.store import Store
+from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
+from redis_ttl.domain.drift.drift import ComparisonScope
+from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.remediation.canary import CanaryReport
+from redis_ttl.domain.remediation.verification import Verification
+from redis_ttl.domain.rollback.rollback import RestoreResult
 from redis_ttl.domain.schema import read_document
-from redis_ttl.domain.verification import Verification
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.drift_documents import DriftDocuments
-from redis_ttl.usecases.message_documents import MessageDocuments, Pending
-from redis_ttl.usecases.message_sources import MessageSources
-from redis_ttl.usecases.plan_documents import PlanDocuments
-from redis_ttl.usecases.read_audit import read_audit
-from redis_ttl.usecases.watch_cluster import _memory, _WatchFolder
+from redis_ttl.usecases.audit.read_audit import read_audit
+from redis_ttl.usecases.messages.message_sources import MessageSources
+from redis_ttl.usecases.store.audits import AuditFolder
+from redis_ttl.usecases.store.drift import DriftDocuments
+from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+from redis_ttl.usecases.store.plans import PlanDocuments
+from redis_ttl.usecases.watch.watch_cluster import _memory, _WatchFolder
 from tests.usecases.kept_store import CLUSTER, FOLDER, POLICY, KeptStore
 
 FOLDERS = FOLDER / "store"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redis_ttl.adapters.policy_file import load_policy
-from redis_ttl.adapters.store import Store
-from redis_ttl.domain.plan import Plan
-from redis_ttl.domain.policy import Policy
-from redis_ttl.usecases.plan_documents import PlanDocuments
+from redis_ttl.adapters.policy_files.policy_file import load_policy
+from redis_ttl.adapters.store.store import Store
+from redis_ttl.domain.plan.plan import Plan
+from redis_ttl.domain.policy.policy import Policy
+from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.servers import Server
 
 FOLDER = Path(__file__).parents[1] / "data" / "store_0_1"

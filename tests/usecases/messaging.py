@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redis_ttl.adapters.store import Store
-from redis_ttl.domain.delivery import News, Receipt
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
-from redis_ttl.domain.message import AnyFacts, MessageKind, Urgency
-from redis_ttl.domain.policy import MessageSettings, Owner, Policy
-from redis_ttl.messages.as_markdown import as_markdown
+from redis_ttl.domain.messages.delivery import News, Receipt
+from redis_ttl.domain.messages.message import AnyFacts, MessageKind, Urgency
+from redis_ttl.domain.policy.policy import MessageSettings, Owner, Policy
+from redis_ttl.messages.formats.as_markdown import as_markdown
 from redis_ttl.messages.rendering import documents_of
-from redis_ttl.usecases.message_documents import MessageDocuments, Pending
-from redis_ttl.usecases.message_ports import Composed, Envelope, MessageStore
-from redis_ttl.usecases.send_messages import Delivery, MessageTools, Post, deliver_due, post_message
+from redis_ttl.usecases.messages.send_messages import Delivery, MessageTools, Post, deliver_due, post_message
+from redis_ttl.usecases.store.message_ports import Composed, Envelope, MessageStore
+from redis_ttl.usecases.store.messages import MessageDocuments, Pending
 
 NOON = dt.datetime(2026, 2, 12, 12, tzinfo=dt.UTC)
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from redis_ttl.adapters.journal_links import EndedRows, LaterRows
-from redis_ttl.adapters.journal_reader import NewestRows
-from redis_ttl.adapters.key_restorer import KeyRestorer
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.journal.links import EndedRows, LaterRows
+from redis_ttl.adapters.journal.reader import NewestRows
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.domain.control import Wish
-from redis_ttl.domain.load import parse_load
-from redis_ttl.domain.rate import parse_rate
-from redis_ttl.domain.rollback import RestoreAccount
-from redis_ttl.usecases.restore_journal import RestoreOptions, RestoreTools, load_journal, restore_part
+from redis_ttl.adapters.writing.key_restorer import KeyRestorer
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.domain.policy.rate import parse_rate
+from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.rollback.rollback import RestoreAccount
+from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, RestoreTools, load_journal, restore_part
 from tests.servers import Server
 from tests.usecases.applying import Applying
 

@@ -1,6 +1,6 @@
 """A server, its reader and a tally that do what a test tells them: for moments that no real server can be brought to.
 
-They mirror ``adapters.redis_node``, ``redis_reader`` and ``tally`` as ``usecases.ports`` describes them; that a scan works with the
+They mirror ``adapters.server.node``, ``redis_reader`` and ``tally`` as ``usecases.ports`` describes them; that a scan works with the
 real ones is what ``test_audit`` shows.
 """
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from redis_ttl.adapters.store import Store
-from redis_ttl.domain.audit import AuditOptions, AuditPlan, Split
+from redis_ttl.adapters.store.store import Store
+from redis_ttl.domain.audit.audit import AuditOptions, AuditPlan, Split
+from redis_ttl.domain.audit.server import DatabaseCounts, Flavour, Role, ServerProfile
+from redis_ttl.domain.audit.shards import Shard, SlotClaims, SplitRule
 from redis_ttl.domain.errors import MissingPermission
-from redis_ttl.domain.server import DatabaseCounts, Flavour, Role, ServerProfile
-from redis_ttl.domain.shards import Shard, SlotClaims, SplitRule
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.scan_shard import ScanTools
+from redis_ttl.usecases.audit.scan_shard import ScanTools
+from redis_ttl.usecases.store.audits import AuditFolder
 
 NODE = "10.0.0.1:6379"
 BEGAN = dt.datetime(2026, 11, 24, 1, 0, tzinfo=dt.UTC)

@@ -1,6 +1,6 @@
 """A deployment and a ledger that do what a test of a verification tells them, and remember what they are asked.
 
-They mirror ``adapters.redis_deployment`` and ``adapters.verify_ledger``; that a verification works with the real ones is what
+They mirror ``adapters.server.deployment`` and ``adapters.writing.verify_ledger``; that a verification works with the real ones is what
 ``test_verify_plan`` and ``test_verify_journal`` show.
 """
 
@@ -15,17 +15,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from redis_ttl.adapters.store import Store
-from redis_ttl.domain.audit import AUDIT_SCHEMA, AuditOptions, AuditPlan
+from redis_ttl.adapters.store.store import Store
+from redis_ttl.domain.audit.audit import AUDIT_SCHEMA, AuditOptions, AuditPlan
+from redis_ttl.domain.audit.shards import Shard, SlotClaims, SplitRule
 from redis_ttl.domain.errors import DamagedDocument
-from redis_ttl.domain.journal import JournalName
-from redis_ttl.domain.plan import Plan
-from redis_ttl.domain.remediation import Outcome, PartResult, RuleAccount
-from redis_ttl.domain.shards import Shard, SlotClaims, SplitRule
-from redis_ttl.domain.verification import Verification
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.plan_documents import PlanDocuments
-from redis_ttl.usecases.verify_plan import VerifyTools, verify_plan
+from redis_ttl.domain.plan.plan import Plan
+from redis_ttl.domain.remediation.remediation import Outcome, PartResult, RuleAccount
+from redis_ttl.domain.remediation.verification import Verification
+from redis_ttl.domain.rollback.journal import JournalName
+from redis_ttl.usecases.remediation.verify_plan import VerifyTools, verify_plan
+from redis_ttl.usecases.store.audits import AuditFolder
+from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.plans import plan_of
 from tests.usecases.applying import policy_of, rule
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import polars as pl
 
-from redis_ttl.adapters.journal_columns import journal_bytes
-from redis_ttl.adapters.redis_deployment import RedisDeployment
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.columns.journal import journal_bytes
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.server.deployment import RedisDeployment
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.adapters.verify_ledger import VerifyLedger
-from redis_ttl.domain.audit import AuditOptions
-from redis_ttl.domain.journal import JournalName
-from redis_ttl.domain.load import parse_load
-from redis_ttl.domain.policy import Policy
-from redis_ttl.domain.verification import Verification, VerifiedRule
-from redis_ttl.usecases.verify_plan import VerifyTools, verify_plan
+from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
+from redis_ttl.domain.audit.audit import AuditOptions
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.domain.policy.policy import Policy
+from redis_ttl.domain.remediation.verification import Verification, VerifiedRule
+from redis_ttl.domain.rollback.journal import JournalName
+from redis_ttl.usecases.remediation.verify_plan import VerifyTools, verify_plan
 from tests.usecases.applying import Applying
 from tests.usecases.auditing import Auditing
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from redis_ttl.adapters.journal_columns import journal_bytes
-from redis_ttl.domain.journal import JournalName
-from redis_ttl.domain.policy import Mode
-from redis_ttl.domain.remediation import PartBegun
-from redis_ttl.domain.rollback import RestoreResult
-from redis_ttl.usecases.restore_journal import (
+from redis_ttl.adapters.columns.journal import journal_bytes
+from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.remediation.remediation import PartBegun
+from redis_ttl.domain.rollback.journal import JournalName
+from redis_ttl.domain.rollback.rollback import RestoreResult
+from redis_ttl.usecases.rollback.restore_journal import (
     RestoreOptions,
     RestoreTools,
     restore_part,

@@ -1,3 +1,3 @@
 """The face in a terminal: the same use cases without Airflow."""
 
-import redis_ttl.adapters.polars_threads  # noqa: F401  # before anything that imports polars
+import redis_ttl.adapters.counting.polars_threads  # noqa: F401  # before anything that imports polars

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from redis_ttl.adapters.policy_file import load_policy
+from redis_ttl.adapters.policy_files.policy_file import load_policy
 from redis_ttl.cli.audit_options import options_of
 from redis_ttl.cli.audit_table import audit_tables
 from redis_ttl.cli.auditing import (

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.audit import AuditOptions
-from redis_ttl.domain.databases import databases_text, parse_databases
+from redis_ttl.domain.audit.audit import AuditOptions
+from redis_ttl.domain.audit.databases import databases_text, parse_databases
 from redis_ttl.domain.errors import InvalidOption
-from redis_ttl.domain.load import parse_load
-from redis_ttl.domain.written import quoted, whole
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.domain.policy.written import quoted, whole
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.policy.policy import Policy
 
 _ALL_PERCENT: Final = 100.0
 _PERCENT: Final = re.compile(whole(r"([0-9]{1,3}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})[ \t]*%?"))

@@ -9,8 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from redis_ttl.domain.pattern_statistics import Governance
-from redis_ttl.messages.audit_report import (
+from redis_ttl.domain.audit.pattern_statistics import Governance
+from redis_ttl.messages.figures import count, estimated_size, printable, ratio, ttl_spread
+from redis_ttl.messages.pages.audit_report import (
     RULE_HEADER,
     counting_lines,
     examples_text,
@@ -21,13 +22,12 @@ from redis_ttl.messages.audit_report import (
     types_text,
     use_text,
 )
-from redis_ttl.messages.figures import count, estimated_size, printable, ratio, ttl_spread
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from redis_ttl.domain.audit import Audit
-    from redis_ttl.domain.pattern_statistics import PatternStatistics
+    from redis_ttl.domain.audit.audit import Audit
+    from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
 
 #: Columns that go first when the terminal is narrow: what is left still names the pattern and the leak.
 _BYTES_FROM: Final = 90

@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from redis_ttl.adapters.pattern_merger import PatternMerger
-from redis_ttl.adapters.redis_deployment import RedisDeployment
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.counting.pattern_merger import PatternMerger
+from redis_ttl.adapters.server.deployment import RedisDeployment
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.cli.scan_process import ScanJob, scan_all
 from redis_ttl.cli.scan_progress import ScanProgress
 from redis_ttl.domain.document_ids import document_id
-from redis_ttl.domain.load import parse_load
-from redis_ttl.messages.audit_report import audit_page
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.messages.pages.audit_report import audit_page
 from redis_ttl.messages.server_text import server_lines
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.inspect_server import inspect_server
-from redis_ttl.usecases.merge_audit import merge_audit
-from redis_ttl.usecases.plan_shards import plan_shards
+from redis_ttl.usecases.audit.inspect_server import inspect_server
+from redis_ttl.usecases.audit.merge_audit import merge_audit
+from redis_ttl.usecases.audit.plan_shards import plan_shards
+from redis_ttl.usecases.store.audits import AuditFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from redis_ttl.adapters.redis_endpoint import Endpoint
-    from redis_ttl.domain.audit import Audit, AuditOptions
-    from redis_ttl.domain.policy import Policy
+    from redis_ttl.adapters.connection.endpoint import Endpoint
+    from redis_ttl.domain.audit.audit import Audit, AuditOptions
+    from redis_ttl.domain.policy.policy import Policy
 
 #: Where a password comes from when the URL has none, so that it needn't stand in the process list; redis-cli reads the
 #: same one.

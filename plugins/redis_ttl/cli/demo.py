@@ -17,10 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from redis_ttl.adapters.incident_writer import write_keyspace
-from redis_ttl.adapters.redis_endpoint import endpoint_from_url
-from redis_ttl.domain.incident import FULL_KEYS, Share, expected_patterns, scaled
-from redis_ttl.domain.incident_families import FAMILIES
+from redis_ttl.adapters.connection.endpoint import endpoint_from_url
+from redis_ttl.adapters.incident.writer import write_keyspace
+from redis_ttl.domain.incident.families import FAMILIES
+from redis_ttl.domain.incident.incident import FULL_KEYS, Share, expected_patterns, scaled
 from redis_ttl.messages.figures import printable
 
 app = typer.Typer(no_args_is_help=True)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.errors import InvalidOption
-from redis_ttl.messages.drift_page import drift_page
-from redis_ttl.usecases.drift_documents import DriftDocuments
+from redis_ttl.messages.pages.drift_page import drift_page
+from redis_ttl.usecases.store.drift import DriftDocuments
 
 app = typer.Typer(help="Look at the drift of a cluster.", no_args_is_help=True)
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redis_ttl.adapters.journal_summary import JournalSummary
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.journal.summary import JournalSummary
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import InvalidOption
-from redis_ttl.messages.journal_page import journal_page
-from redis_ttl.usecases.plan_documents import PlanDocuments
+from redis_ttl.messages.pages.journal_page import journal_page
+from redis_ttl.usecases.store.plans import PlanDocuments
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.plan import Plan
+    from redis_ttl.domain.plan.plan import Plan
 
 app = typer.Typer(help="Look at the journal of a remediation.", no_args_is_help=True)
 

@@ -11,14 +11,14 @@ import typer
 
 from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.message import Format, MessageKind
-from redis_ttl.domain.policy import Language, Owner
+from redis_ttl.domain.messages.message import Format, MessageKind
+from redis_ttl.domain.policy.policy import Language, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.message import AnyFacts
-    from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.domain.policy.policy import Policy
     from redis_ttl.messages.rendering import RenderedMessage
 
 app = typer.Typer(help="Messages to the teams that own the keys.", no_args_is_help=True)
@@ -105,13 +105,13 @@ def _render(facts: AnyFacts, languages: Sequence[Language], timezone: str, *, re
 
 
 def _policy(path: Path) -> Policy:
-    from redis_ttl.adapters.policy_file import load_policy
+    from redis_ttl.adapters.policy_files.policy_file import load_policy
 
     return load_policy(path)
 
 
 def _example(kind: MessageKind, policy: Policy | None) -> Sequence[tuple[Owner, AnyFacts]]:
-    from redis_ttl.domain.incident_messages import EXAMPLES
+    from redis_ttl.domain.incident.messages import EXAMPLES
 
     facts = EXAMPLES[kind]
     owner = Owner(facts.owner, languages=tuple(Language)) if policy is None else policy.owner
@@ -121,9 +121,9 @@ def _example(kind: MessageKind, policy: Policy | None) -> Sequence[tuple[Owner, 
 def _facts(
     kind: MessageKind, folder: Path | None, policy: Policy | None, which: str
 ) -> Sequence[tuple[Owner, AnyFacts]]:
-    from redis_ttl.adapters.pattern_merger import read_patterns
-    from redis_ttl.adapters.store import Store
-    from redis_ttl.usecases.message_sources import MessageSources
+    from redis_ttl.adapters.counting.pattern_merger import read_patterns
+    from redis_ttl.adapters.store.store import Store
+    from redis_ttl.usecases.messages.message_sources import MessageSources
 
     if folder is None or policy is None:
         raise BadInput(

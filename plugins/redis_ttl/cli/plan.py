@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from redis_ttl.adapters.policy_file import load_policy
-from redis_ttl.adapters.redis_deployment import RedisDeployment
+from redis_ttl.adapters.policy_files.policy_file import load_policy
+from redis_ttl.adapters.server.deployment import RedisDeployment
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.cli.audit_options import options_of
 from redis_ttl.cli.auditing import (
@@ -32,8 +32,8 @@ from redis_ttl.cli.auditing import (
 from redis_ttl.cli.plan_table import plan_tables
 from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.document_ids import document_id
-from redis_ttl.domain.load import parse_load
-from redis_ttl.usecases.build_plan import build_plan, inspect_primaries
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.usecases.plan.build_plan import build_plan, inspect_primaries
 
 #: What a plan that no DAG run made is for: reading.
 TERMINAL_RUN = "terminal"

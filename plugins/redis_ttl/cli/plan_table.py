@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from redis_ttl.messages.figures import count, printable
-from redis_ttl.messages.plan_page import (
+from redis_ttl.messages.pages.plan_page import (
     RULE_HEADER,
     ground_lines,
     memory_rows,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from redis_ttl.domain.plan import Plan
+    from redis_ttl.domain.plan.plan import Plan
 
 
 def plan_tables(plan: Plan) -> RenderableType:

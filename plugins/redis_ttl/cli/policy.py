@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from redis_ttl.adapters.policy_file import load_files, policy_files
+from redis_ttl.adapters.policy_files.policy_file import load_files, policy_files
 from redis_ttl.cli.policy_summary import policy_summary
 from redis_ttl.domain.errors import InvalidPolicy
 

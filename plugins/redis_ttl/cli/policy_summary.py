@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from rich.text import Text
 
-from redis_ttl.domain.delivery import reach
-from redis_ttl.domain.duration import format_duration
-from redis_ttl.domain.pattern_steps import Effort
-from redis_ttl.domain.policy import Mode
+from redis_ttl.domain.keys.steps import Effort
+from redis_ttl.domain.messages.delivery import reach
+from redis_ttl.domain.policy.duration import format_duration
+from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.messages.figures import printable
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.key_pattern import KeyPattern
-    from redis_ttl.domain.policy import Exemption, Owner, Policy, Rule
+    from redis_ttl.domain.keys.pattern import KeyPattern
+    from redis_ttl.domain.policy.policy import Exemption, Owner, Policy, Rule
 
 #: Steps of comparing a rule with those before it; beyond them it is said to share names, as in any doubt.
 _EFFORT_PER_RULE: Final = 200_000

@@ -17,22 +17,22 @@ from queue import Empty
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from redis_ttl.adapters.redis_deployment import RedisDeployment
-from redis_ttl.adapters.store import Store
+from redis_ttl.adapters.counting.tally import Tally
+from redis_ttl.adapters.server.deployment import RedisDeployment
+from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.adapters.tally import Tally
 from redis_ttl.domain.errors import RedisTtlError
-from redis_ttl.domain.load import parse_load
-from redis_ttl.usecases.documents import AuditFolder
-from redis_ttl.usecases.scan_shard import ScanTools, scan_shard
+from redis_ttl.domain.policy.load import parse_load
+from redis_ttl.usecases.audit.scan_shard import ScanTools, scan_shard
+from redis_ttl.usecases.store.audits import AuditFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.queues import Queue
 
-    from redis_ttl.adapters.redis_endpoint import Endpoint
-    from redis_ttl.domain.audit import AuditPlan
-    from redis_ttl.domain.policy import Policy
+    from redis_ttl.adapters.connection.endpoint import Endpoint
+    from redis_ttl.domain.audit.audit import AuditPlan
+    from redis_ttl.domain.policy.policy import Policy
     from redis_ttl.usecases.ports import Progress
 
 #: How long to wait before each new attempt at a shard whose server went away: a restart takes seconds. The scan goes on

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from redis_ttl.domain.audit import AuditPlan
+    from redis_ttl.domain.audit.audit import AuditPlan
 
 #: Where nobody watches a bar move, one line this often shows that the scan is alive.
 _LINE_EVERY_S: Final = 10.0

@@ -13,7 +13,7 @@ def store_folder(text: str, *, where: str = "--store", must_exist: bool = True) 
     """
     protocol, is_url, rest = text.partition("://")
     if is_url and protocol != "file":
-        from redis_ttl.adapters.object_shelf import refuse_protocol
+        from redis_ttl.adapters.store.object_shelf import refuse_protocol
 
         refuse_protocol(protocol, where=where)
         raise InvalidOption(

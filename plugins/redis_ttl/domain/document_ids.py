@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import InvalidOption
-from redis_ttl.domain.written import quoted
+from redis_ttl.domain.policy.written import quoted
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -6,11 +6,11 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.ttl_histogram import DAY_S, HOUR_S, TTL_CLASSES
+from redis_ttl.domain.audit.ttl_histogram import DAY_S, HOUR_S, TTL_CLASSES
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.estimate import Estimate
-    from redis_ttl.domain.pattern_statistics import PatternStatistics
+    from redis_ttl.domain.audit.estimate import Estimate
+    from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
 
 _KIBI: Final = 1024
 _MINUTE_S: Final = 60

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
-from redis_ttl.domain.delivery import News, Why
-from redis_ttl.domain.message import (
+from redis_ttl.domain.messages.delivery import News, Why
+from redis_ttl.domain.messages.message import (
     ActionRequired,
     ApprovalRequested,
     BurstDetected,
@@ -17,27 +17,27 @@ from redis_ttl.domain.message import (
     RollbackResult,
     RunAborted,
 )
-from redis_ttl.messages.action_required import action_required_document
-from redis_ttl.messages.approval_requested import approval_requested_document
-from redis_ttl.messages.as_email import as_html
-from redis_ttl.messages.as_markdown import as_markdown, as_text
-from redis_ttl.messages.as_slack import as_blocks, as_fallback
-from redis_ttl.messages.burst_detected import burst_detected_document
-from redis_ttl.messages.document import Button, Paragraph, Table, say
-from redis_ttl.messages.drift_found import drift_found_document
 from redis_ttl.messages.figures import printable
-from redis_ttl.messages.memory_level import memory_level_document
+from redis_ttl.messages.formats.as_email import as_html
+from redis_ttl.messages.formats.as_markdown import as_markdown, as_text
+from redis_ttl.messages.formats.as_slack import as_blocks, as_fallback
+from redis_ttl.messages.formats.document import Button, Paragraph, Table, say
+from redis_ttl.messages.kinds.action_required import action_required_document
+from redis_ttl.messages.kinds.approval_requested import approval_requested_document
+from redis_ttl.messages.kinds.burst_detected import burst_detected_document
+from redis_ttl.messages.kinds.drift_found import drift_found_document
+from redis_ttl.messages.kinds.memory_level import memory_level_document
+from redis_ttl.messages.kinds.remediation_result import remediation_result_document
+from redis_ttl.messages.kinds.rollback_result import rollback_result_document
+from redis_ttl.messages.kinds.run_aborted import run_aborted_document
 from redis_ttl.messages.phrases import phrases_of
-from redis_ttl.messages.remediation_result import remediation_result_document
-from redis_ttl.messages.rollback_result import rollback_result_document
-from redis_ttl.messages.run_aborted import run_aborted_document
 from redis_ttl.messages.speech import Speech
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.message import AnyFacts
-    from redis_ttl.messages.document import Document
+    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.messages.formats.document import Document
 
 _BRIEF_ROWS: Final = 4
 _FIRST: Final = News(Why.FIRST)

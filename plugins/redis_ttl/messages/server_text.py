@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redis_ttl.domain.server import KEYSPACE, Access
+from redis_ttl.domain.audit.server import KEYSPACE, Access
 from redis_ttl.messages.figures import count, duration, ratio, size
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.server import ServerProfile
+    from redis_ttl.domain.audit.server import ServerProfile
 
 
 def server_lines(server: ServerProfile) -> list[str]:

@@ -6,14 +6,14 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.messages.document import Line, Span, name, names, say, strong
 from redis_ttl.messages.figures import ratio, size
+from redis_ttl.messages.formats.document import Line, Span, name, names, say, strong
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from zoneinfo import ZoneInfo
 
-    from redis_ttl.domain.message import Cost, Memory
+    from redis_ttl.domain.messages.message import Cost, Memory
     from redis_ttl.messages.phrases import Phrases
 
 CRITICAL: Final = "#b42318"

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from redis_ttl.domain.errors import BadInput, Unreachable
 from redis_ttl.tasks.dag_ids import is_ours
-from redis_ttl.usecases.gate_records import GateTrace, Mark
+from redis_ttl.usecases.plan.gate_records import GateTrace, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from redis_ttl.adapters.redis_endpoint import endpoint_from_fields
+from redis_ttl.adapters.connection.endpoint import endpoint_from_fields
 from redis_ttl.domain.errors import BadInput
 
 if TYPE_CHECKING:
-    from redis_ttl.adapters.redis_endpoint import Endpoint
+    from redis_ttl.adapters.connection.endpoint import Endpoint
 
 # Airflow's own form for Redis connections writes "cluster": false into each of them, whatever the server is. We ask the server itself.
 _FORM_FIELDS_WITHOUT_MEANING: Final = ("cluster",)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from redis_ttl.domain.message import MessageKind
+from redis_ttl.domain.messages.message import MessageKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,8 @@ class TtlNotifier(BaseNotifier):
 
     def notify(self, context: Any) -> None:
         """Tell it."""
-        from redis_ttl.adapters.policy_file import find_policy
-        from redis_ttl.tasks.notifying import run_link, tell
+        from redis_ttl.adapters.policy_files.policy_file import find_policy
+        from redis_ttl.tasks.notify.notifying import run_link, tell
         from redis_ttl.tasks.policies import policies_folder
 
         link = run_link(context) if "dag_run" in context else None

@@ -7,6 +7,6 @@ processor time, and the server none. A value that an operator has set stays.
 
 import os
 
-import redis_ttl.adapters.polars_threads  # noqa: F401  # says why one
+import redis_ttl.adapters.counting.polars_threads  # noqa: F401  # says why one
 
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from airflow.sdk import get_parsing_context
 
-from redis_ttl.adapters.policy_file import find_policy, load_policies
+from redis_ttl.adapters.policy_files.policy_file import find_policy, load_policies
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.tasks.dag_ids import cluster_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.policy import Policy
+    from redis_ttl.domain.policy.policy import Policy
 
 POLICIES_VARIABLE: Final = "REDIS_TTL_POLICIES"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from redis_ttl.messages.figures import count
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.audit import AuditPlan
+    from redis_ttl.domain.audit.audit import AuditPlan
     from redis_ttl.usecases.ports import Clock
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
 from airflow.sdk.log import mask_secret
 
 from redis_ttl.domain.errors import BadInput, Unreachable
-from redis_ttl.domain.signing import SigningKeys, parse_signing_keys
+from redis_ttl.domain.remediation.signing import SigningKeys, parse_signing_keys
 
 SIGNING_CONNECTION: Final = "redis_ttl_signing"
 _WHERE: Final = f"connection {SIGNING_CONNECTION}"

@@ -11,7 +11,7 @@ from redis_ttl.domain.errors import InvalidOption
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from redis_ttl.adapters.store import Store
+    from redis_ttl.adapters.store.store import Store
 
 STORE_VARIABLE: Final = "REDIS_TTL_STORE"
 _RUNS_TASKS_ON_ITS_OWN_MACHINE: Final = "LocalExecutor"
@@ -26,8 +26,8 @@ def open_store() -> Store:
     """
     from airflow.sdk import ObjectStoragePath, conf
 
-    from redis_ttl.adapters.object_shelf import is_folder_url, refuse_protocol
-    from redis_ttl.adapters.store import Store
+    from redis_ttl.adapters.store.object_shelf import is_folder_url, refuse_protocol
+    from redis_ttl.adapters.store.store import Store
 
     url = os.environ.get(STORE_VARIABLE) or f"file://{_airflow_home() / 'redis_ttl'}"
     path = ObjectStoragePath(url)

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from redis_ttl.domain.audit import AuditOptions
-    from redis_ttl.domain.guards import Reading
-    from redis_ttl.domain.key_facts import KeyFacts
-    from redis_ttl.domain.pattern_statistics import PatternStatistics
-    from redis_ttl.domain.server import ServerProfile
-    from redis_ttl.domain.shards import Shard, SlotClaims, SplitRule
+    from redis_ttl.domain.audit.audit import AuditOptions
+    from redis_ttl.domain.audit.key_facts import KeyFacts
+    from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
+    from redis_ttl.domain.audit.server import ServerProfile
+    from redis_ttl.domain.audit.shards import Shard, SlotClaims, SplitRule
+    from redis_ttl.domain.policy.guards import Reading
 
 
 class Batch(Protocol):

@@ -38,7 +38,7 @@ class AdvicePhrases:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CautionPhrases:
-    """What to know before saying yes to a plan, by :class:`redis_ttl.domain.caution.CautionKind`."""
+    """What to know before saying yes to a plan, by :class:`redis_ttl.domain.plan.caution.CautionKind`."""
 
     heading: str
     evictable: str

@@ -1,0 +1,1 @@
+"""Decisions, instants and journals in columns."""

@@ -1,0 +1,1 @@
+"""Sockets, replies and the topology of servers."""

@@ -1,0 +1,1 @@
+"""Names in columns: folded, governed and counted by polars."""

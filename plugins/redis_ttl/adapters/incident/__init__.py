@@ -1,0 +1,1 @@
+"""The incident loaded into a server."""

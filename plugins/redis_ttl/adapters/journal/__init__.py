@@ -1,0 +1,1 @@
+"""Journals as they lie in the store."""

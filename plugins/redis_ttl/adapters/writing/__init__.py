@@ -1,0 +1,1 @@
+"""Keys written, restored and verified."""

@@ -1,0 +1,1 @@
+"""What an audit finds: servers, shards, statistics of patterns."""

@@ -1,0 +1,1 @@
+"""Keys without TTL that are new since the baseline."""

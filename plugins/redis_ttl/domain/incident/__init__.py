@@ -1,0 +1,1 @@
+"""The keyspace and the messages of the incident that the demo loads."""

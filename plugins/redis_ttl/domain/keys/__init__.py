@@ -1,0 +1,1 @@
+"""Names of keys, and the patterns that they fold to."""

@@ -1,0 +1,1 @@
+"""The facts of a message, and to whom they go and when."""

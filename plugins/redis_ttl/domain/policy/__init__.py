@@ -1,0 +1,1 @@
+"""What a policy says, and the durations, rates and loads that people write."""

@@ -1,0 +1,1 @@
+"""The approval of a plan, and the account of its writing."""

@@ -1,0 +1,1 @@
+"""The journal of what was written, and how it is taken back."""

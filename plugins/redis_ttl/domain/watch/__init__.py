@@ -1,0 +1,1 @@
+"""Memory and bursts, as a watch sees them every few minutes."""

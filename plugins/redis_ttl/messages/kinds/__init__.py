@@ -1,0 +1,1 @@
+"""Each kind of message: its parts, from its facts."""

@@ -1,0 +1,128 @@
+"""The message that keys come in far too fast: which they are, who writes them, what ran at the time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, assert_never
+
+from redis_ttl.domain.watch.watch import NotKnown
+from redis_ttl.messages.figures import ratio
+from redis_ttl.messages.formats.document import (
+    Bullets,
+    Document,
+    Heading,
+    Line,
+    Paragraph,
+    Part,
+    Table,
+    link,
+    name,
+    say,
+    strong,
+)
+from redis_ttl.messages.speech import CRITICAL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis_ttl.domain.messages.message import BurstDetected
+    from redis_ttl.domain.watch.watch import PatternGrowth, WritingClients
+    from redis_ttl.messages.speech import Speech
+
+_SHOWN: Final = 8
+
+
+def burst_detected_document(facts: BurstDetected, speech: Speech) -> Document:
+    """The message in one language."""
+    phrases, own = speech.phrases, speech.phrases.burst_detected
+    is_none = facts.no_ttl_keys is not None and facts.no_ttl_keys <= 0
+    parts: list[Part] = [
+        Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
+        Paragraph(
+            say(
+                own.intro,
+                rate=strong(phrases.unknown if facts.keys_per_s is None else f"{facts.keys_per_s:,.0f}"),
+                size=speech.size(None if facts.used_bytes is None else max(0, facts.used_bytes)),
+                no_ttl="0" if is_none else strong(speech.count(facts.no_ttl_keys)),
+            )
+        ),
+    ]
+    if facts.patterns:
+        parts += [Heading(own.patterns_heading), _patterns(facts, speech)]
+        shown = facts.patterns[:_SHOWN]
+        parts += [Paragraph(line) for line in speech.examples(row.examples[0] for row in shown if row.examples)]
+    if facts.clients:
+        clients = [_client(client, speech) for client in facts.clients]
+        parts += [Heading(own.clients_heading), _bullets(clients, speech)]
+    if facts.jobs:
+        jobs: list[Line] = [(name(job),) for job in facts.jobs]
+        parts += [Heading(own.jobs_heading), _bullets(jobs, speech)]
+    parts += [Paragraph(say(_missing(what, speech))) for what in facts.missing]
+    parts += [
+        Heading(phrases.you_heading),
+        Bullets((say(own.do_stop), say(own.do_tell), say(own.do_ttl))),
+    ]
+    if facts.link is not None:
+        parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
+    figures = {"keys": speech.rounded(facts.keys), "since": speech.moment(facts.since)}
+    title = own.title.format(cluster=facts.cluster, **figures)
+    return Document(speech.language, title, CRITICAL, tuple(parts))
+
+
+def _bullets(lines: Sequence[Line], speech: Speech) -> Bullets:
+    """As many as are shown, and how many more there are."""
+    left = len(lines) - _SHOWN
+    more = [say(speech.phrases.and_more, number=speech.phrases.count(left))] if left > 0 else []
+    return Bullets((*lines[:_SHOWN], *more))
+
+
+def _missing(what: NotKnown, speech: Speech) -> str:
+    own = speech.phrases.burst_detected
+    match what:
+        case NotKnown.AUDIT:
+            return own.no_audit
+        case NotKnown.KEYS:
+            return own.no_randomkey
+        case NotKnown.CLIENTS:
+            return own.no_client_list
+        case NotKnown.KEYSPACE:
+            return own.no_keyspace
+        case _:
+            assert_never(what)
+
+
+def _patterns(facts: BurstDetected, speech: Speech) -> Table:
+    phrases, own = speech.phrases, speech.phrases.burst_detected
+    header = (phrases.column_pattern, own.column_share, phrases.column_keys, own.column_audited, own.column_ttl)
+    rows = tuple(
+        (
+            (name(row.pattern),),
+            say(own.interval, share=ratio(row.share), low=ratio(row.share_low), high=ratio(row.share_high)),
+            (strong(phrases.rounded(row.keys)),),
+            say(phrases.count(row.audited_keys)),
+            _ttl(row, speech),
+        )
+        for row in facts.patterns
+    )
+    return Table(header, rows, right=(2, 3))
+
+
+def _ttl(row: PatternGrowth, speech: Speech) -> Line:
+    words = speech.phrases.action_required
+    if row.ttl_s is None:
+        return (strong(words.never),)
+    about = speech.phrases.about(row.ttl_s)
+    if not row.no_ttl_ratio:
+        return say(words.about, duration=about)
+    return say(words.mixed, share=ratio(row.no_ttl_ratio), duration=about)
+
+
+def _client(client: WritingClients, speech: Speech) -> Line:
+    own = speech.phrases.burst_detected
+    return say(
+        own.client,
+        name=name(client.name) if client.name else own.client_unnamed,
+        user=name(client.user or "?"),
+        host=name(client.host),
+        connections=speech.phrases.count(client.connections),
+        commands=speech.names(client.commands),
+    )

@@ -1,0 +1,1 @@
+"""The pages that Airflow and the terminal show."""

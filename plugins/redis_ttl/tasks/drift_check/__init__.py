@@ -1,0 +1,1 @@
+"""The DAG that compares an audit with the baseline."""

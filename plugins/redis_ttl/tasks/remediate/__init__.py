@@ -1,0 +1,1 @@
+"""The DAG that plans, asks, writes and verifies."""

@@ -1,0 +1,1 @@
+"""The DAG that takes a remediation back."""

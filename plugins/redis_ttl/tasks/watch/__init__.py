@@ -1,0 +1,1 @@
+"""The DAG that looks every few minutes."""

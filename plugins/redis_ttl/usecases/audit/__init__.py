@@ -1,0 +1,1 @@
+"""From the first connection to the merged audit."""

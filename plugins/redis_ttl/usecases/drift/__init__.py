@@ -1,0 +1,1 @@
+"""An audit compared with the baseline."""

@@ -1,0 +1,1 @@
+"""From an audit to an approved plan."""

@@ -1,0 +1,1 @@
+"""A plan written, part by part, and verified."""

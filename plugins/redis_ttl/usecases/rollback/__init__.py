@@ -1,0 +1,1 @@
+"""What was written taken back, from its journal."""

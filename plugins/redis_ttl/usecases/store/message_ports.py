@@ -1,0 +1,59 @@
+"""What sending messages needs from the outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis_ttl.domain.messages.delivery import News, Receipt, Route
+    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.domain.policy.policy import Owner
+
+
+class MessageStore(Protocol):
+    """The document store."""
+
+    def write(self, path: str, data: bytes) -> None: ...
+    def read(self, path: str) -> bytes: ...
+    def exists(self, path: str) -> bool: ...
+    def names(self, folder: str) -> list[str]: ...
+    def remove(self, path: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message in words: one document for each language as plain data, and the whole as Markdown."""
+
+    documents: Sequence[Any]
+    markdown: str
+
+
+class Composer(Protocol):
+    """Puts facts into a contact's words, those of an update or a reminder where they were told before."""
+
+    def __call__(self, facts: AnyFacts, contact: Owner, news: News) -> Composed: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What goes over a channel at once.
+
+    ``count`` messages are in it: several small ones go as one. ``message_id`` is the same whenever the same is sent. ``reply_to`` is
+    the receipt and the id of the message that this one belongs below; ``is_loud`` shows a reply to everybody all the same.
+    """
+
+    route: Route
+    documents: Sequence[Any]
+    message_id: str
+    count: int = 1
+    reply_to: tuple[Receipt, str] | None = None
+    is_loud: bool = False
+
+
+class Sender(Protocol):
+    """Sends over Slack or mail. Raises `ChannelRefused` and `ChannelUnavailable`."""
+
+    def __call__(self, envelope: Envelope) -> Receipt: ...

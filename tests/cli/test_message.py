@@ -13,7 +13,7 @@ from redis_ttl.adapters.policy_files.policy_file import load_policy
 from redis_ttl.cli.main import main
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import expected_patterns, scaled
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from tests.airflow_live import ROOT
 from tests.servers import Server
 from tests.tasks.approval_case import ClusterAudit

@@ -42,7 +42,7 @@ from redis_ttl.domain.audit.audit import AuditOptions
 from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable, NotApproved
 from redis_ttl.domain.messages.delivery import Receipt
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.approval import GATES, ApprovalRequest

@@ -10,14 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_ttl.domain.incident.messages import ACTION_REQUIRED, EXAMPLES
-from redis_ttl.domain.messages.message import (
-    ActionRequired,
-    ApprovalRequested,
-    KindShare,
-    MessageKind,
-    PlannedFacts,
-    ValueKind,
-)
+from redis_ttl.domain.messages.facts.action_required import ActionRequired, KindShare, ValueKind
+from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested, PlannedFacts
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.plan.caution import Caution, CautionKind
 from redis_ttl.messages.formats.document import Bullets, Button, Code, Document, Heading, plain
 from redis_ttl.messages.idioms import idiom

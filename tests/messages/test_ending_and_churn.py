@@ -8,7 +8,8 @@ import pytest
 
 from redis_ttl.domain.drift.drift import DriftKind
 from redis_ttl.domain.incident.messages import ACTION_REQUIRED, EXAMPLES
-from redis_ttl.domain.messages.message import AnyFacts, DriftFacts, DriftFound
+from redis_ttl.domain.messages.facts.any_facts import AnyFacts
+from redis_ttl.domain.messages.facts.drift_found import DriftFacts, DriftFound
 from redis_ttl.messages.rendering import documents_of
 
 ROW = DriftFacts(DriftKind.RULE_MISSING, "uniquejobs:{hex}:GRABBED", 400, 3_400, "2026-02-26T19:04:00+00:00")

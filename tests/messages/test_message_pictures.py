@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from redis_ttl.domain.incident.messages import EXAMPLES
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.messages.formats.document import Bullets, Button, Document, Heading, Paragraph, Part, Span, Table
 from redis_ttl.messages.rendering import documents_of, render
 from tests.block_kit_page import block_kit_page

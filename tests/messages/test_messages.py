@@ -20,16 +20,13 @@ from hypothesis import strategies as st
 
 from redis_ttl.domain.incident.messages import ACTION_REQUIRED, EXAMPLES
 from redis_ttl.domain.messages.delivery import News, Why
-from redis_ttl.domain.messages.message import (
-    STATES,
-    AnyFacts,
-    BurstDetected,
-    DriftFound,
-    Memory,
-    MessageKind,
-    RunAborted,
-    UnknownFacts,
-)
+from redis_ttl.domain.messages.facts.action_required import UnknownFacts
+from redis_ttl.domain.messages.facts.any_facts import AnyFacts
+from redis_ttl.domain.messages.facts.burst_detected import BurstDetected
+from redis_ttl.domain.messages.facts.drift_found import DriftFound
+from redis_ttl.domain.messages.facts.memory import Memory
+from redis_ttl.domain.messages.facts.run_aborted import RunAborted
+from redis_ttl.domain.messages.kind import STATES, MessageKind
 from redis_ttl.domain.policy.policy import Language
 from redis_ttl.messages import phrases as phrases_package
 from redis_ttl.messages.formats.document import Document

@@ -15,7 +15,7 @@ from redis_ttl.adapters.counting.pattern_merger import read_patterns
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
 from redis_ttl.domain.drift.drift import ComparisonScope
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.domain.rollback.rollback import RestoreResult

@@ -12,7 +12,8 @@ from pathlib import Path
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
 from redis_ttl.domain.messages.delivery import News, Receipt
-from redis_ttl.domain.messages.message import AnyFacts, MessageKind, Urgency
+from redis_ttl.domain.messages.facts.any_facts import AnyFacts
+from redis_ttl.domain.messages.kind import MessageKind, Urgency
 from redis_ttl.domain.policy.policy import MessageSettings, Owner, Policy
 from redis_ttl.messages.formats.as_markdown import as_markdown
 from redis_ttl.messages.rendering import documents_of

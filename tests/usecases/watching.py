@@ -11,7 +11,7 @@ from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.server.watched_deployment import WatchedDeployment
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.policy.policy import Policy
-from redis_ttl.domain.watch.watch import Measure
+from redis_ttl.domain.watch.levels import Measure
 from redis_ttl.usecases.watch.watch_cluster import Seen, WatchTools, watch_cluster
 
 INTERVAL_S = 300.0

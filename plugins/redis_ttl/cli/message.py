@@ -11,13 +11,13 @@ import typer
 
 from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.messages.message import Format, MessageKind
+from redis_ttl.domain.messages.kind import Format, MessageKind
 from redis_ttl.domain.policy.policy import Language, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.domain.messages.facts.any_facts import AnyFacts
     from redis_ttl.domain.policy.policy import Policy
     from redis_ttl.messages.rendering import RenderedMessage
 

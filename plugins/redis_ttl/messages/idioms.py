@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from redis_ttl.domain.messages.message import ValueKind
+from redis_ttl.domain.messages.facts.action_required import ValueKind
 
 
 def idiom(kind: ValueKind, ttl_s: int, *, knows_expire_nx: bool) -> tuple[str, ...]:

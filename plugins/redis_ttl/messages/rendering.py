@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
 from redis_ttl.domain.messages.delivery import News, Why
-from redis_ttl.domain.messages.message import (
-    ActionRequired,
-    ApprovalRequested,
-    BurstDetected,
-    DriftFound,
-    MemoryLevel,
-    RemediationResult,
-    RollbackResult,
-    RunAborted,
-)
+from redis_ttl.domain.messages.facts.action_required import ActionRequired
+from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested
+from redis_ttl.domain.messages.facts.burst_detected import BurstDetected
+from redis_ttl.domain.messages.facts.drift_found import DriftFound
+from redis_ttl.domain.messages.facts.memory_level import MemoryLevel
+from redis_ttl.domain.messages.facts.remediation_result import RemediationResult
+from redis_ttl.domain.messages.facts.rollback_result import RollbackResult
+from redis_ttl.domain.messages.facts.run_aborted import RunAborted
 from redis_ttl.messages.figures import printable
 from redis_ttl.messages.formats.as_email import as_html
 from redis_ttl.messages.formats.as_markdown import as_markdown, as_text
@@ -36,7 +34,7 @@ from redis_ttl.messages.speech import Speech
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.domain.messages.facts.any_facts import AnyFacts
     from redis_ttl.messages.formats.document import Document
 
 _BRIEF_ROWS: Final = 4

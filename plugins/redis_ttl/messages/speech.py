@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from zoneinfo import ZoneInfo
 
-    from redis_ttl.domain.messages.message import Cost, Memory
+    from redis_ttl.domain.messages.facts.memory import Cost, Memory
     from redis_ttl.messages.phrases import Phrases
 
 CRITICAL: Final = "#b42318"

@@ -30,7 +30,7 @@ from redis_ttl.domain.messages.delivery import (
     retry_at,
     routes_to,
 )
-from redis_ttl.domain.messages.message import Urgency
+from redis_ttl.domain.messages.kind import Urgency
 from redis_ttl.domain.policy.policy import AuditSettings, MessageSettings, Owner, Policy, QuietHours
 
 NOW = dt.datetime(2026, 2, 12, 12, tzinfo=dt.UTC)

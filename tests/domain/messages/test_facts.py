@@ -14,32 +14,22 @@ from redis_ttl.domain.audit.audit import Audit
 from redis_ttl.domain.audit.estimate import Sample
 from redis_ttl.domain.audit.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.keys.pattern import KeyPattern
+from redis_ttl.domain.messages.facts.action_required import ActionRequired
+from redis_ttl.domain.messages.facts.drift_found import DriftFound
+from redis_ttl.domain.messages.facts.remediation_result import RemediationResult
+from redis_ttl.domain.messages.facts.run_aborted import AbortCause, RunAborted
 from redis_ttl.domain.messages.facts_of_audit import action_required, since_first_told
 from redis_ttl.domain.messages.facts_of_events import burst_detected, drift_found, memory_level
 from redis_ttl.domain.messages.facts_of_plan import approval_requested, end_of_run, rollback_result
-from redis_ttl.domain.messages.message import (
-    AbortCause,
-    ActionRequired,
-    DriftFound,
-    RemediationResult,
-    RunAborted,
-    Urgency,
-)
+from redis_ttl.domain.messages.kind import Urgency
 from redis_ttl.domain.policy.policy import MessageSettings, Mode, Owner, Policy, Priority, Rule, ScalingCost, SignOff
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Decision, Verdict
 from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.remediation import Outcome, PartResult, RuleAccount
 from redis_ttl.domain.remediation.verification import Verification, VerifiedRule
 from redis_ttl.domain.rollback.rollback import RestoreAccount, RestoreResult
-from redis_ttl.domain.watch.watch import (
-    BurstReport,
-    Level,
-    LevelChange,
-    Measure,
-    NotKnown,
-    PatternGrowth,
-    WritingClients,
-)
+from redis_ttl.domain.watch.events import BurstReport, LevelChange, NotKnown, PatternGrowth, WritingClients
+from redis_ttl.domain.watch.levels import Level, Measure
 from tests.messages.pages.test_audit_report import AUDIT
 from tests.messages.pages.test_drift_page import REPORT
 from tests.plans import PLAN as ODD_PLAN

@@ -12,27 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_ttl.domain.policy.policy import WatchSettings
-from redis_ttl.domain.watch.watch import (
-    BurstReport,
-    Forecast,
-    Growth,
-    Level,
-    LevelChange,
-    LevelState,
-    Measure,
-    NodeSample,
-    NotKnown,
-    OddityKind,
-    PatternGrowth,
-    Point,
-    Sample,
-    WritingClients,
-    excess,
-    growth,
-    next_level,
-    oddities,
-    trend,
-)
+from redis_ttl.domain.watch.bursts import excess
+from redis_ttl.domain.watch.events import BurstReport, LevelChange, NotKnown, PatternGrowth, WritingClients
+from redis_ttl.domain.watch.history import Growth, Point, growth
+from redis_ttl.domain.watch.levels import Level, LevelState, Measure, next_level
+from redis_ttl.domain.watch.oddities import OddityKind, oddities
+from redis_ttl.domain.watch.sample import NodeSample, Sample
+from redis_ttl.domain.watch.trend import Forecast, trend
 
 THRESHOLDS = {Level.WARN: 0.60, Level.CRITICAL: 0.85}
 START = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from redis_ttl.domain.watch.watch import (
-    BurstReport,
-    Forecast,
-    Level,
-    LevelChange,
-    Measure,
-    NodeSample,
-    PatternGrowth,
-    Sample,
-    WritingClients,
-)
+from redis_ttl.domain.watch.events import BurstReport, LevelChange, PatternGrowth, WritingClients
+from redis_ttl.domain.watch.levels import Level, Measure
+from redis_ttl.domain.watch.sample import NodeSample, Sample
+from redis_ttl.domain.watch.trend import Forecast
 from redis_ttl.messages.pages.watch_page import burst_lines, change_lines, sample_line
 
 AT = "2026-02-12T14:00:00+00:00"

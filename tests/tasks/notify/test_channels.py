@@ -15,7 +15,7 @@ import pytest
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
 from redis_ttl.domain.incident.messages import EXAMPLES
 from redis_ttl.domain.messages.delivery import ChannelKind, Receipt, Route
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.messages.rendering import documents_of
 from redis_ttl.tasks.notify import channels
 from redis_ttl.usecases.store.message_ports import Envelope

@@ -17,11 +17,13 @@ from redis_ttl.cli.audit_table import audit_tables
 from redis_ttl.cli.plan_table import plan_tables
 from redis_ttl.domain.audit.audit import Audit, AuditOptions
 from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.messages.facts.any_facts import AnyFacts
 from redis_ttl.domain.messages.facts_of_audit import action_required
 from redis_ttl.domain.messages.facts_of_events import memory_level
-from redis_ttl.domain.messages.message import AnyFacts
 from redis_ttl.domain.policy.guards import GUARDS
-from redis_ttl.domain.watch.watch import Level, LevelChange, Measure, Sample
+from redis_ttl.domain.watch.events import LevelChange
+from redis_ttl.domain.watch.levels import Level, Measure
+from redis_ttl.domain.watch.sample import Sample
 from redis_ttl.messages.figures import ratio
 from redis_ttl.messages.formats.as_markdown import as_text
 from redis_ttl.messages.pages.audit_report import audit_page

@@ -15,11 +15,16 @@ from redis_ttl.adapters.counting.pattern_merger import read_patterns
 from redis_ttl.adapters.counting.pattern_table import conform, to_parquet
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import BadInput, InvalidOption
-from redis_ttl.domain.messages.message import AbortCause, BurstDetected, MemoryLevel, MessageKind, RunAborted
+from redis_ttl.domain.messages.facts.burst_detected import BurstDetected
+from redis_ttl.domain.messages.facts.memory_level import MemoryLevel
+from redis_ttl.domain.messages.facts.run_aborted import AbortCause, RunAborted
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.remediation.approval import Verdict
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.rollback import RestoreAccount
-from redis_ttl.domain.watch.watch import BurstReport, Forecast, Level, LevelChange, Measure
+from redis_ttl.domain.watch.events import BurstReport, LevelChange
+from redis_ttl.domain.watch.levels import Level, Measure
+from redis_ttl.domain.watch.trend import Forecast
 from redis_ttl.usecases.messages.message_sources import LATEST, Addressed, MessageSources, has_events
 from redis_ttl.usecases.store.audits import AuditFolder
 from redis_ttl.usecases.store.drift import DriftDocuments

@@ -19,9 +19,11 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import StoreProblem
 from redis_ttl.domain.incident.messages import EXAMPLES
 from redis_ttl.domain.messages.delivery import ChannelKind, Route, Why, folder_of
-from redis_ttl.domain.messages.message import STATES, ApprovalRequested, MemoryLevel, MessageKind, Urgency
+from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested
+from redis_ttl.domain.messages.facts.memory_level import MemoryLevel
+from redis_ttl.domain.messages.kind import STATES, MessageKind, Urgency
 from redis_ttl.domain.policy.policy import MessageSettings, Owner, QuietHours
-from redis_ttl.domain.watch.watch import Level
+from redis_ttl.domain.watch.levels import Level
 from redis_ttl.messages.formats.document import Document
 from redis_ttl.usecases.messages.send_messages import deliver_due, has_due_messages, post_message
 from redis_ttl.usecases.store.message_ports import Envelope

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
 from redis_ttl.domain.messages.delivery import due_at, quiet_until
-from redis_ttl.domain.messages.message import Urgency
+from redis_ttl.domain.messages.kind import Urgency
 from redis_ttl.domain.policy.policy import Owner, QuietHours
 from redis_ttl.usecases.messages.send_messages import deliver_due, post_message
 from redis_ttl.usecases.store.message_ports import Envelope

@@ -15,7 +15,7 @@ import pytest
 
 from redis_ttl.domain.audit.ttl_histogram import TTL_CLASSES
 from redis_ttl.domain.errors import ServerProblem
-from redis_ttl.domain.watch.watch import OddityKind
+from redis_ttl.domain.watch.oddities import OddityKind
 from redis_ttl.usecases.remediation.verify_plan import verify_plan
 from tests.adapters.keyspaces import send, set_keys
 from tests.conftest import require

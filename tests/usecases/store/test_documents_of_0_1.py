@@ -18,7 +18,7 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
 from redis_ttl.domain.errors import NewerDocument, NotVerified, RedisTtlError
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.remediation.approval import Verdict
 from redis_ttl.messages.pages.drift_page import drift_page

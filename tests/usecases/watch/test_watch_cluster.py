@@ -17,7 +17,7 @@ from redis_ttl.domain.errors import StoreProblem, WrongRole
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import scaled
 from redis_ttl.domain.policy.policy import AuditSettings, MemoryThresholds, Owner, Policy, ScalingCost, WatchSettings
-from redis_ttl.domain.watch.watch import Measure
+from redis_ttl.domain.watch.levels import Measure
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
 from tests.servers import VALKEY, Cluster, Server, run_server, wait_for

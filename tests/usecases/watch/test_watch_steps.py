@@ -13,7 +13,10 @@ import pytest
 
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.policy.policy import MemoryThresholds, Owner, Policy, ScalingCost, WatchSettings
-from redis_ttl.domain.watch.watch import Growth, Measure, NodeSample, NotKnown, Point, Sample, WritingClients
+from redis_ttl.domain.watch.events import NotKnown, WritingClients
+from redis_ttl.domain.watch.history import Growth, Point
+from redis_ttl.domain.watch.levels import Measure
+from redis_ttl.domain.watch.sample import NodeSample, Sample
 from redis_ttl.usecases.watch.watch_cluster import Seen, WatchTools, watch_cluster
 
 START = dt.datetime(2026, 2, 1, 12, 0, tzinfo=dt.UTC)

@@ -13,7 +13,8 @@ from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.connection.profile import fraction, parse_info, profile_from_info, whole_number
 from redis_ttl.adapters.server.writing_commands import writing_commands
 from redis_ttl.domain.errors import ForbiddenDatabase
-from redis_ttl.domain.watch.watch import NodeSample, Sample, WritingClients
+from redis_ttl.domain.watch.events import WritingClients
+from redis_ttl.domain.watch.sample import NodeSample, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -11,36 +11,32 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.drift.drift import DriftKind
 from redis_ttl.domain.incident.incident import FULL_KEYS
-from redis_ttl.domain.messages.message import (
-    AbortCause,
+from redis_ttl.domain.messages.facts.action_required import (
     ActionRequired,
-    ApprovalRequested,
-    BurstDetected,
     BurstFacts,
-    Cost,
-    DriftFacts,
-    DriftFound,
     KindShare,
-    Memory,
-    MemoryLevel,
-    MessageKind,
-    PlannedFacts,
-    RemediationResult,
-    RestoredFacts,
-    RollbackResult,
     RuleFacts,
-    RunAborted,
     UnknownFacts,
     ValueKind,
-    WrittenFacts,
 )
+from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested, PlannedFacts
+from redis_ttl.domain.messages.facts.burst_detected import BurstDetected
+from redis_ttl.domain.messages.facts.drift_found import DriftFacts, DriftFound
+from redis_ttl.domain.messages.facts.memory import Cost, Memory
+from redis_ttl.domain.messages.facts.memory_level import MemoryLevel
+from redis_ttl.domain.messages.facts.remediation_result import RemediationResult, WrittenFacts
+from redis_ttl.domain.messages.facts.rollback_result import RestoredFacts, RollbackResult
+from redis_ttl.domain.messages.facts.run_aborted import AbortCause, RunAborted
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.plan.caution import Caution, CautionKind
-from redis_ttl.domain.watch.watch import Forecast, Level, Measure, PatternGrowth, WritingClients
+from redis_ttl.domain.watch.events import PatternGrowth, WritingClients
+from redis_ttl.domain.watch.levels import Level, Measure
+from redis_ttl.domain.watch.trend import Forecast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.domain.messages.facts.any_facts import AnyFacts
 
 _CLUSTER: Final = "luckyus-isales-market"
 _TEAM: Final = "isales-marketing"

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
-from redis_ttl.domain.messages.message import Urgency
+from redis_ttl.domain.messages.kind import Urgency
 from redis_ttl.domain.schema import check_schema
 
 if TYPE_CHECKING:

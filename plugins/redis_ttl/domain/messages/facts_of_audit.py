@@ -9,16 +9,15 @@ from zoneinfo import ZoneInfo
 
 from redis_ttl.domain.audit.pattern_statistics import Governance
 from redis_ttl.domain.keys.name import key_text
-from redis_ttl.domain.messages.message import (
+from redis_ttl.domain.messages.facts.action_required import (
     ActionRequired,
     BurstFacts,
-    Cost,
     KindShare,
-    Memory,
     RuleFacts,
     UnknownFacts,
     ValueKind,
 )
+from redis_ttl.domain.messages.facts.memory import Cost, Memory
 from redis_ttl.domain.policy.policy import Mode, Priority
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.audit.audit import Audit
     from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
     from redis_ttl.domain.policy.policy import Owner, Policy, Rule
-    from redis_ttl.domain.watch.watch import BurstReport
+    from redis_ttl.domain.watch.events import BurstReport
 
 #: A pattern that nobody governs is named when it holds so much of all keys without a TTL, and so many are named.
 _NOTICEABLE: Final = 0.01

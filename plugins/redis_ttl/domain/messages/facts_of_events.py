@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redis_ttl.domain.messages.message import BurstDetected, Cost, DriftFacts, DriftFound, Memory, MemoryLevel
-from redis_ttl.domain.watch.watch import Level, thresholds_of
+from redis_ttl.domain.messages.facts.burst_detected import BurstDetected
+from redis_ttl.domain.messages.facts.drift_found import DriftFacts, DriftFound
+from redis_ttl.domain.messages.facts.memory import Cost, Memory
+from redis_ttl.domain.messages.facts.memory_level import MemoryLevel
+from redis_ttl.domain.watch.levels import Level, thresholds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from redis_ttl.domain.drift.drift import DriftFinding, DriftReport
     from redis_ttl.domain.policy.policy import Owner, Policy
-    from redis_ttl.domain.watch.watch import BurstReport, LevelChange
+    from redis_ttl.domain.watch.events import BurstReport, LevelChange
 
 
 def drift_found(report: DriftReport, policy: Policy, *, link: str | None = None) -> list[tuple[Owner, DriftFound]]:

@@ -9,17 +9,11 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from redis_ttl.domain.audit.node_memory import Fullest
-from redis_ttl.domain.messages.message import (
-    AbortCause,
-    ApprovalRequested,
-    Memory,
-    PlannedFacts,
-    RemediationResult,
-    RestoredFacts,
-    RollbackResult,
-    RunAborted,
-    WrittenFacts,
-)
+from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested, PlannedFacts
+from redis_ttl.domain.messages.facts.memory import Memory
+from redis_ttl.domain.messages.facts.remediation_result import RemediationResult, WrittenFacts
+from redis_ttl.domain.messages.facts.rollback_result import RestoredFacts, RollbackResult
+from redis_ttl.domain.messages.facts.run_aborted import AbortCause, RunAborted
 from redis_ttl.domain.plan.caution import Caution, CautionKind
 from redis_ttl.domain.remediation.approval import Verdict, is_own_plan
 from redis_ttl.domain.remediation.remediation import Outcome

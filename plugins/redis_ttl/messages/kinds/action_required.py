@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.messages.message import ValueKind
+from redis_ttl.domain.messages.facts.action_required import ValueKind
 from redis_ttl.messages.figures import ratio, size
 from redis_ttl.messages.formats.document import (
     Bullets,
@@ -27,7 +27,7 @@ from redis_ttl.messages.speech import CRITICAL, WARNING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.messages.message import ActionRequired, BurstFacts, RuleFacts
+    from redis_ttl.domain.messages.facts.action_required import ActionRequired, BurstFacts, RuleFacts
     from redis_ttl.messages.speech import Speech
 
 #: Of one kind of value; of more it is said how many.

@@ -22,7 +22,7 @@ from redis_ttl.messages.pages.cautions import caution_parts
 from redis_ttl.messages.speech import WARNING
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.messages.message import ApprovalRequested
+    from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested
     from redis_ttl.messages.speech import Speech
 
 _DIGEST_SHOWN = 12

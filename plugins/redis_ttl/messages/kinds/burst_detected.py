@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
-from redis_ttl.domain.watch.watch import NotKnown
+from redis_ttl.domain.watch.events import NotKnown
 from redis_ttl.messages.figures import ratio
 from redis_ttl.messages.formats.document import (
     Bullets,
@@ -24,8 +24,8 @@ from redis_ttl.messages.speech import CRITICAL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.messages.message import BurstDetected
-    from redis_ttl.domain.watch.watch import PatternGrowth, WritingClients
+    from redis_ttl.domain.messages.facts.burst_detected import BurstDetected
+    from redis_ttl.domain.watch.events import PatternGrowth, WritingClients
     from redis_ttl.messages.speech import Speech
 
 _SHOWN: Final = 8

@@ -22,7 +22,7 @@ from redis_ttl.messages.formats.document import (
 from redis_ttl.messages.speech import WARNING
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.messages.message import DriftFacts, DriftFound
+    from redis_ttl.domain.messages.facts.drift_found import DriftFacts, DriftFound
     from redis_ttl.messages.speech import Speech
 
 

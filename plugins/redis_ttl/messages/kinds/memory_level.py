@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redis_ttl.domain.watch.watch import Level, Measure
+from redis_ttl.domain.watch.levels import Level, Measure
 from redis_ttl.messages.figures import ratio, size
 from redis_ttl.messages.formats.document import (
     Bullets,
@@ -21,8 +21,8 @@ from redis_ttl.messages.formats.document import (
 from redis_ttl.messages.speech import CRITICAL, GOOD, WARNING
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.messages.message import MemoryLevel
-    from redis_ttl.domain.watch.watch import Forecast
+    from redis_ttl.domain.messages.facts.memory_level import MemoryLevel
+    from redis_ttl.domain.watch.trend import Forecast
     from redis_ttl.messages.speech import Speech
 
 _DAY_S = 86_400

@@ -9,7 +9,7 @@ from redis_ttl.messages.formats.document import Document, Heading, Paragraph, Pa
 from redis_ttl.messages.speech import CRITICAL, GOOD, WARNING
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.messages.message import RemediationResult
+    from redis_ttl.domain.messages.facts.remediation_result import RemediationResult
     from redis_ttl.messages.speech import Speech
 
 

@@ -8,7 +8,7 @@ from redis_ttl.messages.formats.document import Document, Paragraph, Part, Table
 from redis_ttl.messages.speech import CRITICAL, NEUTRAL
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.messages.message import RollbackResult
+    from redis_ttl.domain.messages.facts.rollback_result import RollbackResult
     from redis_ttl.messages.speech import Speech
 
 

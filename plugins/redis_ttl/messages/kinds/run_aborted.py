@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
-from redis_ttl.domain.messages.message import AbortCause
+from redis_ttl.domain.messages.facts.run_aborted import AbortCause
 from redis_ttl.messages.figures import printable
 from redis_ttl.messages.formats.document import Document, Paragraph, Part, Span, link, name, say, strong
 from redis_ttl.messages.speech import CRITICAL, WARNING
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.messages.message import RunAborted
+    from redis_ttl.domain.messages.facts.run_aborted import RunAborted
     from redis_ttl.messages.speech import Speech
 
 _REASON_WIDTH: Final = 500

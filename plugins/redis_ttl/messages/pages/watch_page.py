@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redis_ttl.domain.watch.watch import Measure
+from redis_ttl.domain.watch.levels import Measure
 from redis_ttl.messages.figures import count, duration, printable, ratio, size
 
 if TYPE_CHECKING:
-    from redis_ttl.domain.watch.watch import BurstReport, Forecast, LevelChange, Sample
+    from redis_ttl.domain.watch.events import BurstReport, LevelChange
+    from redis_ttl.domain.watch.sample import Sample
+    from redis_ttl.domain.watch.trend import Forecast
 
 _WIDTH = 100
 #: maxmemory, or the policy's ``memory.limit`` where the server has none.

@@ -20,7 +20,7 @@ from redis_ttl.adapters.counting.tally import Tally
 from redis_ttl.adapters.server.deployment import RedisDeployment
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.pages.audit_report import audit_page, headline

@@ -20,7 +20,7 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.drift.drift import Verdict
 from redis_ttl.domain.errors import BadInput, DriftFound, RedisTtlError
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.messages.pages.drift_page import drift_page, failure, headline
 from redis_ttl.tasks.connection import endpoint_of

@@ -16,7 +16,7 @@ from airflow.sdk import conf
 from airflow.sdk.observability import stats
 
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.domain.messages.message import STATES
+from redis_ttl.domain.messages.kind import STATES
 from redis_ttl.tasks.store import open_store
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from redis_ttl.adapters.store.store import Store
     from redis_ttl.domain.messages.delivery import News, Receipt
-    from redis_ttl.domain.messages.message import AnyFacts, MessageKind
+    from redis_ttl.domain.messages.facts.any_facts import AnyFacts
+    from redis_ttl.domain.messages.kind import MessageKind
     from redis_ttl.domain.policy.policy import Owner, Policy
     from redis_ttl.usecases.messages.message_sources import MessageSources
     from redis_ttl.usecases.messages.send_messages import MessageTools, Post
@@ -96,8 +97,8 @@ def _sources(store: Store, policy: Policy) -> MessageSources:
 
 def _tools(store: Store, policy: Policy) -> MessageTools:
     from redis_ttl.domain.messages.delivery import Why
+    from redis_ttl.domain.messages.facts.action_required import ActionRequired
     from redis_ttl.domain.messages.facts_of_audit import since_first_told
-    from redis_ttl.domain.messages.message import ActionRequired
     from redis_ttl.messages.formats.as_markdown import as_markdown
     from redis_ttl.messages.rendering import documents_of
     from redis_ttl.usecases.messages.send_messages import MessageTools

@@ -23,7 +23,7 @@ from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
 from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
 from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.errors import BadInput, RedisTtlError
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Decision, Verdict, gates_of
 from redis_ttl.domain.remediation.signing import NO_KEYS

@@ -19,7 +19,7 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.adapters.writing.key_restorer import KeyRestorer
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import BadInput, RedisTtlError
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import LoadKind, parse_load
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.rollback.rollback import RestoreResult, add_results, refuse_unfinished

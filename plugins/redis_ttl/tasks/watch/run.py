@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from redis_ttl.adapters.store.store import Store
     from redis_ttl.domain.policy.policy import Policy
-    from redis_ttl.domain.watch.watch import Sample
+    from redis_ttl.domain.watch.sample import Sample
 
 _log = logging.getLogger(__name__)
 #: Between looks of a watch that is run by hand only.

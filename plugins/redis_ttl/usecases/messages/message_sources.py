@@ -12,14 +12,14 @@ from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.messages.facts_of_audit import action_required
 from redis_ttl.domain.messages.facts_of_events import burst_detected, drift_found, memory_level
 from redis_ttl.domain.messages.facts_of_plan import approval_requested, end_of_run, rollback_result
-from redis_ttl.domain.messages.message import MessageKind
+from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.remediation.approval import Verdict
 from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.domain.rollback.rollback import RestoreResult
 from redis_ttl.domain.schema import read_document
-from redis_ttl.domain.watch.watch import BurstReport, LevelChange
+from redis_ttl.domain.watch.events import BurstReport, LevelChange
 from redis_ttl.usecases.audit.read_audit import read_audit
 from redis_ttl.usecases.store.audits import AuditFolder, finished_audits
 from redis_ttl.usecases.store.drift import DriftDocuments
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
     from redis_ttl.domain.drift.drift import DriftReport
-    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.domain.messages.facts.any_facts import AnyFacts
     from redis_ttl.domain.policy.policy import Owner, Policy
     from redis_ttl.domain.remediation.signing import SigningKeys
     from redis_ttl.usecases.ports import Documents

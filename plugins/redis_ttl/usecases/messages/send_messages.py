@@ -30,14 +30,15 @@ from redis_ttl.domain.messages.delivery import (
     retry_at,
     routes_to,
 )
-from redis_ttl.domain.messages.message import STATES, ApprovalRequested, MessageKind, Urgency
+from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested
+from redis_ttl.domain.messages.kind import STATES, MessageKind, Urgency
 from redis_ttl.usecases.store.message_ports import Envelope
 from redis_ttl.usecases.store.messages import MessageDocuments, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.domain.messages.facts.any_facts import AnyFacts
     from redis_ttl.domain.policy.policy import Owner, Policy
     from redis_ttl.usecases.ports import Clock
     from redis_ttl.usecases.store.message_ports import Composer, MessageStore, Sender

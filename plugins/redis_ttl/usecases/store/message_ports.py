@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis_ttl.domain.messages.delivery import News, Receipt, Route
-    from redis_ttl.domain.messages.message import AnyFacts
+    from redis_ttl.domain.messages.facts.any_facts import AnyFacts
     from redis_ttl.domain.policy.policy import Owner
 
 

@@ -16,25 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.errors import AlreadyWritten
 from redis_ttl.domain.schema import check_schema, read_document, read_lines
-from redis_ttl.domain.watch.watch import (
-    SAMPLE_SCHEMA,
-    BurstReport,
-    Growth,
-    LevelChange,
-    LevelState,
-    Measure,
-    NotKnown,
-    Oddity,
-    PatternGrowth,
-    Point,
-    Sample,
-    excess,
-    growth,
-    next_level,
-    oddities,
-    thresholds_of,
-    trend,
-)
+from redis_ttl.domain.watch.bursts import excess
+from redis_ttl.domain.watch.events import BurstReport, LevelChange, NotKnown, PatternGrowth
+from redis_ttl.domain.watch.history import Growth, Point, growth
+from redis_ttl.domain.watch.levels import LevelState, Measure, next_level, thresholds_of
+from redis_ttl.domain.watch.oddities import Oddity, oddities
+from redis_ttl.domain.watch.sample import SAMPLE_SCHEMA, Sample
+from redis_ttl.domain.watch.trend import trend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from redis_ttl.domain.watch.watch import Sample, WritingClients
+    from redis_ttl.domain.watch.events import WritingClients
+    from redis_ttl.domain.watch.sample import Sample
 
 
 class SampledPattern(Protocol):

@@ -24,8 +24,8 @@ def schemas() -> dict[str, str]:
     """Every constant that names a schema, with the module that has it."""
     found = {}
     for ring in ("domain", "usecases"):
-        for module in pkgutil.iter_modules([str(SOURCE / ring)]):
-            loaded = importlib.import_module(f"redis_ttl.{ring}.{module.name}")
+        for module in pkgutil.walk_packages([str(SOURCE / ring)], f"redis_ttl.{ring}."):
+            loaded = importlib.import_module(module.name)
             source = Path(str(loaded.__file__)).read_text()
             for name in re.findall(r"^([A-Z_]+_SCHEMA): Final", source, re.MULTILINE):
                 found[name] = getattr(loaded, name)
@@ -58,7 +58,7 @@ def test_no_document_is_read_past_the_versions() -> None:
     """What is JSON of the store is read by one function, which names a document that it can't read."""
     offenders = [
         f"{path.relative_to(SOURCE)}"
-        for path in (SOURCE / "usecases").glob("*.py")
+        for path in (SOURCE / "usecases").rglob("*.py")
         if "json.loads(" in path.read_text()
     ]
     assert offenders == []

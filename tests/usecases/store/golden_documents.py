@@ -31,7 +31,11 @@ from redis_ttl.domain.remediation.remediation import PartBegun, PartResult
 from redis_ttl.domain.remediation.signing import SigningKeys
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.domain.rollback.rollback import RestoreResult
-from redis_ttl.domain.watch.watch import BurstReport, LevelChange, LevelState, Measure, Oddity, Point, Sample
+from redis_ttl.domain.watch.events import BurstReport, LevelChange
+from redis_ttl.domain.watch.history import Point
+from redis_ttl.domain.watch.levels import LevelState, Measure
+from redis_ttl.domain.watch.oddities import Oddity
+from redis_ttl.domain.watch.sample import Sample
 from redis_ttl.usecases.remediation.canary_watch import write_baseline
 from redis_ttl.usecases.store.audits import AuditFolder
 from redis_ttl.usecases.store.drift import DriftDocuments

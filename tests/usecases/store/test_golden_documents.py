@@ -24,7 +24,7 @@ from redis_ttl.domain.remediation.remediation import PartBegun, PartResult
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.domain.rollback.rollback import RestoreResult
 from redis_ttl.domain.schema import read_document
-from redis_ttl.domain.watch.watch import BurstReport, LevelChange
+from redis_ttl.domain.watch.events import BurstReport, LevelChange
 from redis_ttl.usecases.store.messages import MessageDocuments
 from tests.full_examples import full_example, least_example
 from tests.servers import Server

@@ -7,7 +7,13 @@
     │   ├── InvalidPolicy        one policy file, with all of its mistakes
     │   ├── InvalidOption        one option of a command, a form or a URL
     │   ├── NewerDocument        a document in the store that a newer version wrote
-    │   └── UnsafePlan           a remediation that must not happen as it is: too much, too full, too soon, too old
+    │   └── UnsafePlan           a remediation that must not happen as it is:
+    │       ├── StaleAudit           its audit is too old, or was made by other rules
+    │       ├── WrongServer          its audit read another data set, or another program
+    │       ├── HiddenFigures        a server doesn't tell what the guards need
+    │       ├── CapExceeded          it would change more keys than it may
+    │       ├── NoRoom               its TTLs need more memory than there is
+    │       └── ExpiryStorm          too many keys would expire in one second
     ├── ServerProblem            the server, or the way to it
     │   ├── Unreachable          nobody answers there                          (tried again)
     │   ├── ConnectionLost       it answered, then stopped                     (tried again)
@@ -25,8 +31,9 @@
     ├── SlotsMoved               a cluster moved slots while we looked             (tried again)
     ├── NotVerified              keys were missed, or what became of them can't be told
     ├── OtherServer              not the data set that the plan was made of
-    ├── WorseThanBefore      a watched figure has reached a worse level, or grows far too fast
+    ├── WorseThanBefore          a watched figure has reached a worse level, or grows far too fast
     ├── Aborted                  a guard or an operator ended the work
+    ├── Unfinished               a rollback left something behind, or can't tell whether it did
     ├── TooManyMatches           a rule matches more keys than its plan allows
     ├── DriftFound               keys without TTL that nobody has accepted
     ├── NotApproved              nobody who may has agreed to this plan, or not in time
@@ -115,10 +122,34 @@ class NewerDocument(BadInput):
 
 
 class UnsafePlan(BadInput):
-    """A remediation that must not happen as it is: too many keys, too little room, too soon an expiry, too old an audit.
+    """A remediation that must not happen as it is; which of its kinds is raised says why.
 
     ``found`` is what was measured, ``allowed`` the limit, ``todo`` the way out.
     """
+
+
+class StaleAudit(UnsafePlan):
+    """The audit is older than the policy allows, comes from the future, or judged its keys by other rules than those of now."""
+
+
+class WrongServer(UnsafePlan):
+    """The servers of now aren't those that were audited: another data set, more primaries, or another program."""
+
+
+class HiddenFigures(UnsafePlan):
+    """A server hides figures without which no guard could watch the writing, so that nothing could ever be written."""
+
+
+class CapExceeded(UnsafePlan):
+    """A rule, or all rules of the plan together, would change more keys than the policy's caps allow."""
+
+
+class NoRoom(UnsafePlan):
+    """At the peak, the TTLs need more memory than the policy allows."""
+
+
+class ExpiryStorm(UnsafePlan):
+    """With the keys of other plans, more keys would expire in a second than go unnoticed."""
 
 
 class ServerProblem(RedisTtlError):

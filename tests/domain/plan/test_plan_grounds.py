@@ -9,7 +9,7 @@ import pytest
 from redis_ttl.domain.audit.audit import Audit
 from redis_ttl.domain.audit.server import Flavour, ServerProfile
 from redis_ttl.domain.audit.shards import SplitRule
-from redis_ttl.domain.errors import UnsafePlan
+from redis_ttl.domain.errors import StaleAudit, WrongServer
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.plan.planning import PlanRequest, make_plan
 from redis_ttl.domain.policy.policy import Exemption, Policy, Rule
@@ -25,7 +25,7 @@ def changed(policy: Policy = POLICY, audited_by: Policy = POLICY, **audited: obj
     audit = replace(audit, plan=replace(audit.plan, **audited))
     try:
         plan_of(audit, policy)
-    except UnsafePlan as error:
+    except StaleAudit as error:
         return str(error.found) if "judged its keys by other patterns" in str(error) else str(error)
     return ""
 
@@ -64,7 +64,7 @@ def test_the_data_set_is_known_by_its_replication_id() -> None:
     assert planned(elsewhere) == [("10.0.0.8:6379", "s" * 40)]
     promoted = replace(elsewhere, lineage="n" * 40, former_lineage=SERVER.lineage)
     assert planned(promoted) == [("10.0.0.8:6379", "s" * 40)]
-    with pytest.raises(UnsafePlan, match=r"another data set.*10.0.0.8:6379 \(n{40}\).*Audit again"):
+    with pytest.raises(WrongServer, match=r"another data set.*10.0.0.8:6379 \(n{40}\).*Audit again"):
         planned(replace(elsewhere, lineage="n" * 40))
 
 
@@ -74,14 +74,14 @@ def test_without_a_replication_id_the_process_must_be_the_same() -> None:
     audit = audit_of(server=alone)
     assert planned(alone, audit=audit) == [(SERVER.address, SERVER.run_id)]
     with pytest.raises(
-        UnsafePlan, match=r"replication id unknown, run_id r{40}; expected one of 10.0.0.7:6379 \(s{40}\)"
+        WrongServer, match=r"replication id unknown, run_id r{40}; expected one of 10.0.0.7:6379 \(s{40}\)"
     ):
         planned(replace(alone, run_id="s" * 40), audit=audit)
 
 
 def test_a_primary_that_was_not_audited_is_refused() -> None:
     """Its keys are in no count."""
-    with pytest.raises(UnsafePlan, match=r"primaries that the audit didn't read.*10.0.0.8:6379"):
+    with pytest.raises(WrongServer, match=r"primaries that the audit didn't read.*10.0.0.8:6379"):
         planned(SERVER, replace(SERVER, address="10.0.0.8:6379", lineage="n" * 40))
 
 
@@ -90,7 +90,7 @@ def test_each_server_of_the_audit_is_another_one_now() -> None:
     audit = audit_of()
     other = replace(SERVER, address="10.0.0.8:6379", lineage="m" * 40)
     audit = replace(audit, plan=replace(audit.plan, servers=(SERVER, other)))
-    with pytest.raises(UnsafePlan, match=r"another data set.*10.0.0.8:6379 with"):
+    with pytest.raises(WrongServer, match=r"another data set.*10.0.0.8:6379 with"):
         planned(SERVER, audit=audit)
     assert planned_of_two(audit, other) == [SERVER.address, other.address]
 
@@ -112,7 +112,7 @@ def test_a_keyspace_is_cut_alike_by_the_same_program_only(program: dict[str, obj
     by_bits = tuple(replace(shard, rule=SplitRule.BITS) for shard in audit.plan.shards)
     cut = replace(audit, plan=replace(audit.plan, shards=by_bits))
     assert planned(SERVER, audit=cut) == [(SERVER.address, SERVER.run_id)]
-    with pytest.raises(UnsafePlan, match=r"runs another program than when it was audited.*expected redis 7.0.15"):
+    with pytest.raises(WrongServer, match=r"runs another program than when it was audited.*expected redis 7.0.15"):
         planned(now, audit=cut)
 
 
@@ -125,5 +125,5 @@ def test_a_keyspace_is_cut_alike_by_the_same_program_only(program: dict[str, obj
 )
 def test_an_audit_that_is_no_longer_good_says_its_age(age_s: float, words: str) -> None:
     """And what to do."""
-    with pytest.raises(UnsafePlan, match=words):
+    with pytest.raises(StaleAudit, match=words):
         plan_of(audit_of(age_s=age_s))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from redis_ttl.domain.audit.server import DatabaseCounts, ServerProfile
-from redis_ttl.domain.errors import UnsafePlan
+from redis_ttl.domain.errors import CapExceeded, ExpiryStorm, NoRoom
 from redis_ttl.domain.plan.expiry_windows import Standing
 from redis_ttl.domain.plan.limits import Coming, check_storm, forecast_plan
 from redis_ttl.domain.plan.plan import Forecast, PlannedDatabase, PlannedRule
@@ -72,7 +72,7 @@ def test_what_others_leave_is_told_by_its_worst_moment() -> None:
 def test_a_refused_peak_names_the_server_the_figures_and_what_would_fit() -> None:
     """The fullest server of all, its memory now and at the peak, and the rules that fit together, exactly at the bound, too."""
     policy = replace(POLICY, memory=MemoryThresholds(0.4, 0.5))
-    with pytest.raises(UnsafePlan) as caught:
+    with pytest.raises(NoRoom) as caught:
         forecast(servers=(ROOMY, TIGHT), policy=policy)
     assert caught.value.where == TIGHT.address
     assert caught.value.found == "50.0% of maxmemory in use now and 50.4% at the peak, with 170 new TTLs"
@@ -83,10 +83,10 @@ def test_a_refused_peak_names_the_server_the_figures_and_what_would_fit() -> Non
     )
     seens_only = forecast(SEENS, servers=(TIGHT,)).peak_bytes
     exact = replace(TIGHT, memory_limit_bytes=seens_only * 2)
-    with pytest.raises(UnsafePlan, match=rf"split it: `{SEEN.replace('{', '.').replace('}', '.')}` would fit"):
+    with pytest.raises(NoRoom, match=rf"split it: `{SEEN.replace('{', '.').replace('}', '.')}` would fit"):
         forecast(COUPONS, SEENS, servers=(exact,), policy=policy)
     guarded = replace(policy, remediation=replace(policy.remediation, guards=GuardSettings(memory_ratio=0.45)))
-    with pytest.raises(UnsafePlan) as caught:
+    with pytest.raises(NoRoom) as caught:
         forecast(servers=(TIGHT,), policy=guarded)
     assert caught.value.allowed == "45% (remediation.guards.memory)"
 
@@ -106,14 +106,14 @@ def test_a_database_is_shared_out_among_those_who_have_it() -> None:
 )
 def test_rules_beyond_their_caps_are_all_named(caps: Caps, words: str) -> None:
     """Each with its keys and its cap; when there is no other rule, none is offered."""
-    with pytest.raises(UnsafePlan) as caught:
+    with pytest.raises(CapExceeded) as caught:
         plan_of(policy=settings(rule_caps=caps))
     text = str(caught.value)
     assert "rules would change more keys than they may" in text
     assert f"`{COUPON}`: 300 keys, 15.0% of all; `{SEEN}`: 100 keys, 5.0% of all" in text
     assert f"`{COUPON}`: {words}; `{SEEN}`: {words}" in text
     assert "Raise the cap if the rule is right." in text
-    with pytest.raises(UnsafePlan, match="a rule would change more keys than it may"):
+    with pytest.raises(CapExceeded, match="a rule would change more keys than it may"):
         plan_of(audit_of(row(COUPON, 1_000, 300), row(SEEN, 500, 0, 1)), settings(rule_caps=Caps(1, None)))
 
 
@@ -122,6 +122,6 @@ def test_a_storm_that_would_be_noticed_says_when_it_is_over() -> None:
     other = crowded(2_499.0)
     long, short = other.rules[0], replace(other.rules[0], last_ms=other.rules[0].last_ms - 86_400_000)
     beside = Coming((replace(other, rules=(short, long)),), (Standing(0, 100 * DAY_S, 2_495.0),), 0)
-    with pytest.raises(UnsafePlan, match=r"2,505 a second at worst.*the last of them by 2027-03-27 19:00 UTC"):
+    with pytest.raises(ExpiryStorm, match=r"2,505 a second at worst.*the last of them by 2027-03-27 19:00 UTC"):
         check_storm(POLICY, [COUPONS, SEENS, LEFT_OUT], beside)
     check_storm(POLICY, [COUPONS, SEENS, LEFT_OUT], replace(beside, standing=(Standing(0, 100 * DAY_S, 2_490.0),)))

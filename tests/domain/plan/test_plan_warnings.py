@@ -10,7 +10,7 @@ import pytest
 
 from redis_ttl.domain.audit.estimate import Sample
 from redis_ttl.domain.audit.server import Access, Command, ServerProfile
-from redis_ttl.domain.errors import InvalidOption, UnsafePlan
+from redis_ttl.domain.errors import CapExceeded, ExpiryStorm, InvalidOption
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.plan.caution import Caution, CautionKind
 from redis_ttl.domain.plan.expiry_windows import Standing
@@ -262,7 +262,7 @@ def test_expiries_of_other_plans_count_up_to_what_goes_unnoticed() -> None:
     assert planned_beside(crowded(2_400.0)).forecast.others_per_s == 2_400
     assert planned_beside(crowded(1_000.0), crowded(1_200.0)).forecast.others_per_s == 2_200
     assert planned_beside(crowded(9_999.0, state=OtherState.WAITING)).forecast.others_per_s == 0
-    with pytest.raises(UnsafePlan, match=r"2,\d{3} a second at worst, with the keys of plan p-other") as caught:
+    with pytest.raises(ExpiryStorm, match=r"2,\d{3} a second at worst, with the keys of plan p-other") as caught:
         planned_beside(crowded(2_500.0), OtherPlan("p-empty", OtherState.WRITTEN, ()))
     assert caught.value.allowed == "2,500 a second, which no neighbour notices"
     assert "by 2027-03-27 19:00 UTC" in str(caught.value.todo)
@@ -284,7 +284,7 @@ def test_a_run_beyond_its_cap_names_what_would_fit() -> None:
 
     def refused(most: int) -> str:
         capped = replace(policy, remediation=replace(policy.remediation, run_caps=Caps(most, None)))
-        with pytest.raises(UnsafePlan) as caught:
+        with pytest.raises(CapExceeded) as caught:
             plan_of(audit, capped)
         return str(caught.value.todo)
 

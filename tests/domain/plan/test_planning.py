@@ -13,7 +13,7 @@ from redis_ttl.domain.audit.estimate import Sample
 from redis_ttl.domain.audit.pattern_statistics import Governance, PatternStatistics
 from redis_ttl.domain.audit.server import DatabaseCounts, Flavour, Role, ServerProfile
 from redis_ttl.domain.audit.shards import Shard, SplitRule
-from redis_ttl.domain.errors import BadInput, InvalidOption, UnsafePlan
+from redis_ttl.domain.errors import BadInput, CapExceeded, InvalidOption, NoRoom, StaleAudit
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.plan.expiry import anchor_ms
 from redis_ttl.domain.plan.forecast import BYTES_PER_TTL
@@ -137,7 +137,7 @@ def test_a_rule_at_its_cap(caps: Caps) -> None:
     policy = settings(rule_caps=caps)
     assert plan_of(policy=policy).rules[0].limit_keys == 300
     tighter = Caps(None if caps.keys is None else 299, None if caps.ratio is None else 0.1499)
-    with pytest.raises(UnsafePlan, match=r"`coupon:\{id\}`: 300 keys, 15.0% of all.*choose the others: `seen"):
+    with pytest.raises(CapExceeded, match=r"`coupon:\{id\}`: 300 keys, 15.0% of all.*choose the others: `seen"):
         plan_of(policy=settings(rule_caps=tighter))
 
 
@@ -152,7 +152,7 @@ def test_a_rule_s_own_caps_go_before_the_policy_s() -> None:
     """In either direction."""
     first, second = POLICY.rules
     own = replace(settings(rule_caps=Caps(1, None)), rules=(replace(first, caps=Caps(300, None)), second))
-    with pytest.raises(UnsafePlan, match=r"`seen:\{id\}`: 100 keys"):
+    with pytest.raises(CapExceeded, match=r"`seen:\{id\}`: 100 keys"):
         plan_of(policy=own)
     both = replace(own, rules=(own.rules[0], replace(second, caps=Caps(100, None))))
     assert [rule.limit_keys for rule in plan_of(policy=both).rules] == [300, 100]
@@ -163,7 +163,9 @@ def test_a_run_at_its_cap() -> None:
     assert plan_of(policy=settings(run_caps=Caps(400, None))).limit_keys == 400
     assert plan_of(policy=settings(run_caps=Caps(None, 0.2))).limit_keys == 400
     for caps in (Caps(399, None), Caps(None, 0.1999)):
-        with pytest.raises(UnsafePlan, match=r"one run may.*400 keys, 20.0% of all.*split it: `seen:\{id\}` would fit"):
+        with pytest.raises(
+            CapExceeded, match=r"one run may.*400 keys, 20.0% of all.*split it: `seen:\{id\}` would fit"
+        ):
             plan_of(policy=settings(run_caps=caps))
 
 
@@ -192,7 +194,7 @@ def test_an_audit_at_the_limit_of_its_age(age_s: float, *, is_fine: bool) -> Non
     if is_fine:
         plan_of(audit_of(age_s=age_s))
     else:
-        with pytest.raises(UnsafePlan, match="too old" if age_s > 0 else "in the future"):
+        with pytest.raises(StaleAudit, match="too old" if age_s > 0 else "in the future"):
             plan_of(audit_of(age_s=age_s))
 
 
@@ -204,7 +206,7 @@ def test_a_peak_at_what_is_allowed() -> None:
     plan = plan_of(policy=replace(POLICY, memory=bound), server=at_limit)
     assert (plan.forecast.peak_ratio, plan.forecast.allowed_ratio) == (0.5, 0.5)
     above = replace(SERVER, memory_limit_bytes=peak * 2 - 1)
-    with pytest.raises(UnsafePlan, match=r"of maxmemory in use now.*340 new TTLs.*50% \(memory.critical\)"):
+    with pytest.raises(NoRoom, match=r"of maxmemory in use now.*340 new TTLs.*50% \(memory.critical\)"):
         plan_of(policy=replace(POLICY, memory=bound), server=above)
     guarded = settings(guards=GuardSettings(memory_ratio=0.6))
     assert plan_of(policy=replace(guarded, memory=bound), server=above).forecast.allowed_ratio == 0.6
@@ -218,7 +220,7 @@ def test_memory_limit_is_the_limit_where_there_is_no_maxmemory() -> None:
     forecast = plan_of(policy=roomy, server=unlimited).forecast
     assert (forecast.limit_bytes, forecast.limit_is_policys) == (10_000_000, True)
     assert forecast.peak_ratio == plan_of().forecast.peak_ratio
-    with pytest.raises(UnsafePlan, match=r"of memory.limit in use now"):
+    with pytest.raises(NoRoom, match=r"of memory.limit in use now"):
         plan_of(policy=replace(POLICY, memory=MemoryThresholds(limit_bytes=1_000_001)), server=unlimited)
     kept = plan_of(policy=replace(POLICY, memory=MemoryThresholds(limit_bytes=1))).forecast
     assert (kept.limit_bytes, kept.limit_is_policys) == (10_000_000, False)

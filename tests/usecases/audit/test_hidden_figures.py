@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_ttl.domain.errors import Aborted, UnsafePlan
+from redis_ttl.domain.errors import Aborted, HiddenFigures
 from redis_ttl.domain.messages.facts_of_plan import approval_requested
 from redis_ttl.domain.plan.caution import CautionKind
 from redis_ttl.domain.plan.plan import Plan
@@ -79,7 +79,7 @@ def test_a_proxy_that_hides_nothing_changes_nothing(proxy: HidingProxy, tmp_path
 def test_a_hidden_figure_is_refused_before_anybody_is_asked(proxy: HidingProxy, tmp_path: Path, field: str) -> None:
     """The refusal names the server, the field of INFO, the guards that need it, and the words of the policy that do without."""
     proxy.hides = frozenset({field})
-    with pytest.raises(UnsafePlan, match="nothing could ever be written") as caught:
+    with pytest.raises(HiddenFigures, match="nothing could ever be written") as caught:
         plan_of(proxy.url, tmp_path, without())
     said = str(caught.value)
     assert f"127.0.0.1:{proxy.port} hides" in said
@@ -93,7 +93,7 @@ def test_a_hidden_figure_is_refused_before_anybody_is_asked(proxy: HidingProxy, 
 def test_all_of_it_at_once_is_one_refusal(proxy: HidingProxy, tmp_path: Path) -> None:
     """A service that hides everything is told about in one sentence, with every guard."""
     proxy.hides = frozenset(NEEDED_FOR)
-    with pytest.raises(UnsafePlan) as caught:
+    with pytest.raises(HiddenFigures) as caught:
         plan_of(proxy.url, tmp_path, without())
     assert all(f"guard {guard.key})" in str(caught.value) for guard in GUARDS)
 
@@ -102,7 +102,7 @@ def test_all_of_it_at_once_is_one_refusal(proxy: HidingProxy, tmp_path: Path) ->
 def test_what_no_policy_can_do_without_is_refused_by_name(proxy: HidingProxy, tmp_path: Path, fields: set[str]) -> None:
     """Who a server is can't be left unguarded: such a plan is refused with the fields, whatever the policy says."""
     proxy.hides = frozenset(fields)
-    with pytest.raises(UnsafePlan, match="nothing could ever be written") as caught:
+    with pytest.raises(HiddenFigures, match="nothing could ever be written") as caught:
         plan_of(proxy.url, tmp_path, without(*(guard.key for guard in GUARDS)))
     assert all(field in str(caught.value) for field in fields)
     assert "unguarded" not in str(caught.value)

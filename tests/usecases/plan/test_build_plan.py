@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redis_ttl.domain.errors import BadInput, InvalidOption, UnsafePlan
+from redis_ttl.domain.errors import BadInput, CapExceeded, InvalidOption, NoRoom, StaleAudit, WrongServer
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.plan.plan import Plan
 from redis_ttl.domain.policy.policy import (
@@ -171,7 +171,7 @@ def test_an_audit_of_another_server(valkey: Server, redis7: Server, tmp_path: Pa
     fill(valkey)
     fill(redis7)
     audit = Auditing(valkey.url, tmp_path, policy=POLICY).run()
-    with pytest.raises(UnsafePlan, match="another data set"):
+    with pytest.raises(WrongServer, match="another data set"):
         plan_from(Auditing(redis7.url, tmp_path, policy=POLICY), audit)
 
 
@@ -181,9 +181,9 @@ def test_an_old_audit(valkey: Server, tmp_path: Path) -> None:
     auditing = Auditing(valkey.url, tmp_path, policy=POLICY)
     audit = auditing.run()
     now = dt.datetime.now(dt.UTC)
-    with pytest.raises(UnsafePlan, match=r"finished 1d1h.* ago; expected at most 1d ago"):
+    with pytest.raises(StaleAudit, match=r"finished 1d1h.* ago; expected at most 1d ago"):
         plan_from(auditing, audit, now=now + dt.timedelta(hours=25))
-    with pytest.raises(UnsafePlan, match="in the future"):
+    with pytest.raises(StaleAudit, match="in the future"):
         plan_from(auditing, audit, now=now - dt.timedelta(hours=1))
     assert plan_from(auditing, audit, now=now + dt.timedelta(hours=23)).change_keys == 450
 
@@ -206,7 +206,7 @@ def test_a_policy_that_was_changed_since_the_audit(valkey: Server, tmp_path: Pat
         replace(POLICY, rules=(replace(first, pattern=KeyPattern("coupon:{n}")), second, third)),
         replace(POLICY, exemptions=()),
     ):
-        with pytest.raises(UnsafePlan, match="other patterns"):
+        with pytest.raises(StaleAudit, match="other patterns"):
             plan_from(auditing, audit, changed)
     longer = replace(POLICY, rules=(first, replace(second, ttl_s=90 * DAY_S), third))
     refusal = plan_from(auditing, audit, longer).rules[1].refusal
@@ -222,14 +222,14 @@ def test_caps(valkey: Server, tmp_path: Path) -> None:
     settings = POLICY.remediation
     for caps in (Caps(299, None), Caps(None, 0.3)):
         with pytest.raises(
-            UnsafePlan, match=r"`coupon:\{id\}`: 300 keys, 48.4% of all.*choose the others: `seen:\{id\}`"
+            CapExceeded, match=r"`coupon:\{id\}`: 300 keys, 48.4% of all.*choose the others: `seen:\{id\}`"
         ):
             plan_from(auditing, audit, replace(POLICY, remediation=replace(settings, rule_caps=caps)))
         own = (replace(POLICY.rules[0], caps=caps), *POLICY.rules[1:])
-        with pytest.raises(UnsafePlan, match="max_keys"):
+        with pytest.raises(CapExceeded, match="max_keys"):
             plan_from(auditing, audit, replace(POLICY, rules=own))
         run = replace(POLICY, remediation=replace(settings, run_caps=caps))
-        with pytest.raises(UnsafePlan, match=r"450 keys.*split it: `seen:\{id\}` would fit"):
+        with pytest.raises(CapExceeded, match=r"450 keys.*split it: `seen:\{id\}` would fit"):
             plan_from(auditing, audit, run)
         assert plan_from(auditing, audit, run, rules=["seen:{id}"]).change_keys == 150
     tight = plan_from(auditing, audit, replace(POLICY, remediation=replace(settings, rule_caps=Caps(310, None))))
@@ -247,7 +247,7 @@ def test_room_first(valkey: Server, tmp_path: Path) -> None:
     assert plan_from(auditing, audit).change_keys == 450
     with valkey.client() as client:
         client.config_set("maxmemory", round(used / 0.9))
-    with pytest.raises(UnsafePlan, match=r"not enough room.*85% \(memory.critical\).*not one of the rules fits"):
+    with pytest.raises(NoRoom, match=r"not enough room.*85% \(memory.critical\).*not one of the rules fits"):
         plan_from(auditing, audit)
 
 

@@ -13,7 +13,7 @@ import pytest
 from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.journal.coming_expiries import ComingExpiries
 from redis_ttl.adapters.store.store import Store
-from redis_ttl.domain.errors import UnsafePlan
+from redis_ttl.domain.errors import ExpiryStorm
 from redis_ttl.domain.plan.expiry import UNNOTICED_EXPIRIES_PER_S
 from redis_ttl.domain.plan.other_plans import OtherPlan, OtherRule, OtherState, standing_of
 from redis_ttl.domain.plan.plan import Plan
@@ -241,7 +241,7 @@ def test_a_plan_s_storm_counts_the_others(valkey: Server, tmp_path: Path) -> Non
     assert alone.forecast.expiries_per_s < 2_100 < beside.forecast.expiries_per_s <= UNNOTICED_EXPIRIES_PER_S
     assert "20260220T190500Z-0a1b2c | `their:{id}`" in plan_page(beside, crowded)
     assert "with the keys of plan 20260220T190500Z-0a1b2c (up to 2,100 a second)" in plan_page(beside, crowded)
-    with pytest.raises(UnsafePlan, match=r"same time as those of other plans.*plan 20260220T190500Z-0a1b2c.*2,500"):
+    with pytest.raises(ExpiryStorm, match=r"same time as those of other plans.*plan 20260220T190500Z-0a1b2c.*2,500"):
         plan(storm(at, 2_499.0))
     waiting = plan(storm(at, 2_499.0, OtherState.WAITING))
     assert waiting.forecast.expiries_per_s == alone.forecast.expiries_per_s

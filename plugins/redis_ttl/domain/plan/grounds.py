@@ -1,6 +1,6 @@
 """What a plan rests on: an audit that is fresh, judged by the rules of now, of the data set that the servers hold still.
 
-What isn't so is refused with `UnsafePlan`, before anything else is thought about.
+What isn't so is refused with its own kind of `UnsafePlan`, before anything else is thought about.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit.server import Role
 from redis_ttl.domain.audit.shards import Shard, SplitRule
-from redis_ttl.domain.errors import UnsafePlan
+from redis_ttl.domain.errors import HiddenFigures, StaleAudit, WrongServer
 from redis_ttl.domain.plan.plan import NodeIdentity
 from redis_ttl.domain.policy.duration import format_duration
 from redis_ttl.domain.policy.guards import unreadable
@@ -29,12 +29,12 @@ _CLOCK_SKEW_S: Final = 300
 
 
 def check_age(audit: Audit, policy: Policy, now: dt.datetime) -> None:
-    """Raise `UnsafePlan` for an audit that is older than the policy allows, or from the future."""
+    """Raise `StaleAudit` for an audit that is older than the policy allows, or from the future."""
     allowed_s = policy.remediation.audit_age_s
     age_s = (now - dt.datetime.fromisoformat(audit.finished_at)).total_seconds()
     if -_CLOCK_SKEW_S <= age_s <= allowed_s:
         return
-    raise UnsafePlan(
+    raise StaleAudit(
         "the audit is too old to plan by" if age_s > 0 else "the audit was made in the future",
         where=f"audit {audit.plan.audit_id}",
         found=f"finished {format_duration(int(abs(age_s)))} {'ago' if age_s > 0 else 'from now'}",
@@ -44,7 +44,7 @@ def check_age(audit: Audit, policy: Policy, now: dt.datetime) -> None:
 
 
 def check_rules(audit: Audit, policy: Policy) -> None:
-    """Raise `UnsafePlan` when the audit's keys were judged by other patterns than the policy has now.
+    """Raise `StaleAudit` when the audit's keys were judged by other patterns than the policy has now.
 
     Whatever else was changed in the policy since then (a TTL, a sign-off, an owner) leaves the counts as they are.
     """
@@ -55,7 +55,7 @@ def check_rules(audit: Audit, policy: Policy) -> None:
     exemptions = tuple(exemption.pattern.text for exemption in policy.exemptions)
     if judged_by == (patterns, exemptions):
         return
-    raise UnsafePlan(
+    raise StaleAudit(
         "the audit judged its keys by other patterns than the policy has now",
         where=f"audit {audit.plan.audit_id}",
         found=_differences(judged_by[0], audit.plan.exemptions, patterns, exemptions),
@@ -65,7 +65,7 @@ def check_rules(audit: Audit, policy: Policy) -> None:
 
 
 def check_figures(servers: Sequence[ServerProfile], readings: Mapping[str, Reading], policy: Policy) -> None:
-    """Raise `UnsafePlan` when a server hides what the writing must know: nothing could ever be written by such a plan, so nobody
+    """Raise `HiddenFigures` when a server hides what the writing must know: nothing could ever be written by such a plan, so nobody
     is asked to approve it. ``readings`` are the servers' figures by their addresses.
     """
     settings = policy.remediation.guards
@@ -80,7 +80,7 @@ def check_figures(servers: Sequence[ServerProfile], readings: Mapping[str, Readi
         return
     keys = sorted({guard.key for guards in lacking.values() for guard in guards})
     without = "{" + ", ".join(f"{key}: unguarded" for key in keys) + "}"
-    raise UnsafePlan(
+    raise HiddenFigures(
         "figures that the writing can't do without are hidden, so nothing could ever be written",
         where=f"plan for {policy.cluster}",
         found=". ".join(found),
@@ -110,7 +110,7 @@ def _unnamed(server: ServerProfile, reading: Reading) -> list[tuple[str, str]]:
 def match_servers(audit: Audit, servers: Sequence[ServerProfile]) -> dict[str, ServerProfile]:
     """For each address that the audit read, in its order, the primary that holds the same data set now.
 
-    Raises `UnsafePlan` when one is missing, or when there is a primary that the audit didn't read.
+    Raises `WrongServer` when one is missing, or when there is a primary that the audit didn't read.
     """
     matched: dict[str, ServerProfile] = {}
     left = list(servers)
@@ -118,7 +118,7 @@ def match_servers(audit: Audit, servers: Sequence[ServerProfile]) -> dict[str, S
         identity = NodeIdentity(read.address, read.run_id, read.lineage)
         found = next((each for each in left if _continues(each, identity)), None)
         if found is None:
-            raise UnsafePlan(
+            raise WrongServer(
                 "the audit was made of another data set",
                 where=f"audit {audit.plan.audit_id}",
                 found=f"{read.address} with replication id {read.lineage or 'unknown'}, run_id {read.run_id or 'unknown'}",
@@ -128,7 +128,7 @@ def match_servers(audit: Audit, servers: Sequence[ServerProfile]) -> dict[str, S
         left.remove(found)
         matched[read.address] = found
     if left:
-        raise UnsafePlan(
+        raise WrongServer(
             "there are primaries that the audit didn't read",
             where=f"audit {audit.plan.audit_id}",
             found=", ".join(each.address for each in left),
@@ -139,13 +139,13 @@ def match_servers(audit: Audit, servers: Sequence[ServerProfile]) -> dict[str, S
 
 def shard_now(shard: Shard, audit: Audit, primaries: dict[str, ServerProfile]) -> Shard:
     """The shard on the primary of now. A program of another version or kind is read by one cursor: how a keyspace may be
-    cut was found out on the one that the audit read.
+    cut was found out on the one that the audit read; raises `WrongServer` where it was cut.
     """
     read = next(each for each in audit.plan.servers if each.address == shard.node)
     now = primaries[shard.node]
     same_program = (read.flavour, read.version, read.cluster_enabled) == (now.flavour, now.version, now.cluster_enabled)
     if shard.rule is not SplitRule.SEQUENTIAL and not same_program:
-        raise UnsafePlan(
+        raise WrongServer(
             "the server runs another program than when it was audited",
             where=now.address,
             found=f"{now.flavour.value} {now.version}",

@@ -1,5 +1,5 @@
 """What a plan may come to: how many keys, how full the servers get, how many expiries a second. More than that is refused with
-`UnsafePlan`, which says what was measured, what is allowed, and the way out.
+a kind of `UnsafePlan`, which says what was measured, what is allowed, and the way out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from math import floor
 from typing import TYPE_CHECKING
 
 from redis_ttl.domain.audit.node_memory import NodesMemory
-from redis_ttl.domain.errors import UnsafePlan
+from redis_ttl.domain.errors import CapExceeded, ExpiryStorm, NoRoom
 from redis_ttl.domain.plan.expiry import UNNOTICED_EXPIRIES_PER_S, anchor_ms
 from redis_ttl.domain.plan.expiry_windows import Expiring, Standing, fit_windows, worst_rate_per_s
 from redis_ttl.domain.plan.forecast import forecast_node, share_out
@@ -35,7 +35,7 @@ def most_keys(caps: Caps, audit: Audit) -> int:
 
 
 def check_caps(audit: Audit, policy: Policy, rules: Sequence[PlannedRule]) -> None:
-    """Raise `UnsafePlan` when a rule, or all of them together, would change more keys than one may."""
+    """Raise `CapExceeded` when a rule, or all of them together, would change more keys than one may."""
     settings = policy.remediation
     included = [rule for rule in rules if rule.refusal is None]
     over = [
@@ -45,7 +45,7 @@ def check_caps(audit: Audit, policy: Policy, rules: Sequence[PlannedRule]) -> No
     ]
     if over:
         others = [f"`{rule.pattern}`" for rule in included if rule not in [each for each, _ in over]]
-        raise UnsafePlan(
+        raise CapExceeded(
             "a rule would change more keys than it may"
             if len(over) == 1
             else "rules would change more keys than they may",
@@ -61,7 +61,7 @@ def check_caps(audit: Audit, policy: Policy, rules: Sequence[PlannedRule]) -> No
         fitting = _fitting(
             included, lambda taken: sum(rule.change_keys for rule in taken) <= most_keys(settings.run_caps, audit)
         )
-        raise UnsafePlan(
+        raise CapExceeded(
             "the run would change more keys than one run may",
             where=f"plan for {policy.cluster}",
             found=_of_all(total, audit),
@@ -114,13 +114,13 @@ def with_windows(rules: Sequence[PlannedRule], coming: Coming) -> list[PlannedRu
 
 
 def check_storm(policy: Policy, rules: Sequence[PlannedRule], coming: Coming) -> None:
-    """Raise `UnsafePlan` when, with other plans' keys, more keys expire in a second than go unnoticed."""
+    """Raise `ExpiryStorm` when, with other plans' keys, more keys expire in a second than go unnoticed."""
     worst = _worst(rules, coming)
     if worst <= UNNOTICED_EXPIRIES_PER_S:
         return
     counted = [each for each in coming.others if each.state is not OtherState.WAITING and each.rules]
     last_ms = max(rule.last_ms for each in counted for rule in each.rules)
-    raise UnsafePlan(
+    raise ExpiryStorm(
         "too many keys would expire at the same time as those of other plans",
         where=f"plan for {policy.cluster}",
         found=f"{worst:,.0f} a second at worst, with the keys of {', '.join(f'plan {each.plan_id}' for each in counted)}",
@@ -150,7 +150,7 @@ def _expiring(rule: PlannedRule) -> Expiring:
 def forecast_plan(
     servers: Sequence[ServerProfile], policy: Policy, rules: Sequence[PlannedRule], coming: Coming
 ) -> Forecast:
-    """Memory and expiries to come. Raises `UnsafePlan` for a peak above what the policy allows.
+    """Memory and expiries to come. Raises `NoRoom` for a peak above what the policy allows.
 
     Where a server has no maxmemory, the policy's ``memory.limit`` is its limit.
     """
@@ -215,7 +215,7 @@ def _refuse_peak(
     is_policys = any(server.address == node.address and server.memory_limit_bytes is None for server in servers)
     limit = "memory.limit" if is_policys else "maxmemory"
     fitting = _fitting(rules, lambda taken: (worst(taken).peak_ratio or 0.0) <= allowed)
-    raise UnsafePlan(
+    raise NoRoom(
         "a TTL costs memory before it frees any, and there is not enough room for it",
         where=node.address,
         found=f"{now:.1%} of {limit} in use now and {node.peak_ratio or 0.0:.1%} at the peak, with {node.new_ttls:,} new TTLs",

@@ -2,7 +2,7 @@
 may happen at all.
 
 Everything is computed from an audit, the policy of now and the servers as they are now; nothing is asked of anybody.
-What must not happen is refused with `UnsafePlan`, which says what was measured, what is allowed, and the way out.
+What must not happen is refused with a kind of `UnsafePlan`, which says what was measured, what is allowed, and the way out.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def make_plan(
 ) -> Plan:
     """The plan. ``servers`` are the primaries as they are now, ``others`` the cluster's other plans whose keys have still to expire.
 
-    Raises `UnsafePlan`, `InvalidOption` for a rule that the policy doesn't have, and `BadInput` when there is nothing
+    Raises a kind of `UnsafePlan`, `InvalidOption` for a rule that the policy doesn't have, and `BadInput` when there is nothing
     to do.
     """
     check_age(audit, policy, request.now)

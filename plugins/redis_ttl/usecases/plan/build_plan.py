@@ -46,7 +46,7 @@ def build_plan(
     the policy's unless given. ``others`` are the cluster's other plans whose keys have still to expire
     (:mod:`redis_ttl.usecases.plan.other_plans`).
 
-    Raises `UnsafePlan` for what must not happen, `BadInput` when there is nothing to do, `InvalidOption` for an
+    Raises a kind of `UnsafePlan` for what must not happen, `BadInput` when there is nothing to do, `InvalidOption` for an
     option that can't be used, and what a server that can't be asked raises.
     """
     request = PlanRequest(
@@ -76,7 +76,7 @@ def build_plan(
 
 
 def inspect_primaries(redis: Redis, policy: Policy, database: int) -> list[ServerProfile]:
-    """The primaries as they are now. Raises `UnsafePlan` when one hides what the writing can't do without: no plan of it could ever
+    """The primaries as they are now. Raises `HiddenFigures` when one hides what the writing can't do without: no plan of it could ever
     be written.
     """
     servers, readings = [], {}

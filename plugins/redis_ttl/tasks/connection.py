@@ -1,10 +1,12 @@
-"""Reads an Airflow connection as the way in to a Redis deployment."""
+"""Reads an Airflow connection as the way in to a Redis deployment, in the Redis provider's words."""
 
 from __future__ import annotations
 
 import json
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow.providers.redis.hooks.redis import RedisHook
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -14,29 +16,51 @@ from redis_ttl.domain.errors import BadInput
 if TYPE_CHECKING:
     from redis_ttl.adapters.connection.endpoint import Endpoint
 
+_PROVIDERS_TLS: Final = (*("ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"),)
 # Airflow's own form for Redis connections writes "cluster": false into each of them, whatever the server is. We ask the server itself.
 _FORM_FIELDS_WITHOUT_MEANING: Final = ("cluster",)
 
 
 def endpoint_of(connection_id: str) -> Endpoint:
-    """Where that connection leads, and how to get in.
+    """Where that connection leads, and how to get in: what `RedisHook` would connect with, and what it has no words for.
 
-    Understands what the Redis provider's form has (host, port, login, password, db, ssl and its files, startup_nodes), and
-    in the extra field also ``sentinel``, ``sentinel_master``, ``sentinel_username``, ``sentinel_password``, ``sentinel_ssl``,
-    ``unix_socket``, ``connect_timeout`` and ``read_timeout``. Raises :class:`BadInput` for a connection that Airflow doesn't have or
-    whose extra is no JSON object, :class:`InvalidOption` for a field that can't be used.
+    The hook is asked, so a connection means here what it means to every other task: host, port, login, password, db, ssl and its
+    files. Beside that, the extra field may have ``startup_nodes``, ``sentinel``, ``sentinel_master``, ``sentinel_kwargs`` (or
+    ``sentinel_username``, ``sentinel_password``, ``sentinel_ssl``), ``credential_provider``, ``unix_socket``, ``connect_timeout`` and
+    ``read_timeout``. It differs where the hook would guess: without a host no server is meant, and "false" as text is false.
+    Raises :class:`BadInput` for a connection that Airflow doesn't have or whose extra is no JSON object, :class:`InvalidOption`
+    for a field that can't be used.
     """
     connection = _connection(connection_id)
     extra = {name: value for name, value in _extra(connection).items() if name not in _FORM_FIELDS_WITHOUT_MEANING}
-    fields = {
-        "host": connection.host,
-        "port": connection.port,
-        "username": connection.login,
-        "password": connection.password,
-        "db": connection.schema,  # where Airflow puts the path of a connection that is given as a URL
-        **extra,
-    }
+    # schema is where Airflow puts the path of a connection that is given as a URL; the hook's own db wins.
+    fields = {"db": connection.schema, **extra, **_providers_word(connection_id, extra)}
     return endpoint_from_fields(fields, where=f"connection {connection_id}")
+
+
+class _UnopenedHook(RedisHook):
+    """The provider's hook, whose client is made but opens nothing: that of a cluster asks for the topology when it is made."""
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Connection:
+        """The connection as one server's."""
+        connection = copy(super().get_connection(conn_id))
+        extra = {name: value for name, value in connection.extra_dejson.items() if name != "cluster"}
+        connection.extra = json.dumps(extra)
+        return connection
+
+
+def _providers_word(connection_id: str, extra: dict[str, Any]) -> dict[str, Any]:
+    """What the provider would connect with, by our names."""
+    client: Any = _UnopenedHook(redis_conn_id=connection_id).get_conn()  # type: ignore[no-untyped-call]
+    arguments = client.connection_pool.connection_kwargs
+    told = {name: arguments.get(name) for name in ("host", "port", "username", "password", "db")}
+    uses_tls = "ssl_cert_reqs" in arguments  # only a client that speaks TLS is given these
+    if uses_tls:
+        told |= {name: arguments[name] for name in _PROVIDERS_TLS}
+    # A connection that is given as a URL can't say false but as text, which is true in Python.
+    told["ssl"] = extra["ssl"] if isinstance(extra.get("ssl"), str) else uses_tls
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _connection(connection_id: str) -> Connection:

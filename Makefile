@@ -67,8 +67,8 @@ approvals: $(DEV_INSTALLED) ## Try everything that can be done to a waiting plan
 .PHONY: azurite
 azurite: build/azurite/.installed ## Install the emulator of Azure's Blob Storage that tests use (needs npm)
 
-build/azurite/.installed: tests/azurite/package.json tests/azurite/package-lock.json
-	@mkdir -p build/azurite && cp tests/azurite/package.json tests/azurite/package-lock.json build/azurite
+build/azurite/.installed: lab/services/azurite/package.json lab/services/azurite/package-lock.json
+	@mkdir -p build/azurite && cp lab/services/azurite/package.json lab/services/azurite/package-lock.json build/azurite
 	@cd build/azurite && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from lab.servers.kinds import REDIS_7, VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.incident.writer import write_keyspace
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import scaled
-from tests.servers import REDIS_7, VALKEY, Server, run_server
 
 
 @dataclass(frozen=True, slots=True)

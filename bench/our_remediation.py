@@ -19,9 +19,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.our_audit import peak_mib
+from lab.remediation.applying import Applying
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.remediation.restoring import roll_back
 from redis_ttl.domain.policy.policy import Mode, Policy
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
-from tests.usecases.restoring import roll_back
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from typing import Final
 from bench.neighbour import Wait, neighbour, percentile_ms
 from bench.our_remediation import RemediationFigures, remediated, remediation_under_way
 from bench.rows import Row
+from lab.servers.kinds import REDIS_7, VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink, encode
 from redis_ttl.domain.policy.policy import RemediationSettings
-from tests.servers import REDIS_7, VALKEY, Server, run_server
 
 Say = Callable[[str], None]
 

@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.rows import Row
+from lab.servers.kinds import VALKEY
+from lab.servers.server import run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.server.watched_deployment import WatchedDeployment
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.policy.policy import Owner, Policy
 from redis_ttl.usecases.watch.watch_cluster import WatchTools, watch_cluster
-from tests.servers import VALKEY, run_server
 
 Say = Callable[[str], None]
 

@@ -36,6 +36,7 @@ BUILD: Final = Path("build/mutants")
 _COPIED: Final = (
     "plugins",
     "tests",
+    "lab",
     "demo",
     "dags",
     "include",

@@ -21,6 +21,10 @@ from urllib.parse import quote
 import polars as pl
 from upath import UPath
 
+from lab.live_airflow.live_airflow import LiveAirflow
+from lab.servers.kinds import REDIS_7, VALKEY
+from lab.servers.server import Server, run_server
+from lab.services.object_store import ObjectStorage, run_s3
 from proof.application import application, keys_touched
 from proof.snapshot import Snapshot, differences, take_snapshot
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
@@ -31,9 +35,6 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import FULL_KEYS, scaled
 from redis_ttl.usecases.store.plans import PlanDocuments
-from tests.airflow_live import LiveAirflow
-from tests.object_store import ObjectStorage, run_s3
-from tests.servers import REDIS_7, VALKEY, Server, run_server
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _CLUSTER: Final = "luckyus-isales-market"

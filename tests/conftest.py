@@ -13,20 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.object_store import RUN, ObjectStorage, is_installed
-from tests.servers import (
-    REDIS_7,
-    REDIS_62,
-    REDIS_82,
-    VALKEY,
-    Certificates,
-    Cluster,
-    Server,
-    ServerKind,
-    make_certificates,
-    run_cluster,
-    run_server,
-)
+from lab.servers.certificates import Certificates, make_certificates
+from lab.servers.cluster import Cluster, run_cluster
+from lab.servers.kinds import REDIS_7, REDIS_62, REDIS_82, VALKEY, ServerKind
+from lab.servers.server import Server, run_server
+from lab.services.object_store import RUN, ObjectStorage, is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from tests.loopback_listener import LoopbackListener
+from lab.loopback import LoopbackListener
 
 
 class HidingProxy(LoopbackListener):

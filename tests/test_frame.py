@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from redis.exceptions import NoPermissionError
 
 import redis_ttl
-from tests.servers import Server
+from lab.servers.server import Server
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plugins" / "redis_ttl"

@@ -17,9 +17,10 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
-from tests.mail_server import MailServer
-from tests.servers import wait_for
-from tests.slack_endpoint import SlackEndpoint, problems_of
+from lab.services.block_kit import problems_of
+from lab.services.mail_server import MailServer
+from lab.services.slack_endpoint import SlackEndpoint
+from lab.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from tests.loopback_listener import LoopbackListener
-from tests.servers import Server
+from lab.loopback import LoopbackListener
+from lab.servers.server import Server
 
 
 @dataclass

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink, Word, encode
 from redis_ttl.adapters.connection.profile import read_profile
 from redis_ttl.adapters.server.reader import ShardReader
 from redis_ttl.domain.audit.shards import SLOTS, Shard, choose_rule, split
 from redis_ttl.domain.policy.load import FastPace, Load, LoadKind
-from tests.servers import Server
 
 FAST = Load(LoadKind.FAST)
 

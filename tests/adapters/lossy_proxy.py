@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from tests.loopback_listener import LoopbackListener
+from lab.loopback import LoopbackListener
 
 
 @dataclass

@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import pytest
 
+from lab.checkout import ROOT
+from lab.live_airflow.settings import airflow_environment
+from lab.services.object_store import ObjectStorage
+from lab.services.store_process import StoreProcess, StoreSpec, large_document
 from redis_ttl.domain.errors import StoreProblem
-from tests.airflow_live import ROOT, airflow_environment
-from tests.object_store import ObjectStorage
-from tests.store_process import StoreProcess, StoreSpec, large_document
 
 # Two processes and a service have to start first.
 pytestmark = pytest.mark.timeout(300)

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from lab.loopback import free_port
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
+from lab.waiting import wait_for
 from redis_ttl.cli.main import main
-from tests.servers import VALKEY, Server, free_port, run_server, wait_for
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 POLICY = Path(__file__).parents[2] / "include/policies/luckyus-isales-market.yaml"

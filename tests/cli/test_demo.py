@@ -11,7 +11,7 @@ from redis_ttl.cli.main import app
 from redis_ttl.domain.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from tests.servers import Server
+    from lab.servers.server import Server
 
 
 def _json(*arguments: str) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import roll_back
+from lab.servers.server import Server
 from redis_ttl.cli.journal import app
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.remediation.approval import Channel, Decision, Verdict
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import roll_back
 
 
 def applied(server: Server, store: Path) -> Applying:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.checkout import ROOT
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.incident.writer import write_keyspace
 from redis_ttl.adapters.policy_files.policy_file import load_policy
@@ -14,8 +16,6 @@ from redis_ttl.cli.main import main
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import expected_patterns, scaled
 from redis_ttl.domain.messages.kind import MessageKind
-from tests.airflow_live import ROOT
-from tests.servers import Server
 from tests.tasks.approval_case import ClusterAudit
 
 POLICY = ROOT / "include" / "policies" / "luckyus-isales-market.yaml"

@@ -15,7 +15,7 @@ from tests.hiding_proxy import HidingProxy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers import Server
+    from lab.servers.server import Server
 
 POLICY = """\
 cluster: shop

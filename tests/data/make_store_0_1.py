@@ -26,6 +26,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lab.servers.kinds import REDIS_7
+from lab.servers.server import run_server
 from redis_ttl.adapters.columns.key_comparison import KeyComparison
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
@@ -78,7 +80,6 @@ from redis_ttl.usecases.rollback.restore_journal import (
 from redis_ttl.usecases.store.audits import AuditFolder
 from redis_ttl.usecases.store.message_ports import Composed, Envelope
 from redis_ttl.usecases.store.plans import PlanDocuments
-from tests.servers import REDIS_7, run_server
 from tests.usecases.auditing import Auditing
 from tests.usecases.watching import Watching
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.processes import Processes, began
-from tests.servers import wait_for
+from lab.waiting import wait_for
 
 _SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 _DEAF = [

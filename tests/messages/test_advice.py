@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.servers.server import Server
 from redis_ttl.domain.incident.messages import ACTION_REQUIRED, EXAMPLES
 from redis_ttl.domain.messages.facts.action_required import ActionRequired, KindShare, ValueKind
 from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested, PlannedFacts
@@ -18,7 +19,6 @@ from redis_ttl.messages.formats.document import Bullets, Button, Code, Document,
 from redis_ttl.messages.idioms import idiom
 from redis_ttl.messages.phrases import phrases_of
 from redis_ttl.messages.rendering import documents_of
-from tests.servers import Server
 
 LANGUAGES = ["en", "zh"]
 RULE = ACTION_REQUIRED.rules[0]

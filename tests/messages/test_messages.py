@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.services.block_kit import problems_of, words_of_blocks
 from redis_ttl.domain.incident.messages import ACTION_REQUIRED, EXAMPLES
 from redis_ttl.domain.messages.delivery import News, Why
 from redis_ttl.domain.messages.facts.action_required import UnknownFacts
@@ -32,7 +33,6 @@ from redis_ttl.messages import phrases as phrases_package
 from redis_ttl.messages.formats.document import Document
 from redis_ttl.messages.phrases import Phrases, languages, phrases_of
 from redis_ttl.messages.rendering import RenderedMessage, documents_of, render
-from tests.slack_endpoint import problems_of, words_of_blocks
 
 GOLDEN = Path(__file__).parent / "golden"
 INCIDENT = ACTION_REQUIRED

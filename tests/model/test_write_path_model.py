@@ -21,6 +21,10 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from lab.remediation.policies import DAY_S
+from lab.remediation.restoring import restore_tools
+from lab.servers.cluster import Cluster, run_cluster
+from lab.servers.kinds import VALKEY
 from redis_ttl.adapters.connection import key_routes
 from redis_ttl.domain.errors import BadInput, RedisTtlError, StoreProblem
 from redis_ttl.domain.remediation.control import Wish, WishedState
@@ -37,9 +41,6 @@ from redis_ttl.usecases.rollback.restore_journal import (
 from tests.conftest import require
 from tests.model.faulty_store import Faults, Killed, refuse
 from tests.model.world import FAMILIES, LIMIT_KEYS, SET_TTL_S, ModelRun, World
-from tests.servers import VALKEY, Cluster, run_cluster
-from tests.usecases.applying import DAY_S
-from tests.usecases.restoring import restore_tools
 
 STEPS = int(os.environ.get("MODEL_STEPS", "10000"))
 STEPS_A_WORLD = 50

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.servers.cluster import Cluster
 from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import NotApproved
@@ -20,8 +23,6 @@ from redis_ttl.domain.remediation.approval import Approval
 from redis_ttl.domain.remediation.control import Wish
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.model.faulty_store import Faults, FaultyStore, Killed
-from tests.servers import Cluster
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
 
 TAGS: Final = tuple(f"{{t{number}}}" for number in range(5))
 #: Two rules that a plan writes, one that nobody has signed off, an exemption, and keys that nothing governs.

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import httpx
     import redis
 
-    from tests.airflow_live import LiveAirflow
-    from tests.object_store import ObjectStorage
-    from tests.servers import Server
+    from lab.live_airflow.live_airflow import LiveAirflow
+    from lab.servers.server import Server
+    from lab.services.object_store import ObjectStorage
 
 KEYS = 20
 GATE, AGAIN = "approve_plan", "approve_plan_again"

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.airflow_live import ROOT, LiveAirflow, airflow_environment
+from lab.checkout import ROOT
+from lab.live_airflow.live_airflow import LiveAirflow
+from lab.live_airflow.settings import airflow_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Page
 
-    from tests.servers import Server
+    from lab.servers.server import Server
 
 _HOME = Path(tempfile.mkdtemp(prefix="redis-ttl-airflow-"))
 os.environ.update(airflow_environment(_HOME, ROOT / "dags", {"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}))

@@ -16,8 +16,8 @@ from redis_ttl.tasks.connection import endpoint_of
 from tests.adapters.keyspaces import FAST
 
 if TYPE_CHECKING:
+    from lab.servers.cluster import Cluster
     from redis_ttl.adapters.connection.endpoint import Endpoint
-    from tests.servers import Cluster
 
 FILES = {"ssl_ca_certs": "/etc/ca.pem", "ssl_certfile": "/etc/client.pem", "ssl_keyfile": "/etc/client.key"}
 #: What the hook gives to redis-py beside these says nothing of where a connection leads, or how it gets in.

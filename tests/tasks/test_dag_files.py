@@ -11,7 +11,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tests.airflow_live import ROOT
+from lab.checkout import ROOT
 from tests.tasks.conftest import policy_text
 
 if TYPE_CHECKING:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.checkout import ROOT
+from lab.live_airflow.settings import airflow_environment, run_airflow
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.incident.writer import write_keyspace
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import expected_patterns, scaled
-from tests.airflow_live import ROOT, airflow_environment, run_airflow
 from tests.tasks.conftest import policy_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers import Server
+    from lab.servers.server import Server
 
 _RUN = """
 import json, sys

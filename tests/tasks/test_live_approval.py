@@ -17,12 +17,14 @@ from threading import Event
 
 import pytest
 
+from lab.checkout import ROOT
+from lab.live_airflow.live_airflow import LiveAirflow
+from lab.servers.kinds import VALKEY
+from lab.servers.server import run_server
+from lab.services.object_store import store_of_run
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.document_ids import document_id
-from tests.airflow_live import ROOT, LiveAirflow
 from tests.conftest import require
-from tests.object_store import store_of_run
-from tests.servers import VALKEY, run_server
 from tests.tasks.approval_case import AGAIN, GATE, KEYS, ApprovalLive, Case, GateLost
 
 pytestmark = pytest.mark.timeout(1800)

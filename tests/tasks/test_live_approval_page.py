@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.airflow_live import ROOT
-from tests.servers import Server
+from lab.checkout import ROOT
+from lab.servers.server import Server
 from tests.tasks.conftest import LiveTests, log_in
 
 pytestmark = pytest.mark.timeout(1800)

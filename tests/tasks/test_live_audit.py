@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.servers.kinds import VALKEY
+from lab.servers.server import run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.incident.writer import write_keyspace
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import expected_patterns, scaled
-from tests.servers import VALKEY, run_server
 
 if TYPE_CHECKING:
     import redis
 
-    from tests.servers import Server
+    from lab.servers.server import Server
     from tests.tasks.conftest import LiveTests
 
 pytestmark = pytest.mark.timeout(1800)

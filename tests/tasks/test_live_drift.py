@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from lab.checkout import ROOT
 from redis_ttl.adapters.policy_files.policy_file import load_policy
-from tests.airflow_live import ROOT
 from tests.tasks.conftest import log_in
 from tests.usecases.auditing import Auditing
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.servers import Server
+    from lab.servers.server import Server
     from tests.tasks.conftest import LiveTests
 
 pytestmark = pytest.mark.timeout(1800)

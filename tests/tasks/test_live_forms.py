@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.servers import Server
+    from lab.servers.server import Server
     from tests.tasks.conftest import LiveTests
 
 pytestmark = pytest.mark.timeout(1800)

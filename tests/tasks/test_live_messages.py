@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
+from lab.servers.server import Server
+from lab.services.block_kit import words_of_blocks
+from lab.services.mail_server import MailServer
+from lab.services.slack_endpoint import Received, SlackEndpoint
 from redis_ttl.adapters.policy_files.policy_file import load_policy
-from tests.mail_server import MailServer
-from tests.servers import Server
-from tests.slack_endpoint import Received, SlackEndpoint, words_of_blocks
 from tests.tasks.approval_case import ClusterAudit
 from tests.tasks.conftest import LiveTests
 

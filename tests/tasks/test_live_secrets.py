@@ -13,9 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.mail_server import MailServer
-from tests.servers import VALKEY, Server, free_port, run_server
-from tests.slack_endpoint import SlackEndpoint
+from lab.loopback import free_port
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
+from lab.services.mail_server import MailServer
+from lab.services.slack_endpoint import SlackEndpoint
 from tests.tasks.conftest import LiveTests
 from tests.tasks.test_live_messages import GATE, _approve, connection, run
 

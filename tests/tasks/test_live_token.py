@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow_live import LiveAirflow
-from tests.servers import Server
+from lab.live_airflow.live_airflow import LiveAirflow
+from lab.servers.server import Server
 from tests.tasks.conftest import LiveTests
 from tests.tasks.test_live_audit import task_of, the_audit
 

@@ -12,7 +12,7 @@ from redis_ttl.tasks import airflow_api
 from tests.adapters.keyspaces import set_keys
 
 if TYPE_CHECKING:
-    from tests.servers import Server
+    from lab.servers.server import Server
     from tests.tasks.conftest import LiveTests
 
 pytestmark = pytest.mark.timeout(1800)

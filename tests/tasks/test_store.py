@@ -6,9 +6,9 @@ import pytest
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
+from lab.services.object_store import ObjectStorage
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.tasks.store import open_store, open_store_for_writing, refuse_unshared
-from tests.object_store import ObjectStorage
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,13 +18,13 @@ import sys
 from itertools import count
 from pathlib import Path
 
+from lab.remediation.applying import Applying
+from lab.remediation.restoring import roll_back
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.writing.writable_deployment import DatabaseDecisions
 from redis_ttl.domain.errors import RedisTtlError
 from redis_ttl.usecases.remediation import part_work, write_gate
 from redis_ttl.usecases.store.plans import PlanDocuments
-from tests.usecases.applying import Applying
-from tests.usecases.restoring import roll_back
 
 TRY_AGAIN = 75
 

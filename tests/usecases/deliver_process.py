@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+from lab.services.store_process import StoreSpec
 from redis_ttl.usecases.store.message_ports import Envelope
-from tests.store_process import StoreSpec
 from tests.usecases.messaging import Messaging
 
 

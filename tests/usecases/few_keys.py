@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.servers.server import Server
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
-from tests.usecases.applying import Applying, policy_of, rule
 
 POLICY = policy_of(rule("a:{n}"), rule("b:{n}"), canary_keys=3)
 ATTEMPT = "20991124T010101000Z-abcdef"

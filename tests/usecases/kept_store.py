@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.servers.server import Server
 from redis_ttl.adapters.policy_files.policy_file import load_policy
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.plan.plan import Plan
 from redis_ttl.domain.policy.policy import Policy
 from redis_ttl.usecases.store.plans import PlanDocuments
-from tests.servers import Server
 
 FOLDER = Path(__file__).parents[1] / "data" / "store_0_1"
 WRITTEN: Mapping[str, Any] = json.loads((FOLDER / "keyspace.json").read_text())

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from lab.remediation.policies import policy_of, rule
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.audit.audit import AUDIT_SCHEMA, AuditOptions, AuditPlan
 from redis_ttl.domain.audit.shards import Shard, SlotClaims, SplitRule
@@ -27,7 +28,6 @@ from redis_ttl.usecases.remediation.verify_plan import VerifyTools, verify_plan
 from redis_ttl.usecases.store.audits import AuditFolder
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.plans import plan_of
-from tests.usecases.applying import policy_of, rule
 
 NOW = dt.datetime(2026, 11, 28, 12, 0, tzinfo=dt.UTC)
 NOW_MS = int(NOW.timestamp() * 1000)

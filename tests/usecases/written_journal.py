@@ -9,6 +9,10 @@ from typing import Any
 
 import polars as pl
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.remediation.restoring import restore_tools
+from lab.servers.server import Server
 from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.remediation.remediation import PartBegun
@@ -20,9 +24,6 @@ from redis_ttl.usecases.rollback.restore_journal import (
     restore_part,
     whole_journal,
 )
-from tests.servers import Server
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
-from tests.usecases.restoring import restore_tools
 
 DAY_MS = DAY_S * 1000
 ATTEMPT = "20261124T010101000Z-abcdef"

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
+from lab.remediation.policies import DAY_S, policy_of, rule
 from redis_ttl.adapters.columns import decisions as decisions_columns
 from redis_ttl.adapters.columns.decisions import CanaryColumns, Decided, DecisionColumns, instants_ms, refuse_unagreed
 from redis_ttl.adapters.columns.journal import journal_bytes, journal_rows
@@ -17,7 +18,6 @@ from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS, Spread
 from redis_ttl.domain.policy.policy import Cold, Mode, Policy
 from redis_ttl.domain.remediation.remediation import RuleAccount
 from tests.plans import plan_of as planned
-from tests.usecases.applying import DAY_S, policy_of, rule
 
 NOW_MS = 1_770_000_000_000
 DAY_MS = DAY_S * 1000

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import pytest
 
+from lab.remediation.policies import policy_of, rule
 from redis_ttl.adapters.columns.instants import PlanInstants, most_steps
 from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.columns.key_places import key_places
@@ -17,7 +18,6 @@ from redis_ttl.domain.errors import DamagedDocument
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS
 from redis_ttl.domain.policy.policy import Cold, Mode
 from tests.plans import DAY_S, plan_of
-from tests.usecases.applying import policy_of, rule
 
 NOW_MS = 1_770_000_000_000
 DAY_MS = DAY_S * 1000

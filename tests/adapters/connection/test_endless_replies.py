@@ -24,7 +24,7 @@ from tests.usecases.auditing import FAST, Auditing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers import Server
+    from lab.servers.server import Server
 
 
 @contextmanager

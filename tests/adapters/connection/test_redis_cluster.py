@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from lab.loopback import free_port
+from lab.servers.cluster import Cluster, run_cluster
+from lab.servers.kinds import REDIS_7, VALKEY
+from lab.servers.server import Server, run_sentinel, run_server
+from lab.waiting import wait_for
 from redis_ttl.adapters.connection.cluster import cluster_nodes, fingerprint
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.entry import locate
@@ -33,17 +38,6 @@ from redis_ttl.domain.policy.load import Load
 from redis_ttl.domain.policy.rate import parse_rate
 from tests.adapters.keyspaces import FAST, PagesWithInterruptions, link_to, set_keys, shards_of
 from tests.conftest import require
-from tests.servers import (
-    REDIS_7,
-    VALKEY,
-    Cluster,
-    Server,
-    free_port,
-    run_cluster,
-    run_sentinel,
-    run_server,
-    wait_for,
-)
 
 PRIMARY = AuditOptions()
 REPLICA = AuditOptions(source="replica")

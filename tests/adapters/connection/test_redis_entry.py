@@ -6,6 +6,12 @@ from typing import Any
 
 import pytest
 
+from lab.loopback import free_port
+from lab.servers.certificates import Certificates
+from lab.servers.cluster import Cluster, run_cluster
+from lab.servers.kinds import REDIS_7, VALKEY, ServerKind
+from lab.servers.server import Server, run_sentinel, run_server
+from lab.waiting import wait_for
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.entry import locate
 from redis_ttl.adapters.server.deployment import RedisDeployment
@@ -23,19 +29,6 @@ from redis_ttl.domain.errors import (
 from redis_ttl.domain.plan.plan import NodeIdentity
 from tests.adapters.keyspaces import FAST
 from tests.conftest import require
-from tests.servers import (
-    REDIS_7,
-    VALKEY,
-    Certificates,
-    Cluster,
-    Server,
-    ServerKind,
-    free_port,
-    run_cluster,
-    run_sentinel,
-    run_server,
-    wait_for,
-)
 
 PRIMARY = AuditOptions()
 REPLICA = AuditOptions(source="replica")

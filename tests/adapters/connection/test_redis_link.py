@@ -7,6 +7,11 @@ import socket
 
 import pytest
 
+from lab.loopback import free_port
+from lab.servers.certificates import Certificates
+from lab.servers.cluster import Cluster
+from lab.servers.kinds import REDIS_7, REDIS_62, VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.errors import ErrorReply, translate_reply
 from redis_ttl.adapters.connection.link import RedisLink, encode
@@ -27,7 +32,6 @@ from redis_ttl.domain.errors import (
 from tests.adapters.keyspaces import link_to, set_keys
 from tests.adapters.scripted_server import scripted_server
 from tests.conftest import require
-from tests.servers import REDIS_7, REDIS_62, VALKEY, Certificates, Cluster, Server, free_port, run_server
 
 
 def failure(url: str) -> RedisTtlError:

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from lab.servers.cluster import Cluster
+from lab.servers.kinds import REDIS_7, REDIS_62, VALKEY, ServerKind
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.connection.profile import identify, parse_info, profile_from_info, read_profile
@@ -20,7 +23,6 @@ from redis_ttl.domain.audit.server import (
 from redis_ttl.domain.errors import CommandUnavailable, MissingPermission
 from tests.adapters.keyspaces import link_to, send, set_keys, user_link
 from tests.adapters.scripted_server import scripted_server
-from tests.servers import REDIS_7, REDIS_62, VALKEY, Cluster, Server, ServerKind, run_server
 
 LEAST_COMMANDS = ["+scan", "+pttl", "+dbsize", "+info"]
 

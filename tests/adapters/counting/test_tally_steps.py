@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from xxhash import xxh3_64_intdigest
 
+from lab.remediation.policies import policy_of, rule
 from redis_ttl.adapters.counting import tally as tallying
 from redis_ttl.adapters.counting.pattern_merger import PatternMerger
 from redis_ttl.adapters.counting.tally import Counted, Tally
@@ -16,7 +17,6 @@ from redis_ttl.domain.audit.key_facts import KeyFacts
 from redis_ttl.domain.audit.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
 from redis_ttl.domain.keys.field_ttls import FieldTtls
 from redis_ttl.domain.policy.policy import Mode
-from tests.usecases.applying import policy_of, rule
 
 Rows = list[tuple[bytes, int | None]]
 POLICY = policy_of(rule("a:{n}", ttl_s=100, mode=Mode.CAP), rule("b:{n}"), exempt=["a:7"])

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.loopback import free_port
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_sentinel, run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.incident.names import NameSeries
@@ -16,12 +19,11 @@ from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import Family, PatternCount, estimated_bytes, expected_patterns, scaled
 from redis_ttl.domain.keys.folding import fold_shapes
 from redis_ttl.domain.keys.name import key_text
-from tests.servers import VALKEY, Server, free_port, run_sentinel, run_server
 
 if TYPE_CHECKING:
     import redis
 
-    from tests.servers import Cluster
+    from lab.servers.cluster import Cluster
 
 _KEYS = 20_000
 # Names that only counting can fold, or that fold by shape to almost always the same.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.errors import ErrorReply
 from redis_ttl.adapters.connection.link import RedisLink
@@ -15,7 +16,6 @@ from redis_ttl.adapters.server.key_expiries import KeyExpiries
 from redis_ttl.domain.errors import MissingPermission
 from redis_ttl.domain.policy.load import parse_load
 from tests.adapters.scripted_link import ScriptedLink
-from tests.servers import Server
 
 FAST = parse_load("fast")
 DAY_MS = 86_400_000

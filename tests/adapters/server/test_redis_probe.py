@@ -7,13 +7,14 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from lab.servers.cluster import Cluster
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.server.probe import split_refused
 from redis_ttl.domain.audit.shards import SplitRule
 from tests.adapters.keyspaces import link_to, set_keys
 from tests.adapters.scripted_server import scripted_server
-from tests.servers import Cluster, Server
 
 KEYS = 40_000
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from lab.servers.cluster import Cluster
+from lab.servers.server import Server
+from lab.waiting import wait_for
 from redis_ttl.adapters.connection.profile import read_profile
 from redis_ttl.adapters.server.node import RedisNode
 from redis_ttl.adapters.server.reader import ShardReader
@@ -28,7 +31,6 @@ from tests.adapters.keyspaces import (
     shards_of,
     user_link,
 )
-from tests.servers import Cluster, Server, wait_for
 
 STABLE = 60_000
 OTHERS = 400_000

@@ -7,11 +7,11 @@ import contextlib
 import pytest
 import redis
 
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.server.watched_deployment import WatchedDeployment
 from redis_ttl.adapters.server.writing_commands import writing_commands
 from tests.adapters.keyspaces import link_to, user_link
-from tests.servers import Server
 
 GROW = [
     "set",

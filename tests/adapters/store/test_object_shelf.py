@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from upath import UPath
 
+from lab.services.object_store import ObjectStorage
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import AlreadyWritten, InvalidOption, StoreProblem
 from tests.adapters.lossy_proxy import LossyProxy
-from tests.object_store import ObjectStorage
 
 pytestmark = pytest.mark.timeout(300)  # a service has to start first
 

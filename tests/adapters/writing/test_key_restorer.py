@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from lab.servers.server import Server
 from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.errors import ErrorReply
@@ -25,7 +26,6 @@ from redis_ttl.domain.policy.load import FastPace, RatePace, parse_load
 from redis_ttl.domain.policy.rate import Rate, parse_rate
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from tests.adapters.scripted_link import ScriptedLink
-from tests.servers import Server
 
 FAST = parse_load("fast")
 DAY_MS = 86_400_000

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 import polars as pl
 import pytest
 
+from lab.servers.cluster import Cluster
+from lab.servers.kinds import REDIS_62, VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.columns.decisions import CHANGE_TYPES
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
@@ -27,7 +30,6 @@ from redis_ttl.domain.remediation.remediation import RuleAccount
 from tests.adapters.keyspaces import send
 from tests.adapters.scripted_server import Answer, scripted_server
 from tests.conftest import require
-from tests.servers import REDIS_62, VALKEY, Cluster, Server, run_server
 
 DAY_S = 86_400
 NOW_MS = time.time_ns() // 1_000_000

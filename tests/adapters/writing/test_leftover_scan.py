@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.key_routes import SlotsState
 from redis_ttl.adapters.writing import leftover_scan
@@ -21,8 +24,6 @@ from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.policy.rate import Rate
 from redis_ttl.domain.rollback.rollback import Leftovers
-from tests.servers import Server
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
 
 POLICY = policy_of(
     rule("a:{n}", ttl_s=3 * DAY_S),

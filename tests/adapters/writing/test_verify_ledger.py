@@ -19,7 +19,7 @@ import polars as pl
 from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.columns.key_places import key_places
 from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
-from tests.usecases.applying import policy_of, rule
+from lab.remediation.policies import policy_of, rule
 from tests.messages.pages.test_remediation_page import PLAN
 
 keys = lambda start: pl.Series([b"cart:%d" % n for n in range(start, start + 100_000)], dtype=pl.Binary)

@@ -9,14 +9,14 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
+from lab.checkout import ROOT
+from lab.remediation.policies import policy_of
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import BadInput, DriftFound, InvalidOption
 from redis_ttl.tasks.drift_check.run import refuse_drift, request_of
 from redis_ttl.usecases.drift.check_drift import Acceptance
-from tests.airflow_live import ROOT
 from tests.messages.pages.test_drift_page import REPORT
 from tests.tasks.conftest import policy_text
-from tests.usecases.applying import policy_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from lab.loopback import free_port
+from lab.services.mail_server import MailServer
+from lab.services.slack_endpoint import SlackEndpoint
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
 from redis_ttl.domain.incident.messages import EXAMPLES
 from redis_ttl.domain.messages.delivery import ChannelKind, Receipt, Route
@@ -19,9 +22,6 @@ from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.messages.rendering import documents_of
 from redis_ttl.tasks.notify import channels
 from redis_ttl.usecases.store.message_ports import Envelope
-from tests.mail_server import MailServer
-from tests.servers import free_port
-from tests.slack_endpoint import SlackEndpoint
 
 BOT = Route(ChannelKind.SLACK, "slack_bot", ("#isales-marketing",))
 WEBHOOK = Route(ChannelKind.SLACK_WEBHOOK, "slack_hook")

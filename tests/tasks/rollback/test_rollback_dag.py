@@ -12,17 +12,18 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
+from lab.checkout import ROOT
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import expiries
+from lab.servers.server import Server
 from redis_ttl.domain.errors import BadInput, InvalidOption, Unfinished
 from redis_ttl.domain.remediation.remediation import PartBegun
 from redis_ttl.domain.rollback.rollback import RestoreResult
 from redis_ttl.tasks.rollback import form as rollback_form
 from redis_ttl.tasks.rollback import run as rollback_run
 from tests.adapters.keyspaces import set_keys
-from tests.airflow_live import ROOT
-from tests.servers import Server
 from tests.tasks.conftest import policy_text
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import expiries
 
 PLAN = "20261124T010101Z-abcdef"
 

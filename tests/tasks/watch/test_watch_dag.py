@@ -7,7 +7,7 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tests.airflow_live import ROOT
+from lab.checkout import ROOT
 from tests.tasks.conftest import policy_text
 
 

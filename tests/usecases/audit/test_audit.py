@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.servers.cluster import Cluster
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.counting.pattern_merger import read_patterns
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.audit.ttl_histogram import TTL_CLASSES
@@ -17,7 +20,6 @@ from redis_ttl.domain.policy.policy import Exemption, Owner, Policy, Rule
 from redis_ttl.usecases.audit import scan_shard as scanning
 from redis_ttl.usecases.audit.read_audit import read_audit
 from tests.conftest import require
-from tests.servers import VALKEY, Cluster, Server, run_server
 from tests.usecases.auditing import FAST, Auditing, counts, with_shards
 
 DAY_S = 86_400

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.policies import policy_of
+from lab.servers.kinds import REDIS_62, VALKEY, ServerKind
+from lab.servers.server import Server, run_server
+from lab.waiting import wait_for
 from redis_ttl.domain.audit.audit import Audit
 from redis_ttl.domain.errors import BadInput, IncompleteScan
 from redis_ttl.messages.pages.audit_report import audit_page
 from tests.adapters.alternating_proxy import AlternatingProxy
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
-from tests.servers import REDIS_62, VALKEY, Server, ServerKind, run_server, wait_for
-from tests.usecases.applying import policy_of
 from tests.usecases.auditing import FAST, Auditing
 from tests.usecases.drifting import Nights
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.servers.kinds import REDIS_7, REDIS_62, REDIS_82, VALKEY, ServerKind
+from lab.servers.server import Server, run_server
 from redis_ttl.domain.audit.ttl_histogram import TTL_CLASSES
 from redis_ttl.domain.errors import MissingPermission
 from tests.adapters.keyspaces import send, set_keys
 from tests.conftest import require
-from tests.servers import REDIS_7, REDIS_62, REDIS_82, VALKEY, Server, ServerKind, run_server
 from tests.usecases.auditing import Auditing, with_shards
 
 

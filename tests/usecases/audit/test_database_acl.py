@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import roll_back
+from lab.servers.cluster import Cluster, run_cluster
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.server.deployment import RedisDeployment
@@ -21,11 +26,8 @@ from redis_ttl.messages.pages.audit_report import audit_page
 from redis_ttl.usecases.plan.build_plan import build_plan
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
-from tests.servers import VALKEY, Cluster, Server, run_cluster
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.auditing import FAST, Auditing
 from tests.usecases.drifting import Nights
-from tests.usecases.restoring import roll_back
 from tests.usecases.verifying import Remediation
 
 POLICY = policy_of(rule("user:{id}"))

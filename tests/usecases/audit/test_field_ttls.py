@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.servers.cluster import run_cluster
+from lab.servers.kinds import REDIS_82, VALKEY
+from lab.servers.server import run_server
+from lab.waiting import wait_for
 from redis_ttl.domain.audit.audit import AuditOptions
 from redis_ttl.domain.keys.field_ttls import FIELDS_LOOKED_AT
 from redis_ttl.domain.keys.pattern import KeyPattern
@@ -18,14 +22,14 @@ from redis_ttl.domain.policy.policy import Caps, Owner, Policy, RemediationSetti
 from redis_ttl.messages.pages.audit_report import audit_page
 from redis_ttl.messages.pages.plan_page import plan_page
 from tests.conftest import require
-from tests.servers import REDIS_82, VALKEY, run_cluster, run_server, wait_for
 from tests.usecases.auditing import FAST, Auditing
 from tests.usecases.plan.test_build_plan import plan_of
 
 if TYPE_CHECKING:
+    from lab.servers.kinds import ServerKind
+    from lab.servers.server import Server
     from redis_ttl.domain.audit.audit import Audit
     from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
-    from tests.servers import Server, ServerKind
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S

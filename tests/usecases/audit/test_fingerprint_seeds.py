@@ -9,12 +9,12 @@ from typing import Literal
 import pytest
 from xxhash import xxh3_64_intdigest
 
+from lab.remediation.policies import policy_of, rule
+from lab.servers.server import Server
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.usecases.store.drift import seed_of_next_audit
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.auditing import FAST, Auditing
 from tests.usecases.drifting import Nights, found
 from tests.usecases.kept_store import CLUSTER, POLICY, KeptStore, kept_keys, load_keys

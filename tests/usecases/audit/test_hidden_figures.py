@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import CALM, policy_of, rule
+from lab.remediation.restoring import expiries, restore_tools, roll_back
+from lab.servers.kinds import REDIS_7, VALKEY, ServerKind
+from lab.servers.server import Server, run_server
 from redis_ttl.domain.errors import Aborted, HiddenFigures
 from redis_ttl.domain.messages.facts_of_plan import approval_requested
 from redis_ttl.domain.plan.caution import CautionKind
@@ -23,10 +28,7 @@ from redis_ttl.messages.rendering import documents_of
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, restore_part, whole_journal
 from tests.adapters.keyspaces import set_keys
 from tests.hiding_proxy import HidingProxy
-from tests.servers import REDIS_7, VALKEY, Server, ServerKind, run_server
-from tests.usecases.applying import CALM, Applying, policy_of, rule
 from tests.usecases.plan.test_build_plan import plan_of
-from tests.usecases.restoring import expiries, restore_tools, roll_back
 
 KEYS = 300
 #: What one field of INFO is needed for, by the keys of ``remediation.guards``.

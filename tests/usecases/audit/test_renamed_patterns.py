@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from lab.remediation.policies import policy_of, rule
 from redis_ttl.adapters.counting import tally
 from redis_ttl.adapters.counting.pattern_merger import read_patterns
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.drift.drift import Verdict
 from redis_ttl.usecases.audit.read_audit import read_audit
 from redis_ttl.usecases.store.audits import AuditFolder
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.drifting import Nights, found
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from tests.servers import Server
+    from lab.servers.server import Server
 
 TOKEN = rule("tok:{id}")
 

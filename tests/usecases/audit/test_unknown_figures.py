@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from lab.remediation.policies import policy_of, rule
+from lab.servers.cluster import Cluster
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.server.watched_deployment import WatchedDeployment
 from redis_ttl.cli.audit_table import audit_tables
@@ -31,8 +35,6 @@ from redis_ttl.messages.pages.watch_page import change_lines, sample_line
 from redis_ttl.messages.rendering import documents_of
 from tests.adapters.keyspaces import set_keys
 from tests.hiding_proxy import HidingProxy
-from tests.servers import VALKEY, Cluster, Server, run_server
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.audit.test_hidden_figures import shown, without
 from tests.usecases.auditing import Auditing
 from tests.usecases.plan.test_build_plan import plan_from

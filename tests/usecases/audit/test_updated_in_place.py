@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.remediation.policies import policy_of, rule
+from lab.servers.kinds import REDIS_62
+from lab.servers.server import Server
 from redis_ttl.domain.audit.pattern_statistics import SHORT_RAW
 from redis_ttl.domain.plan.caution import CautionKind
 from redis_ttl.domain.plan.plan import PlannedRule
 from redis_ttl.messages.pages.audit_report import types_text
 from redis_ttl.messages.pages.plan_page import plan_page
 from tests.adapters.keyspaces import send
-from tests.servers import REDIS_62, Server
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.audit.test_hidden_figures import without
 from tests.usecases.auditing import Auditing
 from tests.usecases.plan.test_build_plan import plan_from

@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import roll_back
+from lab.servers.cluster import run_cluster
+from lab.servers.kinds import VALKEY
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.cli.drift import app
 from redis_ttl.domain.drift.drift import DriftKind, DriftReport, Verdict
@@ -19,16 +24,14 @@ from redis_ttl.domain.errors import BadInput, InvalidOption, NotApproved
 from redis_ttl.domain.policy.policy import DriftSettings, DriftTolerance
 from redis_ttl.usecases.drift.check_drift import Acceptance, DriftRequest, check_drift
 from tests.conftest import require
-from tests.servers import VALKEY, run_cluster
-from tests.usecases.applying import Applying, policy_of, rule
 from tests.usecases.auditing import FAST
 from tests.usecases.drifting import Nights, found
-from tests.usecases.restoring import roll_back
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers import Cluster, Server
+    from lab.servers.cluster import Cluster
+    from lab.servers.server import Server
 
 CART = rule("cart:{id}")
 POLICY = policy_of(CART, exempt=["config:{name}"])

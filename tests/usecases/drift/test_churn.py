@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.servers.kinds import REDIS_7
+from lab.servers.server import run_server
 from redis_ttl.domain.drift.drift import DriftKind, DriftReport, Verdict
 from redis_ttl.domain.policy.policy import DriftSettings, DriftTolerance
 from redis_ttl.messages.pages.drift_page import drift_page
-from tests.servers import REDIS_7, run_server
-from tests.usecases.applying import Applying, policy_of, rule
 from tests.usecases.auditing import FAST
 from tests.usecases.drifting import Nights
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tests.servers import Server
+    from lab.servers.server import Server
 
 CHURN = 3_000
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.policies import policy_of
+from lab.servers.kinds import REDIS_62, VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.domain.errors import OtherServer
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
-from tests.servers import REDIS_62, VALKEY, Server, run_server
-from tests.usecases.applying import policy_of
 from tests.usecases.drifting import Nights
 
 KEYS = 500

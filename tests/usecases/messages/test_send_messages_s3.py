@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
+from lab.checkout import ROOT
+from lab.services.object_store import ObjectStorage
+from lab.services.store_process import StoreSpec
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.usecases.messages.send_messages import post_message
 from redis_ttl.usecases.store.messages import MessageDocuments
-from tests.airflow_live import ROOT
-from tests.object_store import ObjectStorage
-from tests.store_process import StoreSpec
 from tests.usecases.messaging import GROWTH, Messaging, facts
 
 pytestmark = pytest.mark.timeout(300)  # a service and two workers have to start first

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.servers.kinds import VALKEY
+from lab.servers.server import run_server
 from redis_ttl.domain.errors import BadInput, CapExceeded, InvalidOption, NoRoom, StaleAudit, WrongServer
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.plan.plan import Plan
@@ -25,14 +27,14 @@ from redis_ttl.domain.policy.policy import (
 )
 from redis_ttl.usecases.plan.build_plan import build_plan
 from tests.adapters.keyspaces import send, set_keys
-from tests.servers import VALKEY, run_server
 from tests.usecases.auditing import Auditing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.servers.cluster import Cluster
+    from lab.servers.server import Server
     from redis_ttl.domain.audit.audit import Audit
-    from tests.servers import Cluster, Server
 
 DAY_S = 86_400
 AGREED = SignOff("Lin Wei", dt.date(2026, 2, 20))

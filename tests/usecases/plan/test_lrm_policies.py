@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.policies import policy_of, rule
+from lab.servers.kinds import REDIS_86
+from lab.servers.server import Server, run_server
+from lab.waiting import wait_for
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.connection.profile import read_profile
@@ -25,8 +29,6 @@ from redis_ttl.messages.pages.audit_report import audit_page
 from redis_ttl.usecases.remediation.verify_plan import refuse_unverified
 from tests.adapters.keyspaces import set_keys
 from tests.hiding_proxy import HidingProxy
-from tests.servers import REDIS_86, Server, run_server, wait_for
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.audit.test_hidden_figures import without
 from tests.usecases.auditing import Auditing
 from tests.usecases.plan.test_build_plan import plan_from

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from lab.remediation.policies import policy_of, rule
 from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.journal.links import EndedRows, LaterRows
 from redis_ttl.adapters.store.store import Store
@@ -22,7 +23,6 @@ from redis_ttl.usecases.rollback.overlapping_plans import refuse_later_plans, tr
 from redis_ttl.usecases.store.journals import JournalObjects
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.plans import plan_of
-from tests.usecases.applying import policy_of, rule
 
 CAPS = policy_of(rule("a:{n}", mode=Mode.CAP), rule("b:{n}", mode=Mode.CAP))
 SETS = policy_of(rule("a:{n}"), rule("b:{n}", mode=Mode.CAP, sign_off=None))

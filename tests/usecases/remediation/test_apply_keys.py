@@ -8,14 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.servers.cluster import Cluster
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.policy.policy import Cold, Mode
 from redis_ttl.domain.remediation.remediation import RuleAccount
 from tests.adapters.keyspaces import send, set_keys
-from tests.servers import Cluster, Server
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
 
 
 def ttls(server: Server, keys: list[bytes], db: int = 0) -> dict[bytes, int]:

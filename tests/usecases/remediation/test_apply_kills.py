@@ -15,6 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import CALM, DAY_S, policy_of, rule
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_sentinel, run_server
+from lab.waiting import wait_for
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.domain.policy.policy import Mode
@@ -23,9 +28,7 @@ from redis_ttl.domain.remediation.control import Wish
 from redis_ttl.usecases.remediation.apply_plan import check_canary
 from tests.adapters.keyspaces import send
 from tests.conftest import require
-from tests.servers import VALKEY, Server, run_sentinel, run_server, wait_for
 from tests.usecases.apply_part import TRY_AGAIN
-from tests.usecases.applying import CALM, DAY_S, Applying, policy_of, rule
 
 KILLS = int(os.environ.get("KILLS", "12"))
 KEYS = 6_000

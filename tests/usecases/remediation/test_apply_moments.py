@@ -15,6 +15,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from lab.loopback import free_port
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.columns.decisions import CHANGE_TYPES
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
@@ -26,8 +31,6 @@ from redis_ttl.usecases.remediation.apply_plan import check_canary
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
-from tests.servers import VALKEY, Server, free_port, run_server
-from tests.usecases.applying import Applying, policy_of, rule
 
 POLICY = policy_of(rule("a:{n}"), canary_keys=10)
 

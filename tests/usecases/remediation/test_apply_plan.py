@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.servers.server import Server
 from redis_ttl.domain.policy.policy import Mode
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
 
 
 def test_every_key_of_a_rule_gets_its_instant(any_server: Server, tmp_path: Path) -> None:

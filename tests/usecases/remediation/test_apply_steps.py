@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.servers.server import Server
 from redis_ttl.domain.audit.shards import Shard, SplitRule
 from redis_ttl.domain.errors import Aborted, BadInput, ServerChanged, TooManyMatches
 from redis_ttl.domain.plan.plan import NodeIdentity
@@ -17,8 +19,6 @@ from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.remediation import Outcome, PartBegun, PartResult, RuleAccount
 from redis_ttl.usecases.remediation.apply_plan import check_canary
 from redis_ttl.usecases.remediation.canary_watch import start_of
-from tests.servers import Server
-from tests.usecases.applying import Applying
 from tests.usecases.few_keys import ATTEMPT, fill, in_two_databases, with_ttl
 from tests.usecases.remediation.test_apply_moments import changed_nodes
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Wishes
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import Aborted
 from redis_ttl.domain.plan.plan import NodeIdentity
@@ -25,7 +26,6 @@ from redis_ttl.usecases.remediation.canary_watch import CanaryWatch, start_of, w
 from redis_ttl.usecases.remediation.write_gate import Ended
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.plans import PLAN, POLICY
-from tests.usecases.applying import Wishes
 from tests.usecases.remediation.test_gate_and_pace import BEGAN, GOOD
 
 A, B = "10.0.0.1:6379", "10.0.0.2:6379"

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Wishes
+from lab.remediation.policies import policy_of, rule
 from redis_ttl.domain.errors import BadInput, ServerChanged, StoreProblem
 from redis_ttl.domain.policy.guards import Reading
 from redis_ttl.domain.policy.policy import GuardSettings
@@ -21,7 +23,6 @@ from redis_ttl.domain.remediation.control import Wish, WishedState
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.usecases.remediation import write_gate
 from redis_ttl.usecases.remediation.write_gate import ApprovalWatch, Ended, WriteGate, WritePace, replicas_at_start
-from tests.usecases.applying import Wishes, policy_of, rule
 
 GOOD = Reading(
     at_s=0.0,

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.servers.server import Server
 from redis_ttl.domain.errors import Aborted, ConnectionLost, StoreProblem
 from redis_ttl.domain.policy.rate import Rate, parse_rate
 from redis_ttl.domain.remediation.control import Wish, WishedState
@@ -17,8 +19,6 @@ from redis_ttl.domain.rollback.journal import attempt_of
 from redis_ttl.usecases.remediation import part_work
 from redis_ttl.usecases.remediation.part_work import PartWork
 from redis_ttl.usecases.remediation.write_gate import Ended
-from tests.servers import Server
-from tests.usecases.applying import Applying
 from tests.usecases.few_keys import ATTEMPT, POLICY, fill, in_two_databases, with_ttl
 from tests.usecases.remediation.test_apply_moments import changed_nodes
 

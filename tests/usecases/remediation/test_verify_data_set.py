@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.policies import policy_of, rule
+from lab.servers.kinds import REDIS_62, VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.domain.errors import OtherServer
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.usecases.remediation.verify_plan import refuse_unverified
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
-from tests.servers import REDIS_62, VALKEY, Server, run_server
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.verifying import Remediation
 
 

@@ -12,6 +12,9 @@ import polars as pl
 import pytest
 from xxhash import xxh3_64_intdigest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.servers.server import Server
 from redis_ttl.adapters.columns.instants import PlanInstants, most_steps, whole_steps
 from redis_ttl.domain.errors import NotVerified
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS
@@ -20,8 +23,6 @@ from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.usecases.remediation import part_work
 from redis_ttl.usecases.remediation.verify_plan import refuse_unverified, verify_plan
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
-from tests.usecases.applying import Applying, policy_of, rule
 from tests.usecases.verifying import Remediation, figures
 
 VICTIM = b"cart:session:0000000000000000042"

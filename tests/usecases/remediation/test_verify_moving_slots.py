@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.policies import policy_of, rule
+from lab.servers.cluster import Cluster, run_cluster
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.server.cluster_following import FollowedExpiries
 from redis_ttl.adapters.server.deployment import RedisDeployment
@@ -17,8 +21,6 @@ from redis_ttl.domain.audit.shards import SlotClaims, key_slot, unsettled_slots
 from redis_ttl.domain.errors import SlotsMoved
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.usecases.remediation.verify_plan import refuse_unverified, verify_plan
-from tests.servers import VALKEY, Cluster, Server, run_cluster
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.auditing import Auditing
 from tests.usecases.verifying import Remediation, figures
 

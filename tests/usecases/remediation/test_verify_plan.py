@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.policies import policy_of, rule
+from lab.servers.cluster import Cluster
+from lab.servers.server import Server
+from lab.waiting import wait_for
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.policy.policy import Cold, Mode
 from redis_ttl.domain.remediation.verification import Verification
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Cluster, Server, wait_for
-from tests.usecases.applying import policy_of, rule
 from tests.usecases.verifying import Remediation, figures
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from redis.exceptions import NoPermissionError, ResponseError
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.remediation.restoring import expiries, roll_back
+from lab.servers.server import Server
 from redis_ttl.domain.errors import MissingPermission
 from redis_ttl.domain.policy.policy import Cold, Mode
-from tests.servers import Server
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
-from tests.usecases.restoring import expiries, roll_back
 
 _README = Path(__file__).parents[3] / "README.md"
 _NEWER = {"+client|no-touch", "+pexpiretime"}

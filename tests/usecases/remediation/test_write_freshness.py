@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Applying, Wishes
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.servers.cluster import Cluster
+from lab.servers.server import Server
 from redis_ttl.adapters.writing.writable_deployment import DatabaseDecisions
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import Aborted, ConnectionLost, StoreProblem
@@ -19,8 +23,6 @@ from redis_ttl.domain.remediation.remediation import PartResult, RuleAccount
 from redis_ttl.usecases.remediation import change_writing, write_gate
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.adapters.keyspaces import send, set_keys
-from tests.servers import Cluster, Server
-from tests.usecases.applying import DAY_S, Applying, Wishes, policy_of, rule
 
 FAST = Wish(rate=Rate(None))
 

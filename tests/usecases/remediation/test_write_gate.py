@@ -11,6 +11,11 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Applying, Wishes
+from lab.remediation.policies import CALM, policy_of, rule
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
+from lab.waiting import wait_for
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import Aborted, NotApproved, StoreProblem
 from redis_ttl.domain.policy import guards
@@ -24,8 +29,6 @@ from redis_ttl.usecases.remediation.apply_plan import check_canary
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
-from tests.servers import VALKEY, Server, run_server, wait_for
-from tests.usecases.applying import CALM, Applying, Wishes, policy_of, rule
 
 
 @pytest.fixture(autouse=True)

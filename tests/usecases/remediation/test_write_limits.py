@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.journal.earlier_changes import EarlierChanges
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import Aborted, RedisTtlError, StoreProblem, TooManyMatches
@@ -18,8 +22,6 @@ from redis_ttl.usecases.remediation.write_limits import WriteLimits
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
-from tests.servers import VALKEY, Server, run_server
-from tests.usecases.applying import Applying, policy_of, rule
 
 
 def with_ttl(server: Server) -> int:

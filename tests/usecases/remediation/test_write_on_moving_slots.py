@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import roll_back
+from lab.servers.cluster import Cluster, run_cluster
+from lab.servers.kinds import REDIS_7, VALKEY, ServerKind
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.rollback.rollback import RestoreAccount
-from tests.servers import REDIS_7, VALKEY, Cluster, ServerKind, run_cluster
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import roll_back
 from tests.usecases.rollback.test_restore_on_moving_slots import Move, fill
 
 POLICY = policy_of(rule("cart:{{t}}{n}"), rule("seen:{{t}}{n}", ttl_s=86_400, mode=Mode.CAP))

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.servers.kinds import REDIS_62, VALKEY, ServerKind
+from lab.servers.server import Server, run_server
 from redis_ttl.domain.audit.ttl_histogram import TTL_CLASSES
 from redis_ttl.domain.errors import ServerProblem
 from redis_ttl.domain.watch.oddities import OddityKind
 from redis_ttl.usecases.remediation.verify_plan import verify_plan
 from tests.adapters.keyspaces import send, set_keys
 from tests.conftest import require
-from tests.servers import REDIS_62, VALKEY, Server, ServerKind, run_server
-from tests.usecases.applying import Applying, policy_of, rule
 from tests.usecases.auditing import Auditing
 from tests.usecases.verifying import Remediation, figures
 from tests.usecases.watching import Watching

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.servers.server import Server
 from redis_ttl.domain.errors import BadInput, StoreProblem
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Verdict
 from redis_ttl.domain.remediation.remediation import Outcome, PartResult
@@ -17,8 +19,6 @@ from redis_ttl.usecases.rollback.restore_journal import (
     end_approval,
     load_journal,
 )
-from tests.servers import Server
-from tests.usecases.applying import Applying
 from tests.usecases.written_journal import ATTEMPT, LATER, POLICY, Written
 
 

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import DAY_S, policy_of, rule
+from lab.remediation.restoring import expiries, restore_tools, roll_back
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from redis_ttl.usecases.rollback import restore_journal
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, refuse_out_of_turn
 from tests.adapters.keyspaces import send, set_keys
-from tests.servers import VALKEY, Server, run_server
-from tests.usecases.applying import DAY_S, Applying, policy_of, rule
-from tests.usecases.restoring import expiries, restore_tools, roll_back
 
 KEYS = 300
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import expiries, restore_tools
+from lab.servers.server import Server
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.errors import BadInput, StoreProblem, Unfinished
 from redis_ttl.domain.policy.policy import Mode
@@ -23,9 +27,6 @@ from redis_ttl.usecases.rollback.restore_journal import (
     whole_journal,
 )
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import expiries, restore_tools
 
 POLICY = policy_of(rule("cart:{id}", ttl_s=86_400, mode=Mode.CAP))
 REAL = RestoreOptions(dry_run=False)

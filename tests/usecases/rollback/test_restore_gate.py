@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Wishes
 from redis_ttl.domain.policy.policy import GuardSettings
 from redis_ttl.domain.policy.rate import Rate, parse_rate
 from redis_ttl.domain.remediation.control import Wish, WishedState
@@ -20,7 +21,6 @@ from redis_ttl.domain.rollback.rollback import WatchedNode
 from redis_ttl.usecases.remediation.write_gate import Ended
 from redis_ttl.usecases.rollback import restore_gate
 from redis_ttl.usecases.rollback.restore_gate import RestoreGate
-from tests.usecases.applying import Wishes
 from tests.usecases.remediation.test_gate_and_pace import BEGAN, BEGAN_MS, GOOD
 
 NODE, OTHER = "10.0.0.1:6379", "10.0.0.2:6379"

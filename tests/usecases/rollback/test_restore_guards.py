@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import expiries, restore_tools, roll_back
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.writing.key_restorer import KeyRestorer
 from redis_ttl.domain.errors import Aborted
@@ -20,9 +25,6 @@ from redis_ttl.domain.rollback.rollback import RestoreResult, WatchedNode
 from redis_ttl.usecases.rollback import restore_gate, restore_journal
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, restore_part, whole_journal
 from tests.adapters.keyspaces import set_keys
-from tests.servers import VALKEY, Server, run_server
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import expiries, restore_tools, roll_back
 
 POLICY = policy_of(rule("cart:{id}"))
 REAL = RestoreOptions(dry_run=False)

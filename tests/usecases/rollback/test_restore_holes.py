@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import expiries, restore_tools
+from lab.servers.server import Server
 from redis_ttl.domain.errors import BadInput, StoreProblem, Unfinished
 from redis_ttl.domain.remediation.remediation import PartBegun
 from redis_ttl.domain.rollback.journal import JournalName
@@ -21,9 +25,6 @@ from redis_ttl.usecases.rollback.restore_journal import (
     whole_journal,
 )
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import expiries, restore_tools
 
 POLICY = policy_of(rule("cart:{id}"), rule("seen:{id}"), canary_keys=10)
 REAL = RestoreOptions(dry_run=False)

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import expiries, restore_tools, roll_back
+from lab.servers.cluster import Cluster
+from lab.servers.server import Server
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.errors import Aborted, BadInput, OtherServer
 from redis_ttl.domain.plan.plan import NodeIdentity
@@ -24,9 +29,6 @@ from redis_ttl.usecases.rollback.restore_journal import (
     whole_journal,
 )
 from tests.adapters.keyspaces import send, set_keys
-from tests.servers import Cluster, Server
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import expiries, restore_tools, roll_back
 
 POLICY = policy_of(rule("cart:{id}"), rule("seen:{id}", ttl_s=86_400, mode=Mode.CAP), exempt=["cart:vip{n}"])
 

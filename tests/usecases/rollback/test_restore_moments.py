@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import expiries, restore_tools
+from lab.servers.server import Server
 from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.writing.key_restorer import KeyRestorer
@@ -17,9 +21,6 @@ from redis_ttl.domain.policy.rate import Rate, parse_rate
 from redis_ttl.domain.remediation.control import Wish
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, restore_part, whole_journal
 from tests.adapters.keyspaces import set_keys
-from tests.servers import Server
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import expiries, restore_tools
 
 WRITE = RestoreOptions(dry_run=False)
 

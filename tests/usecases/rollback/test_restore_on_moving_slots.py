@@ -11,6 +11,12 @@ import polars as pl
 import pytest
 import redis
 
+from lab.remediation.applying import Applying
+from lab.remediation.policies import policy_of, rule
+from lab.remediation.restoring import restore_tools, roll_back
+from lab.servers.cluster import Cluster, run_cluster
+from lab.servers.kinds import VALKEY, ServerKind
+from lab.waiting import wait_for
 from redis_ttl.adapters.connection import key_routes
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.writing.key_restorer import KeyRestorer
@@ -21,9 +27,6 @@ from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.rollback.rollback import RestoreAccount, refuse_unfinished
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, look_again, restore_part, whole_journal
-from tests.servers import VALKEY, Cluster, ServerKind, run_cluster, wait_for
-from tests.usecases.applying import Applying, policy_of, rule
-from tests.usecases.restoring import restore_tools, roll_back
 
 FAR_S = 400 * 86_400
 POLICY = policy_of(rule("cart:{{t}}{n}"), rule("seen:{{t}}{n}", ttl_s=86_400, mode=Mode.CAP))

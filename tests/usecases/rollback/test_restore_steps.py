@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from lab.remediation.restoring import restore_tools
+from lab.servers.server import Server
 from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.domain.errors import Aborted, BadInput, OtherServer
 from redis_ttl.domain.plan.plan import NodeIdentity
@@ -28,8 +30,6 @@ from redis_ttl.usecases.rollback.restore_journal import (
     restore_part,
     whole_journal,
 )
-from tests.servers import Server
-from tests.usecases.restoring import restore_tools
 from tests.usecases.written_journal import ATTEMPT, DAY_MS, LATER, POLICY, WRITE, Written
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.remediation.restoring import restore_tools, roll_back
+from lab.servers.server import Server
 from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.adapters.columns.key_comparison import KeyComparison
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
@@ -28,11 +30,9 @@ from redis_ttl.usecases.remediation.verify_plan import VerifyTools, refuse_unver
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, chosen_rules, restore_part, whole_journal
 from redis_ttl.usecases.store.drift import DriftDocuments
 from redis_ttl.usecases.store.plans import plan_ids
-from tests.servers import Server
 from tests.usecases.kept_documents import FOLDERS, KINDS, NO_SCHEMA, kind_of, reader_of
 from tests.usecases.kept_store import CLUSTER, POLICY, WRITTEN, KeptStore, kept_keys, keys_of, load_keys
 from tests.usecases.messaging import Messaging, in_words
-from tests.usecases.restoring import restore_tools, roll_back
 
 FILES = sorted(str(path.relative_to(FOLDERS)) for path in FOLDERS.rglob("*") if path.is_file() and path.suffix != ".md")
 #: The first of each kind, so that what is tried with every kind is tried once.

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lab.servers.server import Server
 from redis_ttl.adapters.columns.journal import JOURNAL_TYPES, journal_bytes
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.audit.audit import Audit, AuditPlan, Checkpoint
@@ -27,7 +28,6 @@ from redis_ttl.domain.schema import read_document
 from redis_ttl.domain.watch.events import BurstReport, LevelChange
 from redis_ttl.usecases.store.messages import MessageDocuments
 from tests.full_examples import full_example, least_example
-from tests.servers import Server
 from tests.usecases.drifting import Nights
 from tests.usecases.messaging import GROWTH
 from tests.usecases.store.golden_documents import (

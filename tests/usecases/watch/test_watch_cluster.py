@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.servers.cluster import Cluster
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
+from lab.waiting import wait_for
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.incident.writer import write_keyspace
 from redis_ttl.domain.errors import StoreProblem, WrongRole
@@ -20,7 +24,6 @@ from redis_ttl.domain.policy.policy import AuditSettings, MemoryThresholds, Owne
 from redis_ttl.domain.watch.levels import Measure
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
-from tests.servers import VALKEY, Cluster, Server, run_server, wait_for
 from tests.usecases.auditing import Auditing
 from tests.usecases.watching import Watching
 

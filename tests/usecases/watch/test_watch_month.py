@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from lab.checkout import ROOT
+from lab.servers.kinds import VALKEY
+from lab.servers.server import Server, run_server
+from lab.waiting import wait_for
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink, encode
 from redis_ttl.domain.policy.policy import MemoryThresholds, NoTtlThreshold, Owner, Policy, WatchSettings
-from tests.airflow_live import ROOT
 from tests.conftest import require
-from tests.servers import VALKEY, Server, run_server, wait_for
 from tests.usecases.watching import Watching
 
 DAYS = int(os.environ.get("WATCH_DAYS", "5"))

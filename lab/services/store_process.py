@@ -18,10 +18,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from lab.checkout import ROOT
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import StoreProblem
-
-ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class StoreSpec:
         """The store, in this process."""
         if self.by == "folder":
             if not self.has_hard_links:
-                os.link = _refuse_links  # type: ignore[assignment]
+                os.link = _refuse_links
             return Store(Path(self.root))
         if self.by == "upath":
             from upath import UPath
@@ -58,7 +57,7 @@ class StoreProcess:
     def __enter__(self) -> Self:
         env = {**os.environ, "PYTHONPATH": f"{ROOT / 'plugins'}{os.pathsep}{ROOT}", **self._spec.env}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.store_process", json.dumps(asdict(self._spec))],
+            [sys.executable, "-m", "lab.services.store_process", json.dumps(asdict(self._spec))],
             cwd=ROOT,
             env=env,
             text=True,
@@ -159,7 +158,7 @@ def _say(answer: Any) -> None:
 
 
 def _carry_out(store: Store, method: str, arguments: list[Any]) -> dict[str, Any]:
-    plain = [base64.b64decode(each["b64"]) if isinstance(each, dict) else each for each in arguments]
+    plain: list[Any] = [base64.b64decode(each["b64"]) if isinstance(each, dict) else each for each in arguments]
     if method == "write_large":
         method, plain = "write", [plain[0], large_document(*plain[1:])]
     if method == "digest":

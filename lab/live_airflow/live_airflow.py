@@ -23,7 +23,9 @@ from urllib.parse import quote
 
 import httpx
 
-from tests.servers import free_port
+from lab.checkout import ROOT
+from lab.live_airflow.settings import airflow_environment, run_airflow
+from lab.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).parent.parent
 _START_TIMEOUT_S = 300.0
 #: How long anything may take that Airflow does by itself. A machine whose cores are busy takes minutes for what is done in seconds.
 _PATIENCE_S = 600.0
@@ -256,39 +257,6 @@ class LiveAirflow:
         if not path.exists():
             path.write_text(secrets.token_hex(32))
         return path.read_text()
-
-
-def airflow_environment(home: Path, dags: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of an Airflow process with that home, this project's plugins, and none of the caller's own
-    Airflow settings.
-    """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REDIS_TTL"))}
-    return {
-        **inherited,
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "NO_COLOR": "1",
-        **extra,
-    }
-
-
-def run_airflow(arguments: list[str], environment: Mapping[str, str], timeout_s: float = 600.0) -> str:
-    """The output of one ``airflow`` command; raises with it when the command fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", *arguments],
-        env=dict(environment),
-        cwd=environment["AIRFLOW_HOME"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"airflow {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
 
 
 def _log_line(entry: dict[str, Any]) -> str:

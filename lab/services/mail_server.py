@@ -11,11 +11,12 @@ import email.policy
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Literal, Self
+from weakref import WeakKeyDictionary
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from tests.servers import free_port
+from lab.loopback import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -82,6 +83,7 @@ class _Handler:
 
     def __init__(self, server: MailServer) -> None:
         self.mail = server
+        self._failures: WeakKeyDictionary[Session, Failure | None] = WeakKeyDictionary()
 
     async def handle_MAIL(  # noqa: N802  # aiosmtpd looks for this name
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -89,31 +91,33 @@ class _Handler:
         """Begin a message, whose failure is chosen here, so that one with several recipients fails as one."""
         if self.mail.user is not None and not session.authenticated:
             return "530 5.7.0 authentication required"
-        envelope.failure = self.mail.fail_next.pop(0) if self.mail.fail_next else None
-        if envelope.failure not in (None, *_FAILURES):
-            raise ValueError(f"no failure of this name: {envelope.failure}")
+        self._failures[session] = failure = self.mail.fail_next.pop(0) if self.mail.fail_next else None
+        if failure not in {None, *_FAILURES}:
+            raise ValueError(f"no failure of this name: {failure}")
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 ok"
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd looks for this name
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take or refuse one recipient."""
-        if envelope.failure == "550":
+        if self._failures.get(session) == "550":
             return "550 5.1.1 no such mailbox"
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 ok"
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the same
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # the same
         """Keep the message, unless it was to fail."""
-        if envelope.failure == "451":
+        failure = self._failures.get(session)
+        if failure == "451":
             return "451 try later"
-        if envelope.failure == "drop":
-            server.transport.abort()
+        if failure == "drop":
+            if isinstance(server.transport, asyncio.WriteTransport):
+                server.transport.abort()
             await asyncio.Event().wait()  # until the lost connection cancels this task
-        content = envelope.content.replace(b"\r\n", b"\n")  # as in a mailbox
+        content = bytes(envelope.original_content or b"").replace(b"\r\n", b"\n")  # as in a mailbox
         message = email.message_from_bytes(content, policy=email.policy.default)
-        self.mail.received.append(Received(message, envelope.mail_from, list(envelope.rcpt_tos)))
+        self.mail.received.append(Received(message, envelope.mail_from or "", list(envelope.rcpt_tos)))
         return "250 ok"

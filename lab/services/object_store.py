@@ -22,14 +22,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.servers import ServerDidNotStart, free_port, wait_for
+from lab.checkout import ROOT
+from lab.loopback import free_port
+from lab.servers.server import ServerDidNotStart
+from lab.waiting import wait_for
 
-ROOT = Path(__file__).parent.parent
 AZURITE = ROOT / "build" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 _START_TIMEOUT_S = 180.0
 #: What azurite, and every other emulator of Azure, has as its account: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
@@ -83,7 +84,7 @@ def run_s3() -> Iterator[ObjectStorage]:
     """Moto, in another process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "tests.object_store", "s3", str(port)]
+    command = [sys.executable, "-m", "lab.services.object_store", "s3", str(port)]
     with _running(command, lambda: httpx.get(f"{url}/moto-api/", timeout=2).is_success):
         bucket = f"bucket-{uuid.uuid4().hex[:12]}"
         httpx.put(f"{url}/{bucket}", timeout=10).raise_for_status()
@@ -103,7 +104,7 @@ def run_gcs() -> Iterator[ObjectStorage]:
     """gcp-storage-emulator, in another process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "tests.object_store", "gs", str(port)]
+    command = [sys.executable, "-m", "lab.services.object_store", "gs", str(port)]
     with _running(command, lambda: httpx.get(f"{url}/storage/v1/b", params={"project": "test"}, timeout=2).is_success):
         bucket = f"bucket-{uuid.uuid4().hex[:12]}"
         answer = httpx.post(f"{url}/storage/v1/b", params={"project": "test"}, json={"name": bucket}, timeout=10)
@@ -124,7 +125,7 @@ def run_azure() -> Iterator[ObjectStorage]:
     with tempfile.TemporaryDirectory(prefix="redis-ttl-azurite-") as folder:
         command = ["node", str(AZURITE), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", folder]
         command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
-        with _running(command, lambda: httpx.get(url, timeout=2).status_code < 500):
+        with _running(command, lambda: httpx.get(url, timeout=2).status_code < HTTPStatus.INTERNAL_SERVER_ERROR):
             from azure.storage.blob import BlobServiceClient
 
             bucket = f"bucket-{uuid.uuid4().hex[:12]}"

@@ -1,10 +1,23 @@
-"""Takes connections on a loopback port of its own, each in a thread: what every proxy of the tests is built on."""
+"""Ports of this machine alone: a free one, and a listener that takes connections on one, each in a thread. Standard library only."""
 
 from __future__ import annotations
 
 import socket
 import threading
 from typing import Self
+
+
+def free_port(wanted: int = 0) -> int:
+    """The port that is wanted where nobody listens on it, and 0 where somebody does; any free one where none is wanted."""
+    with socket.socket() as probe:
+        if wanted:
+            # Without it, connections of a server that has just stopped would keep its port for a minute.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return 0
+        return int(probe.getsockname()[1])
 
 
 class LoopbackListener:

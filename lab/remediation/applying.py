@@ -1,14 +1,13 @@
-"""Applies plans in this process, against servers that a test started, without an audit and without people."""
+"""Applies plans in this process, without an audit and without people."""
 
 from __future__ import annotations
 
-import datetime as dt
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from xxhash import xxh3_64_intdigest
@@ -22,54 +21,20 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
 from redis_ttl.domain.audit.shards import Shard, choose_rule, split
-from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, Spread, anchor_ms, jitter_seed
 from redis_ttl.domain.plan.plan import Forecast, NodeIdentity, Plan, PlannedRule
 from redis_ttl.domain.policy.load import parse_load
-from redis_ttl.domain.policy.policy import (
-    CanarySettings,
-    Exemption,
-    GuardSettings,
-    Mode,
-    Owner,
-    Policy,
-    RemediationSettings,
-    Rule,
-    SignOff,
-)
 from redis_ttl.domain.remediation.approval import Approval
 from redis_ttl.domain.remediation.control import Wish
-from redis_ttl.domain.remediation.remediation import PartResult
 from redis_ttl.usecases.remediation.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
 from redis_ttl.usecases.store.plans import PlanDocuments
 
-DAY_S = 86_400
-SIGNED = SignOff("Wang Li", dt.date(2026, 2, 20))
-# A machine that runs tests is no quiet one.
-CALM = GuardSettings(latency_factor=1e9, expire_cap_hits_per_s=1e9)
-
-
-def rule(pattern: str, ttl_s: int = 60 * DAY_S, mode: Mode = Mode.SET, **more: Any) -> Rule:
-    """A signed-off rule."""
-    return Rule(KeyPattern(pattern), ttl_s, mode, **{"sign_off": SIGNED, **more})
-
-
-def policy_of(
-    *rules: Rule,
-    exempt: Iterable[str] = (),
-    watch_s: int = 0,
-    canary_keys: int = 100,
-    guards: GuardSettings = CALM,
-) -> Policy:
-    """A policy with these rules, which watches its canary for no time unless told otherwise."""
-    return Policy(
-        "test",
-        connection="test",
-        owner=Owner("test"),
-        rules=rules,
-        exemptions=tuple(Exemption(KeyPattern(each), "must stay") for each in exempt),
-        remediation=RemediationSettings(canary=CanarySettings(0.01, canary_keys, watch_s), guards=guards),
+if TYPE_CHECKING:
+    from redis_ttl.domain.policy.policy import (
+        Policy,
+        Rule,
     )
+    from redis_ttl.domain.remediation.remediation import PartResult
 
 
 class Wishes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.journal.links import EndedRows, LaterRows
@@ -17,8 +17,10 @@ from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.control import Wish
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, RestoreTools, load_journal, restore_part
-from tests.servers import Server
-from tests.usecases.applying import Applying
+
+if TYPE_CHECKING:
+    from lab.remediation.applying import Applying
+    from lab.servers.server import Server
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""A complete Airflow of one's own, on loopback."""

@@ -1,0 +1,1 @@
+"""A remediation and its rollback in this process, without an audit and without people."""

@@ -1,0 +1,1 @@
+"""Redis-compatible servers of one's own, on loopback."""

@@ -108,11 +108,11 @@ FACTS = {
     "en": [
         "MARKETING:COUPON:UNREAD:{userId}", "contact:userGroupLabel:set:{groupId}", "never expires", "60 days", "30 days", "7 days",
         "90 days", "about 364 days", "26 February 2026", "12 February 2026, 21:57 (UTC+8)", "22:17 (UTC+8)", "5.2 million", "60%",
-        "Once you have agreed", "SET key value EX", "client.expire(key,", "larger cluster",
+        "Once you agree", "SET key value EX", "client.expire(key,", "larger cluster",
     ],
     "zh": [
         "exchange:coupon:high:commodity:price:{id}", "contact:last:activity:{contactId}", "永不过期", "60 天", "30 天", "7 天",
-        "90 天", "约 364 天", "2026年2月26日", "2026年2月12日 21:57（UTC+8）", "22:17（UTC+8）", "520 万", "60%", "确认之后",
+        "90 天", "约 364 天", "2026年2月26日", "2026年2月12日 21:57（UTC+8）", "22:17（UTC+8）", "520 万", "60%", "确认后",
         "SET key value EX", "扩容",
     ],
 }  # fmt: skip
@@ -282,7 +282,7 @@ def test_policies_may_name_every_language() -> None:
 def test_a_third_language_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With a file of phrases beside the others, messages are written in it; nothing else changes."""
     source = Path(str(phrases_package.__file__)).parent / "en.py"
-    (tmp_path / "xx.py").write_text(source.read_text().replace("What we see", "Ce que nous voyons"))
+    (tmp_path / "xx.py").write_text(source.read_text().replace("What we found", "Ce que nous voyons"))
     monkeypatch.setattr(phrases_package, "__path__", [*phrases_package.__path__, str(tmp_path)])
     try:
         assert "xx" in languages()
@@ -307,13 +307,13 @@ def test_without_a_limit_a_policy_or_a_cost_it_says_less() -> None:
         unknown=(),
     )
     text = rendered(bare, "en").email_text
-    assert "the server has no limit" in text
-    assert "isn't known to us" in text
+    assert "the server has no memory limit" in text
+    assert "The eviction policy is unknown" in text
     assert "larger cluster" not in text
     assert "None" not in text
 
 
-@pytest.mark.parametrize(("policy", "words"), [("noeviction", "writes fail"), ("allkeys-lru", "keys of any kind")])
+@pytest.mark.parametrize(("policy", "words"), [("noeviction", "writes fail"), ("allkeys-lru", "can evict any key")])
 def test_what_happens_when_memory_runs_out(policy: str, words: str) -> None:
     """By the server's policy."""
     assert words in rendered(replace(INCIDENT, eviction_policy=policy), "en").email_text
@@ -323,12 +323,12 @@ def test_what_is_agreed_is_not_asked_again() -> None:
     """With every rule signed off nobody is asked to say yes; with some of them, those are marked."""
     agreed = tuple(replace(rule, signed_off=True) for rule in INCIDENT.rules)
     everything = rendered(replace(INCIDENT, rules=agreed), "en").email_text
-    assert "Once you have agreed" not in everything
-    assert "Answer here" not in everything
-    assert everything.count("days, agreed") == 4
+    assert "Once you agree" not in everything
+    assert "Reply OK" not in everything
+    assert everything.count("days (agreed)") == 4
     some = rendered(replace(INCIDENT, rules=(*agreed[:1], *INCIDENT.rules[1:])), "en").email_text
-    assert "Once you have agreed" in some
-    assert some.count("days, agreed") == 1
+    assert "Once you agree" in some
+    assert some.count("days (agreed)") == 1
 
 
 def test_without_a_link_it_says_where_to_answer() -> None:
@@ -382,8 +382,8 @@ def test_a_cap_alone_is_not_about_missing_ttls() -> None:
     (rule,) = [rule for rule in INCIDENT.rules if rule.caps]
     facts = replace(INCIDENT, no_ttl_keys=0, rules=(replace(rule, current_ttl_s=None),), unknown=(), burst=None)
     text = rendered(facts, "en").email_text
-    assert "Redis keys with too long a TTL" in text
-    assert "more than 90 days" in text
+    assert "Redis keys whose TTL is too long" in text
+    assert "over 90 days" in text
     assert "never expire" not in text
     assert "volatile-lfu" not in text
 

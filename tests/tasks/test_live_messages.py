@@ -117,14 +117,14 @@ def test_from_the_audit_to_the_result(live: LiveTests, valkey: Server, channels:
     page = f"{live.airflow.url}/dags/{remediate}/runs/{quote(run_id, safe='')}/tasks/{GATE}/required_actions"
     buttons = [element for block in asked.blocks if block["type"] == "actions" for element in block["elements"]]
     assert {button["url"] for button in buttons} == {page}
-    assert "keys wait for approval" in channels.mail.received[1].message["Subject"].replace("TTLs for 200 ", "")
+    assert "approve TTLs for 200 keys" in channels.mail.received[1].message["Subject"]
     _approve(live, remediate, run_id)
     assert live.airflow.wait_run(remediate, run_id) == "success"
-    (result,) = channels.in_slack("300 keys have a TTL now")
+    (result,) = channels.in_slack("TTLs set on 300 keys")
     (first,) = [each for each in channels.slack.received if each is asked]
     assert result.thread_ts is not None
     assert first.thread_ts is None
-    assert "200 keys have a TTL now" in channels.mail.received[2].message["Subject"]
+    assert "TTLs set on 200 keys" in channels.mail.received[2].message["Subject"]
     assert channels.mail.received[2].message["In-Reply-To"] == channels.mail.received[1].message["Message-ID"]
 
     with valkey.client() as client:
@@ -138,7 +138,7 @@ def _waiting(live: LiveTests, dag_id: str, channels: Channels) -> tuple[Received
     live.airflow.unpause(dag_id)
     run_id = live.airflow.trigger(dag_id)
     live.airflow.wait(lambda: live.airflow.is_put_to_rest(dag_id, run_id, GATE, attempt=1), "the gate to wait")
-    (asked,) = channels.in_slack("wait for approval")
+    (asked,) = channels.in_slack("approve TTLs for")
     return asked, run_id
 
 

@@ -43,7 +43,7 @@ watch: {{schedule: none}}
     log = airflow.log(DAG_ID, first, "sample")
     assert "memory is critical, was ok" in log
     assert "100 of 100 keys have no TTL" in log
-    assert "not acting costs 135 US dollars a month more" in log
+    assert "a larger cluster would cost 135 US dollars more a month" in log
     second = airflow.trigger(DAG_ID)
     assert airflow.wait_run(DAG_ID, second) == "success"
     levels = airflow.xcom(DAG_ID, second, "sample")["levels"]

@@ -37,7 +37,7 @@ def plan_tables(plan: Plan) -> RenderableType:
     parts += [_table(RULE_HEADER, [rule_row(plan, rule) for rule in plan.included], figures=(2,)), Text()]
     parts += [_table(("Memory", "Used", "Of limit", "Why"), memory_rows(plan), figures=(1, 2)), Text()]
     left_alone = [(who, count(keys), why) for who, keys, why in skipped_rows(plan)]
-    parts += [_table(("Left alone", "Keys", "Why"), left_alone, figures=(1,)), Text()] if left_alone else []
+    parts += [_table(("Skipped", "Keys", "Why"), left_alone, figures=(1,)), Text()] if left_alone else []
     parts += [_table(("Rule left out", "Keys", "Why"), refused, figures=(1,)), Text()] if refused else []
     parts += [Text(line, style="dim") for line in (*ground_lines(plan), f"Digest {plan.digest}.")]
     return Group(*parts)

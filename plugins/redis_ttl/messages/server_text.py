@@ -29,7 +29,7 @@ def server_lines(server: ServerProfile) -> list[str]:
             f"  db{held.db:<6} {count(held.keys)} keys, {count(held.no_ttl_keys)} without TTL ({ratio(share)})"
         )
     if not server.databases:
-        lines.append("  keys     none" if server.keyspace_is_told else "  keys     unknown: INFO doesn't tell")
+        lines.append("  keys     none" if server.keyspace_is_told else "  keys     unknown: not in INFO")
     lines += [
         f"  replica  {replica.address} {replica.state}"
         + (", lag unknown" if replica.lag_bytes is None else f", {size(replica.lag_bytes)} behind")
@@ -37,9 +37,7 @@ def server_lines(server: ServerProfile) -> list[str]:
     ]
     if "connected_slaves" in server.untold:
         lines.append(
-            "  replica  unknown: INFO doesn't tell"
-            if not server.replicas
-            else "  replica  others, which INFO doesn't tell"
+            "  replica  unknown: not in INFO" if not server.replicas else "  replica  more, not listed in INFO"
         )
     elsewhere = {
         "used_memory",
@@ -51,7 +49,7 @@ def server_lines(server: ServerProfile) -> list[str]:
         KEYSPACE,
     }
     if left := [name for name in server.untold if name not in elsewhere]:
-        lines.append(f"  unknown, as INFO doesn't tell: {', '.join(left)}")
+        lines.append(f"  missing from INFO: {', '.join(left)}")
     refused = {access: [command.value for command, found in server.can.items() if found is access] for access in Access}
     if refused[Access.FORBIDDEN]:
         lines.append(f"  forbidden to this user: {', '.join(refused[Access.FORBIDDEN])}")

@@ -61,7 +61,7 @@ def test_a_plan_names_the_fullest_server() -> None:
     assert Plan.from_json(plan.to_json()) == plan
     assert "the fullest server, 10.0.0.8:6379, reaches 93.4%" in plan_page(plan, POLICY)
     assert "Its fullest node, 10.0.0.8:6379, is at 93.4%." in approval(plan, "en")
-    assert "其中最满的节点 10.0.0.8:6379 使用率为 93.4%。" in approval(plan, "zh")
+    assert "使用率最高的节点为 10.0.0.8:6379，93.4%。" in approval(plan, "zh")
     assert "fullest node" not in approval(PLAN, "en")
 
 
@@ -71,6 +71,6 @@ def test_an_unknown_peak_is_said() -> None:
         PLAN.forecast, used_bytes=None, limit_bytes=None, limit_is_told=False, after_bytes=None, peak_ratio=None
     )
     plan = replace(PLAN, forecast=told)
-    assert "the fullest server reaches unknown, allowed are 95.0%" in plan_page(plan, POLICY)
-    assert "How full the server gets is unknown" in approval(plan, "en")
-    assert "内存峰值未知" in approval(plan, "zh")
+    assert "the fullest server reaches unknown (95.0% allowed)" in plan_page(plan, POLICY)
+    assert "The peak is unknown" in approval(plan, "en")
+    assert "峰值未知" in approval(plan, "zh")

@@ -99,12 +99,12 @@ def test_the_page_reads_as_agreed() -> None:
 def test_every_verdict_has_its_sentence() -> None:
     """The last line of a log says what came of it and what happens next."""
     first = replace(REPORT, verdict=Verdict.FIRST, findings=(), baseline=None)
-    assert headline(first).startswith("This is the first check: the 2,625,189 keys without TTL are the baseline")
-    assert "none before" in drift_page(first)
+    assert headline(first).startswith("First check: the 2,625,189 keys without TTL become the baseline")
+    assert "none yet" in drift_page(first)
     assert headline(replace(REPORT, verdict=Verdict.CLEAN)).startswith("No new keys")
-    assert "within what the policy tolerates" in headline(replace(REPORT, verdict=Verdict.TOLERATED))
+    assert "within the policy's tolerance" in headline(replace(REPORT, verdict=Verdict.TOLERATED))
     accepted = replace(REPORT, verdict=Verdict.ACCEPTED, by="lin.wei", why="moved to ISALES-500")
-    assert "1,266 of them new, are the baseline from now on" in headline(accepted)
+    assert "1,266 of them new, are the new baseline" in headline(accepted)
     assert "Accepted by **lin.wei**: moved to ISALES-500" in drift_page(accepted)
 
 
@@ -112,7 +112,7 @@ def test_a_long_failure_is_cut() -> None:
     """A task's message names ten findings and says how many more there are; an overdue rule alone is told as such."""
     many = tuple(replace(WIPED, pattern=f"p{number}:{{n}}") for number in range(14))
     assert failure(replace(REPORT, findings=many))[1].rstrip().endswith("and 4 more")
-    assert failure(replace(REPORT, findings=(OVERDUE,)))[0].startswith("the date of 1 rule has passed")
+    assert failure(replace(REPORT, findings=(OVERDUE,)))[0].startswith("the due date of 1 rule has passed")
 
 
 def test_a_report_survives_the_store() -> None:

@@ -124,7 +124,7 @@ def test_what_keeps_a_verification_from_being_good_stands_at_the_top() -> None:
     rules = (replace(VERIFICATION.rules[0], unjournalled=1_447), *VERIFICATION.rules[1:])
     found = replace(VERIFICATION, rules=rules, unreadable=("a.parquet", "b.parquet"), moving_slots=3)
     top = remediation_page(PLAN, [PART], [DECISION], found).split("##")[0]
-    assert "**1,447 keys have our expiry and no row in the journal.**" in top
-    assert "**2 objects of the journal are damaged or missing.**" in top
-    assert "Slots moved during this look (3)" in top
-    assert "**" not in remediation_page(PLAN, [PART], [DECISION], VERIFICATION).split("##")[0].split("expiry.**")[1]
+    assert "**1,447 keys have our expiry but no row in the journal.**" in top
+    assert "**2 journal objects are damaged or missing.**" in top
+    assert "Slots moved during verification (3)" in top
+    assert "**" not in remediation_page(PLAN, [PART], [DECISION], VERIFICATION).split("##")[0].split("got a TTL.**")[1]

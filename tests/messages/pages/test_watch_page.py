@@ -22,7 +22,7 @@ def test_a_sample_is_one_line() -> None:
     node = replace(node, stale_percent=0.31, fragmentation=1.034)
     assert sample_line(Sample(AT, (node,))) == (
         "6,693,836 keys, 2,623,984 (39.2%) without TTL; memory 2.10 GiB of 2.40 GiB (87.5%); 120 clients, 7 keys evicted so far, "
-        "hit rate 90.0%, expired and not removed 0.3%, fragmentation 1.03"
+        "hit rate 90.0%, expired but not removed 0.3%, fragmentation 1.03"
     )
 
 
@@ -35,9 +35,9 @@ def test_a_level_comes_with_its_forecast_and_its_cost() -> None:
     assert change_lines(change) == [
         "memory is critical, was warn: 87.5%: 2.10 GiB of 2.40 GiB",
         "2,623,984 of 6,693,836 keys have no TTL; eviction policy volatile-lfu",
-        "trend of 14 days: +4.77 MiB a day (+3.81 MiB to +5.72 MiB)",
+        "trend over 14 days: +4.77 MiB a day (+3.81 MiB to +5.72 MiB)",
         "the memory limit would be reached about 2026-04-15 (between 2026-03-30 and no date in sight)",
-        "not acting costs 135 US dollars a month more (next size)",
+        "a larger cluster would cost 135 US dollars more a month (next size)",
     ]
 
 
@@ -50,10 +50,13 @@ def test_a_burst_names_what_it_is() -> None:
         ("CLIENT LIST may not be called",),
     )  # fmt: skip
     assert burst_lines(report) == [
-        "burst: 1,290,000 keys more since 2026-02-12 13:55 (4,300 a second), 90.0 MiB, 0 of them without a TTL",
-        "pattern {n}: 31.0% of all keys (29.6% to 32.4%), about 2,075,089, the last audit had 900; TTL about 14m 30s; as 10\\u202e",
-        "client without a name, user unknown, 10.0.0.9: 3 connections, last set, mset",
-        "commands since the look before: set 1,290,100",
-        "ran at that time: DAG etl, run r",
-        "not known: CLIENT LIST may not be called",
+        "burst: 1,290,000 new keys since 2026-02-12 13:55 (4,300/s), 90.0 MiB, 0 of them without TTL",
+        (
+            "pattern {n}: 31.0% of all keys (29.6% to 32.4%), about 2,075,089 keys (900 in the last audit); TTL about 14m 30s; such as "
+            r"10\u202e"
+        ),
+        "client unnamed, user unknown, 10.0.0.9: 3 connections, last set, mset",
+        "commands since the previous sample: set 1,290,100",
+        "ran at the time: DAG etl, run r",
+        "unknown: CLIENT LIST may not be called",
     ]

@@ -150,7 +150,7 @@ def test_a_mail_has_both_parts(mail: MailServer) -> None:
     assert received.rcpt_tos == ["isales@example.com", "lead@example.com"]
     assert message["To"] == "isales@example.com, lead@example.com"
     assert message["Subject"].startswith("[P1] luckyus-isales-market: Redis keys without a TTL")
-    assert "请于 2026年2月26日前完成改造" in message["Subject"]
+    assert "请于 2026年2月26日前处理" in message["Subject"]
     assert message["Message-ID"] == "<isales.audit.0123.1@example.com>"
     assert message["In-Reply-To"] is None
     assert message["Auto-Submitted"] == "auto-generated"
@@ -187,7 +187,7 @@ def test_small_things_are_one_mail(mail: MailServer) -> None:
     two = [envelope(MAIL, kind).documents for kind in (MessageKind.MEMORY_LEVEL, MessageKind.DRIFT_FOUND)]
     channels.send(envelope(MAIL, documents=[*two[0], *two[1]], count=2))
     (received,) = mail.received
-    assert received.message["Subject"].startswith("2 smaller things")
+    assert received.message["Subject"].startswith("Daily summary: 2 updates")
     assert "每日汇总" in received.message["Subject"]
 
 

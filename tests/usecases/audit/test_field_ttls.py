@@ -95,10 +95,10 @@ def test_hashes_count_as_what_their_fields_are(modern: Server, tmp_path: Path) -
     assert rows["plain"].ending_keys == 0
     assert (audit.ending_keys, audit.field_ttl_keys) == (60, 91)
     page = audit_page(audit)
-    assert "About 60 of them end by themselves" in page
+    assert "About 60 of them are self-expiring" in page
     assert "by fields ~100%" in page
     assert "fields with TTL: at least some in 1 of 1" in page
-    assert "INFO keyspace counted 91 hashes" in page
+    assert "INFO keyspace reported 91 hashes" in page
     said = {row["pattern"].partition(":")[0]: row["field_ttls"] for row in audit.to_json()["patterns"]}
     assert (said["sess"]["ending_keys"], said["sess"]["all_fields"], said["prof"]["all_fields"]) == (60, 60, 0)
     assert said["plain"]["all_fields"] is None
@@ -166,9 +166,7 @@ def test_an_old_server_s_hashes_are_unknown(redis7: Server, tmp_path: Path) -> N
         client.set("plain:1", "x")
     audit = Auditing(redis7.url, tmp_path).run()
     assert (audit.ending_keys, audit.field_ttl_keys) == (None, None)
-    assert "Whether fields of hashes have TTLs is unknown for all of them: this server has no HTTL." in audit_page(
-        audit
-    )
+    assert "Field TTLs are unknown for all sampled hashes: this server has no HTTL." in audit_page(audit)
 
 
 @pytest.mark.parametrize("kind", [REDIS_82, VALKEY], ids=lambda kind: kind.name)

@@ -137,8 +137,8 @@ def test_the_approver_reads_what_isn_t_guarded(proxy: HidingProxy, tmp_path: Pat
     faces = shown(plan, policy)
     for guard in GUARDS:
         assert f"`{guard.key}`" in faces["page"], guard.key
-    assert "these guards are left out: memory in use, evicted keys" in faces["en"]
-    assert "以下保护项不启用：内存用量、被淘汰的键" in faces["zh"]
+    assert "turns these guards off: memory use, evicted keys" in faces["en"]
+    assert "已关闭以下保护：内存使用率、key 淘汰数" in faces["zh"]
     assert "unknown" in faces["en"]
     assert "未知" in faces["zh"]
     assert "| now | unknown | unknown | maxmemory unknown |" in " ".join(faces["page"].split())

@@ -50,35 +50,35 @@ SAID: dict[str, dict[str, str]] = {
         "server": "memory   unknown used, maxmemory 200 MiB",
         "terminal": "Memory in use is unknown; the limit is 200 MiB.",
         "plan": "| now | unknown | unknown | maxmemory 200 MiB |",
-        "plan in a terminal": "while it is applied unknown unknown",
-        "approval en": "How full the server gets is unknown",
-        "approval zh": "写入期间的内存峰值未知",
-        "owner en": "How much memory test uses is unknown",
-        "owner zh": "test 的内存用量未知",
+        "plan in a terminal": "peak while applied unknown unknown",
+        "approval en": "The peak is unknown",
+        "approval zh": "峰值未知",
+        "owner en": "Memory use of test is unknown",
+        "owner zh": "test 内存用量未知",
         "watch": "memory unknown of 200 MiB (unknown)",
     },
     "maxmemory": {
         "report": "; the limit is unknown.",
         "server": "used, maxmemory unknown",
         "plan": "maxmemory unknown |",
-        "approval en": "How full the server gets is unknown",
-        "owner en": "its limit is unknown",
+        "approval en": "The peak is unknown",
+        "owner en": "doesn't report its limit",
         "owner zh": "上限未知",
         "watch": ", limit unknown;",
     },
     "maxmemory_policy": {
         "server": "policy unknown",
-        "owner en": "isn't known to us",
-        "owner zh": "未能获取淘汰策略",
+        "owner en": "The eviction policy is unknown",
+        "owner zh": "淘汰策略未知",
     },
     "uptime_in_seconds": {"server": ", uptime unknown"},
     "connected_slaves": {"server": "replica  unknown"},
-    "evicted_keys": {"server": "as INFO doesn't tell: evicted_keys", "watch": "unknown keys evicted so far"},
-    "expired_keys": {"server": "as INFO doesn't tell: expired_keys"},
-    "run_id": {"server": "as INFO doesn't tell: run_id", "plan": "run_id unknown"},
+    "evicted_keys": {"server": "missing from INFO: evicted_keys", "watch": "unknown keys evicted so far"},
+    "expired_keys": {"server": "missing from INFO: expired_keys"},
+    "run_id": {"server": "missing from INFO: run_id", "plan": "run_id unknown"},
     "db0": {
-        "report": "how many INFO keyspace counts is unknown",
-        "terminal": "how many INFO keyspace counts is unknown",
+        "report": "the server doesn't report INFO keyspace",
+        "terminal": "the server doesn't report INFO keyspace",
         "server": "keys     unknown",
         "watch": "unknown keys, unknown (unknown) without TTL",
     },
@@ -86,7 +86,7 @@ SAID: dict[str, dict[str, str]] = {
     "keyspace_misses": {"watch": "hit rate unknown"},
     "connected_clients": {"watch": "unknown clients"},
     "mem_fragmentation_ratio": {"watch": "fragmentation unknown"},
-    "expired_stale_perc": {"watch": "expired and not removed unknown"},
+    "expired_stale_perc": {"watch": "expired but not removed unknown"},
 }
 #: What no face says of a figure that isn't known.
 NEVER = (
@@ -240,7 +240,7 @@ def test_a_full_node_is_seen_behind_a_sum_that_looks_fine(valkey_cluster: Cluste
         ((_, facts),) = memory_level(change, watching.policy)
         messages = told(facts, "level")
         assert f"Its fullest node, {address}, is at " in messages["level en"]
-        assert f"其中最满的节点 {address} 使用率为 " in messages["level zh"]
+        assert f"使用率最高的节点为 {address}，" in messages["level zh"]
     finally:
         for node in valkey_cluster.primaries:
             with node.client() as client:

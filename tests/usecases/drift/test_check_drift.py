@@ -368,7 +368,7 @@ def test_the_last_report_is_shown_in_a_terminal(nights: Nights) -> None:
     """``redis-ttl drift show`` prints the page, or the report as JSON, from the store alone."""
     arguments = ["show", "test", "--store", str(nights.store)]
     shown = CliRunner().invoke(app, arguments)
-    assert "This is the first check: the 300 keys" in shown.output
+    assert "First check: the 300 keys" in shown.output
     shown = CliRunner().invoke(app, [*arguments, "--json"])
     assert DriftReport.from_json(json.loads(shown.output)) == nights.documents.last_report()
     missing = CliRunner().invoke(app, ["show", "other", "--store", str(nights.store)])

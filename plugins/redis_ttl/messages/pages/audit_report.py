@@ -50,9 +50,9 @@ def audit_page(audit: Audit, *, rows: int = ROWS_SHOWN, memory_limit_bytes: int 
         + "\n```",
         *(["## Rules\n\n" + _rule_table(audit)] if audit.plan.rules else []),
         "## Patterns\n\n" + _pattern_table(audit, rows),
-        "## TTL of all keys\n\n" + _histogram(audit),
-        "## What the patterns hold\n\n" + _details_table(audit.patterns[:rows]),
-        "## How it was counted\n\n" + "\n".join(f"- {markdown_text(line)}" for line in counting_lines(audit)),
+        "## TTL distribution\n\n" + _histogram(audit),
+        "## Types and use\n\n" + _details_table(audit.patterns[:rows]),
+        "## Accuracy\n\n" + "\n".join(f"- {markdown_text(line)}" for line in counting_lines(audit)),
     ]
     if audit.warnings:
         parts.insert(2, "## Notes\n\n" + "\n".join(f"- {markdown_text(warning)}" for warning in audit.warnings))
@@ -65,7 +65,7 @@ def headline(audit: Audit, memory_limit_bytes: int | None = None) -> str:
     policies = sorted({server.eviction_policy for server in audit.plan.servers if server.eviction_policy})
     memory = _memory(audit.memory(memory_limit_bytes))
     if audit.no_ttl_keys and any(policy.startswith("volatile-") for policy in policies):
-        memory += f" The eviction policy {', '.join(policies)} can't remove keys without a TTL."
+        memory += f" The eviction policy {', '.join(policies)} can't evict keys without a TTL."
     return f"**{leak}**{ending_text(audit)} {memory}"
 
 
@@ -92,19 +92,17 @@ def counting_lines(audit: Audit) -> list[str]:
     lines += _own_counts(audit)
     lines += field_lines(audit)
     if audit.vanished:
-        lines.append(
-            f"{count(audit.vanished)} keys vanished between being listed and being asked for their TTL; they are not counted."
-        )
+        lines.append(f"{count(audit.vanished)} keys vanished between SCAN and PTTL and are not counted.")
     checked = audit.completeness
     if checked.samples:
         unseen = (
-            "all were met or are gone"
+            "all were seen or are gone"
             if not checked.unseen
-            else f"all but {count(checked.unseen)} were met or are gone"
+            else f"all but {count(checked.unseen)} were seen or are gone"
         )
         lines.append(f"Completeness: of {count(checked.samples)} keys drawn at random before the scan, {unseen}.")
     else:
-        lines.append("Completeness was not checked: no keys could be drawn at random.")
+        lines.append("Completeness: not checked, as no keys could be drawn at random.")
     lines += [f"Not complete: {each}." for each in (*checked.left_out, *checked.doubts)]
     lines += [f"Scanned again: {label}." for label in checked.scanned_again]
     sampled = count(sum(pattern.sizes.count for pattern in audit.patterns))
@@ -123,20 +121,18 @@ def _own_counts(audit: Audit) -> list[str]:
     if audit.counted_off is None:
         return [
             (
-                f"Counted {count(audit.keys)} keys, {count(audit.no_ttl_keys)} without TTL; how many INFO keyspace counts is unknown: the "
-                "server doesn't tell, so there is nothing to hold the count against."
+                f"Counted {count(audit.keys)} keys, {count(audit.no_ttl_keys)} without TTL. There is nothing to check this against: the "
+                "server doesn't report INFO keyspace."
             )
         ]
     before, after = (sum(held.keys for held in counts) for counts in (audit.keyspace_before, audit.keyspace_after))
-    explained = (
-        "between the two" if not audit.counted_off else f"{count(abs(audit.counted_off))} off the nearer of the two"
-    )
+    explained = "consistent" if not audit.counted_off else f"off by {count(abs(audit.counted_off))}"
     own_before, own_after = (
         sum(held.no_ttl_keys for held in counts) for counts in (audit.keyspace_before, audit.keyspace_after)
     )
     return [
-        f"Counted {count(audit.keys)} keys; INFO keyspace said {count(before)} before and {count(after)} after: {explained}.",
-        f"Counted {count(audit.no_ttl_keys)} without TTL; INFO keyspace said {count(own_before)} before and {count(own_after)} after.",
+        f"Counted {count(audit.keys)} keys; INFO keyspace reported {count(before)} before and {count(after)} after: {explained}.",
+        f"Counted {count(audit.no_ttl_keys)} without TTL; INFO keyspace reported {count(own_before)} before and {count(own_after)} after.",
     ]
 
 
@@ -202,7 +198,7 @@ def ttl_of_all(patterns: Sequence[PatternStatistics]) -> list[tuple[str, int]]:
     labels = ["more than 1y" if name == "more" else f"up to {name}" for name in TTL_CLASSES]
     never = [("never", sum(pattern.lasting_keys for pattern in patterns))]
     if ending := sum(pattern.ending_keys or 0 for pattern in patterns):
-        never.append(("with its last field (estimated)", ending))
+        never.append(("self-expiring hashes (estimated)", ending))
     return [*never, *zip(labels, totals, strict=True)]
 
 

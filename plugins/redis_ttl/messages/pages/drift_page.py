@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 _KINDS: Final = {
     DriftKind.NEW_WRITER: "new writer",
     DriftKind.TTL_WIPED: "TTL wiped",
-    DriftKind.RULE_MISSING: "rule missing",
+    DriftKind.RULE_MISSING: "no rule",
     DriftKind.OVERDUE: "overdue",
 }
 _MEANINGS: Final = {
-    DriftKind.NEW_WRITER: "something writes such keys without a TTL. Have the writer set one; then remediate what is there",
-    DriftKind.TTL_WIPED: "a remediation gave these keys a TTL, and they were written again without one, as SET does. Have the writer set "
-    "the TTL, or keep it (strings: SET with EX or KEEPTTL; other types: EXPIRE again after what replaces the key)",
-    DriftKind.RULE_MISSING: "no rule and no exemption speaks of these keys. Write one, with their owner",
-    DriftKind.OVERDUE: "the rule's `due` date has passed. Remediate, or agree on another date",
+    DriftKind.NEW_WRITER: "something writes these keys without a TTL. Have the writer set one, then remediate the existing keys",
+    DriftKind.TTL_WIPED: "a remediation gave these keys a TTL, and something wrote them again without one, as SET does. Have the writer "
+    "set or keep the TTL (strings: SET with EX or KEEPTTL; other types: EXPIRE again after replacing the key)",
+    DriftKind.RULE_MISSING: "no rule or exemption matches these keys. Add one, together with their owner",
+    DriftKind.OVERDUE: "the rule's `due` date has passed. Remediate, or agree on a new date",
 }
 _NAME_WIDTH: Final = 80
 _PATTERNS_NAMED: Final = 3
@@ -37,7 +37,7 @@ def drift_page(report: DriftReport) -> str:
     """The whole report."""
     parts = [f"# Drift of {markdown_text(report.cluster)}", _headline(report)]
     if report.why is not None:
-        parts.append(f"Accepted by **{markdown_text(report.by or 'nobody')}**: {markdown_text(report.why)}")
+        parts.append(f"Accepted by **{markdown_text(report.by or 'unknown')}**: {markdown_text(report.why)}")
     if report.findings:
         parts += [_table(report.findings), *(_section(finding) for finding in report.findings)]
         kinds = dict.fromkeys(
@@ -56,10 +56,10 @@ def drift_page(report: DriftReport) -> str:
 def failure(report: DriftReport) -> tuple[str, str]:
     """What happened and what was found, for the error that fails the task."""
     failing = report.failing
-    what = f"{_keys(sum(each.counted_keys for each in failing if each.kind is not DriftKind.OVERDUE))} without TTL that nobody has accepted"
+    what = f"{_keys(sum(each.counted_keys for each in failing if each.kind is not DriftKind.OVERDUE))} without TTL that weren't accepted"
     overdue = [each for each in failing if each.kind is DriftKind.OVERDUE]
     if len(overdue) == len(failing):
-        what = f"the date of {_counted(len(overdue), 'rule')} has passed, and keys are still without TTL"
+        what = f"the due date of {_counted(len(overdue), 'rule')} has passed, and keys still have no TTL"
     lines = [_lines(each) for each in failing[:_LINES_OF_TASK]]
     if len(failing) > _LINES_OF_TASK:
         lines.append(f"and {len(failing) - _LINES_OF_TASK} more")
@@ -75,27 +75,24 @@ def _headline(report: DriftReport) -> str:
     new, total = count(report.new_keys), _keys(report.no_ttl_keys)
     match report.verdict:
         case Verdict.FIRST:
-            return (
-                f"**This is the first check: the {total} without TTL are the baseline from now on.** Every key without TTL that comes "
-                "after them is new."
-            )
+            return f"**First check: the {total} without TTL become the baseline.** Any key without TTL that appears later counts as new."
         case Verdict.CLEAN:
             return f"**No new keys without TTL.** {_gone(report)}"
         case Verdict.CHURN:
             return (
-                f"**Churn: {_keys(report.churn_keys)} without TTL came and will go, as others before them; "
-                f"what stays is within what the policy tolerates.** {_gone(report)}"
+                f"**Churn: {_keys(report.churn_keys)} without TTL come and go, like others before them; "
+                f"the rest is within the policy's tolerance.** {_gone(report)}"
             )
         case Verdict.TOLERATED:
-            return f"**{_keys(report.new_keys)} without TTL came, within what the policy tolerates.** {_gone(report)}"
+            return f"**{_counted(report.new_keys, 'new key')} without TTL, within the policy's tolerance.** {_gone(report)}"
         case Verdict.DRIFT:
             failing = report.failing
             patterns = list(dict.fromkeys(code_span(printable(each.pattern, _NAME_WIDTH)) for each in failing))
             named = ", ".join(patterns[:_PATTERNS_NAMED])
             more = "" if len(patterns) <= _PATTERNS_NAMED else f" and {len(patterns) - _PATTERNS_NAMED} more"
-            return f"**Drift: {_counted(len(failing), 'finding')} outside of the policy's tolerance, in {named}{more}.** {_gone(report)}"
+            return f"**Drift: {_counted(len(failing), 'finding')} beyond the policy's tolerance, in {named}{more}.** {_gone(report)}"
         case Verdict.ACCEPTED:
-            return f"**Accepted: the {total} without TTL, {new} of them new, are the baseline from now on.**"
+            return f"**Accepted: the {total} without TTL, {new} of them new, are the new baseline.**"
         case _:
             assert_never(report.verdict)
 
@@ -116,7 +113,7 @@ def _table(findings: Sequence[DriftFinding]) -> str:
         )
         for each in findings
     ]
-    header = ("Kind", "Pattern", "Owner", "New", "Counted", "No TTL", "Keys", "Allowed", "A day", "Since")
+    header = ("Kind", "Pattern", "Owner", "New", "Counted", "No TTL", "Keys", "Allowed", "Per day", "Since")
     return markdown_table(header, rows, right=(3, 4, 5, 6, 7, 8))
 
 
@@ -142,9 +139,9 @@ def _figures(finding: DriftFinding) -> str:
         return f"due {finding.due}, {_keys(finding.no_ttl_keys)} without TTL of {count(finding.keys)}"
     allowed = ""
     if finding.allowed_keys is not None:
-        whole = "all that nothing governs" if finding.rule is None else "its rule"
+        whole = "all ungoverned keys" if finding.rule is None else "its rule"
         allowed = f" (allowed: {count(finding.allowed_keys)} for {whole})"
-    pace = "" if finding.growth_per_day is None else f", {_growth(finding)} a day"
+    pace = "" if finding.growth_per_day is None else f", {_growth(finding)} per day"
     return f"{_counted(finding.new_keys, 'new key')}{allowed}{pace}, since {finding.since[:10]}"
 
 
@@ -153,20 +150,20 @@ def _responsible(finding: DriftFinding, quoted: Callable[[str], str], said: Call
     if finding.rule is not None:
         governor = f"rule {quoted(printable(finding.rule, _NAME_WIDTH))}"
     elif finding.exemption is not None:
-        governor = f"exempt as {quoted(printable(finding.exemption, _NAME_WIDTH))}"
+        governor = f"exempted by {quoted(printable(finding.exemption, _NAME_WIDTH))}"
     return f"owner {said(finding.owner)}, {governor}"
 
 
 def _way_out(report: DriftReport) -> str:
     return f"""\
-## How it gets green again
+## How to resolve
 
-The check compares with what was accepted, not with yesterday: it fails every night until
+The check compares with the accepted baseline, not with yesterday. It fails every night until
 
 - the keys are gone or have a TTL (a remediation, or the owner), or
-- somebody accepts them: trigger `redis_ttl.{report.cluster}.drift_check` with **accept** and a reason.{_come_and_go(report)}
+- you accept them: trigger `redis_ttl.{report.cluster}.drift_check` with **accept** and a reason.{_come_and_go(report)}
 
-An overdue rule isn't accepted that way: change its date in the policy."""
+Accepting doesn't clear an overdue rule: change its date in the policy."""
 
 
 def _come_and_go(report: DriftReport) -> str:
@@ -183,10 +180,10 @@ def _come_and_go(report: DriftReport) -> str:
         for scope, number in keys.items()
     )
     return (
-        "\n\nWere they only there at the moment, as locks are? None of "
-        f"{_keys(sum(keys.values()))} was there in the audit before. If they are gone in the next one, the check calls them churn, and "
-        "those after them, and fails no more by them. A tolerance lets at most so many pass at a time from the first night on, and a leak "
-        f"of as many, too: {said}."
+        "\n\nAre they short-lived, like locks? None of "
+        f"{_keys(sum(keys.values()))} was in the previous audit. If the next audit finds them gone, the check counts them, and their "
+        "successors, as churn and passes. A tolerance lets this many pass from the first night on, but also hides a leak of the same "
+        f"size: {said}."
     )
 
 
@@ -195,7 +192,7 @@ def _standing(finding: DriftFinding) -> str:
     if finding.fails or finding.kind is DriftKind.OVERDUE:
         return ""
     if finding.new_keys and not finding.counted_keys:
-        return " (churn)" if finding.churn_keys else " (ends by itself)"
+        return " (churn)" if finding.churn_keys else " (self-expiring)"
     return " (tolerated)"
 
 
@@ -204,47 +201,45 @@ def _aside(finding: DriftFinding) -> list[str]:
     said = []
     if finding.seen_keys:
         text = (
-            f"{count(finding.gone_keys or 0)} of the {_keys(finding.seen_keys)} that were new in the audit before "
+            f"{count(finding.gone_keys or 0)} of the {_keys(finding.seen_keys)} that were new in the previous audit "
             f"{'is' if finding.gone_keys == 1 else 'are'} gone, {count(finding.stayed_keys or 0)} stayed"
         )
         said.append(text)
     if finding.churn_keys:
-        growth = "no growth" if not finding.counted_keys else f"{_keys(finding.counted_keys)} pile up, or come on top"
-        said.append(f"churn: {_keys(finding.churn_keys)} come and go and aren't counted; {growth}")
+        growth = "no growth" if not finding.counted_keys else f"{_keys(finding.counted_keys)} accumulate on top"
+        said.append(f"not counted as churn: {_keys(finding.churn_keys)} that come and go; {growth}")
     if finding.ending_keys:
         said.append(
-            f"about {_keys(finding.ending_keys)} end by themselves, as hashes do whose every field has a TTL, and aren't counted"
+            f"not counted: about {_keys(finding.ending_keys)} in self-expiring hashes, in which every field has a TTL"
         )
     return said
 
 
 def _comparison(report: DriftReport) -> str:
     if report.baseline is None:
-        base = "none before"
+        base = "none yet"
     else:
-        who = f"accepted by {markdown_text(report.accepted_by)}" if report.accepted_by else "of the first check"
-        base = f"number {report.baseline} with {_keys(report.baseline_keys)}, {who}, of {report.accepted_at[:10]}"
+        who = f"accepted by {markdown_text(report.accepted_by)}" if report.accepted_by else "from the first check"
+        base = f"number {report.baseline} with {_keys(report.baseline_keys)}, {who}, {report.accepted_at[:10]}"
     return markdown_table(
         ("Compared", ""),
         [
             ("audit", f"{report.audit_id}, ended {report.audited_at[:16].replace('T', ' ')}"),
             ("baseline", base),
-            ("audit before", report.previous or "none that can be compared"),
-            ("baseline from now on", f"number {report.next_baseline}"),
+            ("previous audit", report.previous or "none comparable"),
+            ("new baseline", f"number {report.next_baseline}"),
             ("keys without TTL", count(report.no_ttl_keys)),
             ("new", count(report.new_keys)),
-            ("of these churn", count(report.churn_keys)),
-            ("of these end by themselves", count(report.ending_keys)),
+            ("of these, churn", count(report.churn_keys)),
+            ("of these, self-expiring", count(report.ending_keys)),
             ("left the baseline", count(report.left_keys)),
         ],
     )
 
 
 def _gone(report: DriftReport) -> str:
-    left = f", and {_keys(report.left_keys)} left it" if report.left_keys else ""
-    return (
-        f"{_keys(report.no_ttl_keys)} without TTL were compared with a baseline of {count(report.baseline_keys)}{left}."
-    )
+    left = f"; {_keys(report.left_keys)} have left it" if report.left_keys else ""
+    return f"Compared {_keys(report.no_ttl_keys)} without TTL with a baseline of {count(report.baseline_keys)}{left}."
 
 
 def _growth(finding: DriftFinding) -> str:

@@ -18,8 +18,8 @@ def ending_text(audit: Audit) -> str:
         return ""
     last_s = max((row.fields.last_s or 0 for row in audit.patterns), default=0)
     return (
-        f" About {count(audit.ending_keys)} of them end by themselves: they are hashes whose every field has a TTL (the last field of "
-        f"the sampled ones within {duration(last_s)})."
+        f" About {count(audit.ending_keys)} of them are self-expiring: hashes in which every field has a TTL (in the sample, the last "
+        f"field expires within {duration(last_s)})."
     )
 
 
@@ -45,18 +45,18 @@ def field_lines(audit: Audit) -> list[str]:
     )
     if before or after:
         lines.append(
-            f"INFO keyspace counted {_number(before)} hashes that have fields with a TTL before and {_number(after)} after; how many of a "
-            "pattern do, and in how many all fields do, is estimated from sampled hashes."
+            f"INFO keyspace reported {_number(before)} hashes with field TTLs before and {_number(after)} after; the shares per pattern "
+            "are estimated from sampled hashes."
         )
     hashes = sum(row.types.get("hash", 0) for row in audit.patterns)
     looked = sum(row.fields.hashes for row in audit.patterns)
     if looked < hashes:
-        lines.append(f"Whether fields of hashes have TTLs is unknown for {_of_sampled(hashes, looked)}{_why(audit)}.")
+        lines.append(f"Field TTLs are unknown for {_of_sampled(hashes, looked)}{_why(audit)}.")
     return lines
 
 
 def _of_sampled(hashes: int, looked: int) -> str:
-    return f"{count(hashes - looked)} of {count(hashes)} sampled hashes" if looked else "all of them"
+    return f"{count(hashes - looked)} of {count(hashes)} sampled hashes" if looked else "all sampled hashes"
 
 
 def _why(audit: Audit) -> str:
@@ -64,7 +64,7 @@ def _why(audit: Audit) -> str:
     if any(server.can.get(Command.HTTL) is Access.UNKNOWN_COMMAND for server in servers):
         return ": this server has no HTTL"
     if any(server.can.get(command) is Access.FORBIDDEN for server in servers for command in FIELD_COMMANDS):
-        return ": this user may not ask for them"
+        return ": this user may not read them"
     return ""
 
 

@@ -29,10 +29,10 @@ def journal_page(
     """The whole page; with ``key``, the rows about one key at its end."""
     parts = [
         f"# Journal of plan {plan.plan_id} for {plan.cluster}",
-        f"Made by {markdown_text(plan.run)}, {plan.created_at[:16].replace('T', ' ')} UTC. Digest: `{plan.digest}`",
+        f"Built by {markdown_text(plan.run)}, {plan.created_at[:16].replace('T', ' ')} UTC. Digest: `{plan.digest}`",
         "## Approval\n\n" + ("\n".join(map(_decision, decisions)) or "No decision is in the store."),
         "## Keys\n\n" + (_rules(plan, rules) if rules else "Nothing was written by this plan."),
-        f"In {count(objects)} journal objects. A key that several attempts journalled is counted as often.",
+        f"In {count(objects)} journal objects. A key journalled by several attempts is counted once for each.",
     ]
     if key is not None:
         parts.append("## The key\n\n" + ("\n".join(_row(plan, row) for row in key) or "It isn't in the journal."))
@@ -58,7 +58,7 @@ def _rules(plan: Plan, rules: Sequence[JournalledRule]) -> str:
 
 def _signed(rule: PlannedRule) -> str:
     if rule.sign_off is None:
-        return "nobody"
+        return "not signed off"
     ref = f", {markdown_text(rule.sign_off.ref)}" if rule.sign_off.ref else ""
     return f"{markdown_text(rule.sign_off.by)}, {rule.sign_off.on}{ref}"
 
@@ -66,7 +66,7 @@ def _signed(rule: PlannedRule) -> str:
 def _decision(decision: Decision) -> str:
     why = decision.comment or decision.why
     return (
-        f"- {decision.verdict.value} by {markdown_text(decision.by or 'nobody')}, {decision.at}, by {decision.channel.value}"
+        f"- {decision.verdict.value} by {markdown_text(decision.by or 'unknown')}, {decision.at}, by {decision.channel.value}"
         + (f": {markdown_text(why)}" if why else "")
     )
 

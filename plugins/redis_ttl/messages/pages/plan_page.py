@@ -11,6 +11,7 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING, Final
 
+from redis_ttl.domain.plan.expiry import UNNOTICED_EXPIRIES_PER_S
 from redis_ttl.domain.plan.other_plans import OtherState
 from redis_ttl.domain.policy.duration import format_duration
 from redis_ttl.domain.policy.rate import parse_rate
@@ -19,14 +20,16 @@ from redis_ttl.messages.formats.markdown_table import markdown_table
 from redis_ttl.messages.formats.markdown_text import markdown_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis_ttl.domain.plan.plan import Forecast, Plan, PlannedRule
     from redis_ttl.domain.policy.policy import Policy
 
 RULE_HEADER: Final = ("Rule", "Action", "Keys", "TTL", "Expires from", "until", "Frees")
 OTHERS_HEADER: Final = ("Plan", "Rule", "Keys", "Expire from", "until", "State")
 _OTHERS: Final = (
-    "Keys of other plans that have still to expire, by their journals, or as planned while they are being written. They count in "
-    "the worst second, and the windows of this plan are fitted to what they leave."
+    "Keys of other plans that haven't expired yet: as journalled, or as planned while they are being written. They count towards "
+    "the peak expiry rate, and this plan's windows are fitted around them."
 )
 _PATTERN_WIDTH: Final = 80
 _EXAMPLE_WIDTH: Final = 100
@@ -48,13 +51,13 @@ def plan_page(plan: Plan, policy: Policy) -> str:
         parts.append("## Other plans\n\n" + _OTHERS + "\n\n" + markdown_table(OTHERS_HEADER, rows, right=(2,)))
     if skipped := skipped_rows(plan):
         rows = [[_named(who), count(keys), _named(why)] for who, keys, why in skipped]
-        parts.append("## Left alone\n\n" + markdown_table(("Keys of", "Keys", "Why"), rows, right=(1,)))
+        parts.append("## Skipped\n\n" + markdown_table(("Keys of", "Keys", "Why"), rows, right=(1,)))
     if refused := [rule for rule in plan.rules if rule.refusal is not None]:
         rows = [
             [_code(rule.pattern), count(rule.set_keys + rule.cap_keys), _named(rule.refusal or "")] for rule in refused
         ]
         parts.append("## Rules left out\n\n" + markdown_table(("Rule", "Would change", "Why"), rows, right=(1,)))
-    parts.append("## What it rests on\n\n" + "\n".join(f"- {line}" for line in ground_lines(plan)))
+    parts.append("## Inputs\n\n" + "\n".join(f"- {line}" for line in ground_lines(plan)))
     # Warnings are one list: an empty line between two of its items would make them paragraphs.
     return re.sub(r"(?m)^(- \*\*Warning: .*)\n\n(?=- \*\*Warning: )", r"\1\n", "\n\n".join(parts)) + "\n"
 
@@ -68,27 +71,32 @@ def summary(plan: Plan) -> str:
     acts += [f"shorten the TTL of {count(to_cap)} keys"] if to_cap else []
     sizes = [rule.size_bytes for rule in included]
     freed = (
-        ", and how much that frees isn't known"
+        "; how much that frees is unknown"
         if None in sizes
         else f", which frees about {size(sum(each or 0 for each in sizes))}"
     )
     return (
         f"This will {' and '.join(acts)}, by {len(included)} rule{'' if len(included) == 1 else 's'}: "
-        f"{ratio(plan.change_keys / plan.keys if plan.keys else 0.0)} of the {count(plan.keys)} keys that the audit met. "
-        f"They are deleted between {_day(plan, forecast.first_expiry_s or 0)} and {_day(plan, forecast.last_expiry_s or 0)} UTC "
-        f"if it is approved now{freed}. Each key lives for at least its TTL from the moment at which it is written."
+        f"{ratio(plan.change_keys / plan.keys if plan.keys else 0.0)} of the {count(plan.keys)} keys in the audit. "
+        f"If approved now, they expire between {_day(plan, forecast.first_expiry_s or 0)} and "
+        f"{_day(plan, forecast.last_expiry_s or 0)} UTC{freed}. Each key lives for at least its TTL, counted from the write."
     )
 
 
 def conditions(plan: Plan, policy: Policy) -> str:
     """What it takes, and until when it can be taken back."""
     settings = policy.remediation
-    who = f"by {', '.join(settings.approvers)}" if settings.approvers else "by whoever Airflow lets answer"
-    approvals = "One approval" if settings.approvals == 1 else f"{settings.approvals} approvals of different people"
+    who = f"from {_either(settings.approvers)}" if settings.approvers else "from any Airflow user allowed to answer"
+    approvals = "1 approval" if settings.approvals == 1 else f"{settings.approvals} approvals by different people"
     return (
-        f"{approvals} {who} within {format_duration(settings.approval_timeout_s)}; no answer means no. "
-        f"Until the first key expires, {duration(plan.forecast.first_expiry_s or 0)} after the approval, all of it can be taken back."
+        f"Needs {approvals}, {who}, within {format_duration(settings.approval_timeout_s)}; no answer means no. "
+        f"Until the first key expires, {duration(plan.forecast.first_expiry_s or 0)} after approval, all of it can be rolled back."
     )
+
+
+def _either(names: Sequence[str]) -> str:
+    """``ann, bob or eve``."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def warnings_of(plan: Plan) -> list[str]:
@@ -134,15 +142,15 @@ def memory_rows(plan: Plan) -> list[list[str]]:
     forecast = plan.forecast
     growth = f"{size(forecast.ttl_bytes)} for the TTLs (measured: 40.4 bytes a key, Redis 7.0, jemalloc)"
     if forecast.table_bytes:
-        growth += f", {size(forecast.table_bytes)} for the table of TTLs, which doubles in this run"
+        growth += f", {size(forecast.table_bytes)} for the TTL table, which doubles in this run"
     is_unknown = forecast.peak_bytes is None or not forecast.limit_is_told
     if forecast.allowed_ratio is not None and (forecast.peak_ratio is not None or is_unknown):
         fullest = "the fullest server" + ("" if forecast.fullest is None else f", {forecast.fullest},")
-        growth += f"; {fullest} reaches {ratio(forecast.peak_ratio)}, allowed are {ratio(forecast.allowed_ratio)}"
-    after = "all of these keys have expired, and nothing else has changed"
+        growth += f"; {fullest} reaches {ratio(forecast.peak_ratio)} ({ratio(forecast.allowed_ratio)} allowed)"
+    after = "all of these keys have expired, nothing else has changed"
     return [
         ["now", size(forecast.used_bytes), _share(forecast, forecast.used_bytes), _limit(forecast)],
-        ["while it is applied", size(forecast.peak_bytes), _share(forecast, forecast.peak_bytes), growth],
+        ["peak while applied", size(forecast.peak_bytes), _share(forecast, forecast.peak_bytes), growth],
         [
             _day(plan, forecast.last_expiry_s or 0),
             size(forecast.after_bytes),
@@ -153,7 +161,7 @@ def memory_rows(plan: Plan) -> list[list[str]]:
 
 
 def other_plan_rows(plan: Plan) -> list[list[str]]:
-    """Keys of other plans that have still to expire: whose, which, how many, between when and when, how far that plan is."""
+    """Keys of other plans that haven't expired yet: whose, which, how many, between when and when, how far that plan is."""
     return [
         [
             other.plan_id,
@@ -169,34 +177,32 @@ def other_plan_rows(plan: Plan) -> list[list[str]]:
 
 
 def skipped_rows(plan: Plan) -> list[tuple[str, int, str]]:
-    """Keys that are left alone: whose, how many, and why."""
+    """Keys that are skipped: whose, how many, and why."""
     rows = [(f"`{rule.pattern}`", each.keys, each.why) for rule in plan.included for each in rule.skipped]
     rows += [("an exemption", each.keys, each.why) for each in plan.exempt]
     if plan.ungoverned_keys:
-        rows.append(("no rule", plan.ungoverned_keys, "no rule of the policy speaks of them"))
+        rows.append(("no rule", plan.ungoverned_keys, "match no rule"))
     return rows
 
 
 def ground_lines(plan: Plan) -> list[str]:
     """What the plan was made of, how fast it goes, how far it may deviate."""
-    at_most = (
-        "" if plan.limit_keys is None else f"; it is refused if more than {count(plan.limit_keys)} keys match by then"
-    )
+    at_most = "" if plan.limit_keys is None else f", refused if more than {count(plan.limit_keys)} keys match by then"
     return [
         f"Audit {plan.audit_id}, finished {_minute(plan.audit_finished_at)}, and the policy with hash {plan.policy_hash[:12]}.",
-        f"Made {_minute(plan.created_at)} in run {markdown_text(plan.run)}; good for this run only{at_most}.",
+        f"Built {_minute(plan.created_at)} by run {markdown_text(plan.run)}; valid for this run only{at_most}.",
         (
-            f"Writes at {parse_rate(plan.rate)} a server, and reads at load {plan.load}, in {count(len(plan.shards))} "
-            f"shard{'' if len(plan.shards) == 1 else 's'}; each key's old expiry goes to the journal first."
+            f"Write rate per server: {parse_rate(plan.rate)}; read load: {plan.load}; {count(len(plan.shards))} "
+            f"shard{'' if len(plan.shards) == 1 else 's'}. Each key's old expiry goes to the journal first."
         ),
         (
-            "A few keys of each rule go first, and the servers are "
+            "Canary: a few keys of each rule are written first; the servers are "
             + (f"watched for {duration(plan.canary_watch_s)}" if plan.canary_watch_s else "not watched")
-            + " before the others follow."
+            + " before the rest."
         ),
         (
-            f"At worst {_rate(plan.forecast.expiries_per_s)} keys expire in a second, over all servers{_of_others(plan)}; "
-            "below 2,500 nobody notices."
+            f"Peak expiry rate over all servers: {_rate(plan.forecast.expiries_per_s)}{_of_others(plan)}; "
+            f"safe limit {UNNOTICED_EXPIRIES_PER_S:,}/s."
         ),
         *[
             f"Server {node.address}, replication id {node.lineage[:12] or 'unknown'}, run_id {node.run_id[:12] or 'unknown'}."
@@ -206,7 +212,7 @@ def ground_lines(plan: Plan) -> list[str]:
 
 
 def _rate(per_s: float) -> str:
-    return count(round(per_s)) if per_s >= 1 else "fewer than one of these"
+    return f"{count(round(per_s))}/s" if per_s >= 1 else "under 1/s"
 
 
 def _of_others(plan: Plan) -> str:
@@ -214,7 +220,7 @@ def _of_others(plan: Plan) -> str:
     if not counted:
         return ""
     plans = "plan" if len(counted) == 1 else "plans"
-    return f", with the keys of {plans} {', '.join(counted)} (up to {_rate(plan.forecast.others_per_s)} a second)"
+    return f", including {plans} {', '.join(counted)} (up to {_rate(plan.forecast.others_per_s)})"
 
 
 def _rules(plan: Plan) -> list[list[str]]:

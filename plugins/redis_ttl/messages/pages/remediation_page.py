@@ -53,7 +53,7 @@ def remediation_page(
         "## Still without a TTL\n\n" + _bare(verification) if verification else "",
         "## Interruptions\n\n" + _interruptions(parts),
         "## Approval\n\n" + _approval(decisions),
-        "## Way back\n\n" + _way_back(plan, parts, decisions),
+        "## Rollback\n\n" + _way_back(plan, parts, decisions),
     ]
     if verification and verification.notes:
         pages.append("## Notes\n\n" + "\n".join(f"- {markdown_text(note)}" for note in verification.notes))
@@ -69,22 +69,22 @@ def _headline(plan: Plan, parts: Sequence[PartResult], verification: Verificatio
     )
     ended = next((part for part in reversed(parts) if part.outcome is not Outcome.DONE), None)
     done = verification.complete if verification else _complete(plan, parts)
-    text = f"**{count(written)} of {count(plan.change_keys)} planned keys were given an expiry.**"
+    text = f"**{count(written)} of {count(plan.change_keys)} planned keys got a TTL.**"
     if not done:
         why = f" ({markdown_text(ended.reason or 'no reason given')})" if ended else ""
         how = "stopped" if ended and ended.outcome is Outcome.STOPPED else "ended"
-        text += f" The run {how} before every shard was written{why}."
+        text += f" The run {how} before all shards were written{why}."
     if verification is None:
-        return text + " It has not been verified."
+        return text + " Not verified yet."
     missed = "No key was missed." if not verification.missed else f"**{count(verification.missed)} keys were missed.**"
-    text = f"{text} {count(verification.kept)} still have exactly that one. {missed}"
+    text = f"{text} {count(verification.kept)} still have exactly that expiry. {missed}"
     if verification.unjournalled:
-        text += f" **{count(verification.unjournalled)} keys have our expiry and no row in the journal.**"
+        text += f" **{count(verification.unjournalled)} keys have our expiry but no row in the journal.**"
     if verification.unreadable:
-        text += f" **{count(len(verification.unreadable))} objects of the journal are damaged or missing.**"
+        text += f" **{count(len(verification.unreadable))} journal objects are damaged or missing.**"
     if verification.moving_slots:
         text += (
-            f" **Slots moved during this look ({count(verification.moving_slots)}), so these figures aren't certain.**"
+            f" **Slots moved during verification ({count(verification.moving_slots)}), so these figures may be off.**"
         )
     return text
 
@@ -99,12 +99,12 @@ def _before_and_after(plan: Plan, verification: Verification) -> str:
         ["Keys", count(plan.keys), count(verification.scanned)],
         ["Keys without a TTL", count(plan.no_ttl_keys), count(verification.no_ttl_keys)],
         ["Share", _share(plan.no_ttl_keys, plan.keys), _share(verification.no_ttl_keys, verification.scanned)],
-        ["Memory in use", size(plan.forecast.used_bytes), size(verification.used_bytes)],
+        ["Memory use", size(plan.forecast.used_bytes), size(verification.used_bytes)],
     ]
     foretold = plan.forecast.after_bytes
     text = markdown_table(("", "Audit", "Now"), rows, right=(1, 2))
     if foretold is not None:
-        text += f"\n\nWhen the last of these keys has expired, memory in use will be about {size(foretold)}, other things being equal."
+        text += f"\n\nOnce all of these keys have expired, memory use will be about {size(foretold)}, other things being equal."
     return text
 
 
@@ -131,7 +131,7 @@ def _row(rule: VerifiedRule, figures: Sequence[str]) -> list[str]:
 def _interruptions(parts: Sequence[PartResult]) -> str:
     lines = [
         f"- {_time(each.at)} {part.part}: {markdown_text(each.reason)}, "
-        + ("which ended it" if each.ended else f"for {duration(each.lasted_s)}")
+        + ("which ended the run" if each.ended else f"for {duration(each.lasted_s)}")
         for part in parts
         for each in part.interruptions
     ]
@@ -140,7 +140,7 @@ def _interruptions(parts: Sequence[PartResult]) -> str:
 
 def _approval(decisions: Sequence[Decision]) -> str:
     lines = [
-        f"- {each.verdict.value} by {markdown_text(each.by or 'nobody')}, {_time(each.at)}, by {each.channel.value}"
+        f"- {each.verdict.value} by {markdown_text(each.by or 'unknown')}, {_time(each.at)}, by {each.channel.value}"
         + (f": {markdown_text(each.comment)}" if each.comment else "")
         + (f" ({markdown_text(each.why)})" if each.why else "")
         for each in decisions
@@ -150,7 +150,7 @@ def _approval(decisions: Sequence[Decision]) -> str:
 
 def _way_back(plan: Plan, parts: Sequence[PartResult], decisions: Sequence[Decision]) -> str:
     if not any(part.journal_objects for part in parts):
-        return "Nothing was written, so there is nothing to take back."
+        return "Nothing was written, so there is nothing to roll back."
     approved = [dt.datetime.fromisoformat(each.at) for each in decisions if each.verdict is Verdict.APPROVED]
     trigger = f"Trigger `redis_ttl.{plan.cluster}.rollback` with plan `{plan.plan_id}`."
     if not approved or not plan.included:
@@ -165,9 +165,9 @@ def _way_back(plan: Plan, parts: Sequence[PartResult], decisions: Sequence[Decis
         for rule in plan.included
     ]
     return (
-        f"{trigger} Until the first date everything can be taken back, between the two what hasn't expired yet, after the last nothing. "
-        "Keys that the application changed since are left as they are.\n\n"
-        + markdown_table(("Rule", "Everything until", "Something until"), rows)
+        f"{trigger} Until the first date, all keys can be restored; between the two, those that haven't expired; after the last, none. "
+        "Keys that the application has changed since are left as they are.\n\n"
+        + markdown_table(("Rule", "Fully reversible until", "Partially until"), rows)
     )
 
 

@@ -17,13 +17,13 @@ _HEADER: Final = (
     "Unreached",
 )  # fmt: skip
 _LEGEND: Final = """\
-- Changed since: the application gave the key another TTL, which stands.
-- As before: never written, or written anew by the application without a TTL.
+- Changed since: the application has set another TTL, which stays.
+- As before: never written, or written again by the application without a TTL.
 - Restored before: by an earlier rollback of this plan.
-- Gone: deleted or evicted before its time.
-- Unreached: its node didn't answer for it in time."""
+- Gone: deleted or evicted before it expired.
+- Unreached: its node didn't answer in time."""
 _STILL_OURS: Final = (
-    "\n- Still ours: keys of the whole keyspace that have the plan's expiry afterwards, in the journal or not."
+    "\n- Still ours: keys anywhere in the keyspace that still have the plan's expiry, journalled or not."
 )
 _FIGURES: Final = (
     "keys",
@@ -54,13 +54,13 @@ def rollback_page(plan: Plan, result: RestoreResult, found: RestoreResult | None
     header = _HEADER if found is None else (*_HEADER, "Still ours")
     sums = [*_figures(total), *([] if found is None else [count(found.all_still_ours)])]
     dry = result.dry_run
-    does = "would have their former expiry, or none, again" if dry else "have their former expiry, or none, again"
+    does = "would get back their previous expiry (or none)" if dry else "have their previous expiry (or none) back"
     parts = [
         f"# {'Dry run of a rollback' if dry else 'Rollback'} of plan {plan.plan_id} for {plan.cluster}",
         f"**{count(total.restored)} of {count(total.keys)} journalled keys {does}.**"
         + (" Nothing was changed." if dry else "")
         + (
-            f" {count(total.expired)} have expired already: nothing brings them back, but the application may write them again."
+            f" {count(total.expired)} have expired and can't be restored; the application may write them again."
             if total.expired
             else ""
         ),
@@ -70,7 +70,7 @@ def rollback_page(plan: Plan, result: RestoreResult, found: RestoreResult | None
         *_interruptions(result),
     ]
     if dry:
-        parts.append("Trigger it again with *Dry run* off to take the TTLs back.")
+        parts.append("To restore them, trigger this again with *Dry run* off.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -85,12 +85,12 @@ def _problems(result: RestoreResult, found: RestoreResult | None) -> list[str]:
             + (f" Among them: {examples}." if examples else "")
         )
     if seen.total.unreached:
-        lines.append(f"**{count(seen.total.unreached)} keys weren't reached: their nodes didn't answer for them.**")
+        lines.append(f"**{count(seen.total.unreached)} keys weren't reached: their nodes didn't answer.**")
     holes = tuple(dict.fromkeys([*result.holes, *seen.holes]))
     if holes:
         named = "\n".join(f"- {code_span(printable(name))}" for name in holes)
         lines.append(
-            f"**The journal has {count(len(holes))} holes; what these held isn't known, and wasn't restored:**\n\n{named}"
+            f"**{count(len(holes))} journal objects are missing or damaged; the keys in them are unknown and weren't restored:**\n\n{named}"
         )
     return lines
 
@@ -99,7 +99,7 @@ def _interruptions(result: RestoreResult) -> list[str]:
     if not result.interruptions:
         return []
     lines = [f"- {each.at}: {printable(each.reason)}, for {each.lasted_s:.0f} s" for each in result.interruptions]
-    return ["It stood still:\n\n" + "\n".join(lines)]
+    return ["Pauses:\n\n" + "\n".join(lines)]
 
 
 def _figures(account: RestoreAccount) -> list[str]:

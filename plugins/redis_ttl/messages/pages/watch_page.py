@@ -30,7 +30,7 @@ def sample_line(sample: Sample) -> str:
         f"{count(sample.keys)} keys, {count(sample.no_ttl_keys)} ({ratio(sample.no_ttl_ratio)}) without TTL; memory "
         f"{size(sample.used_bytes)}{limit}; {count(sample.clients)} clients, {count(sample.evicted_keys)} keys evicted so far"
         f"{_most_evicted(sample)}, hit rate {ratio(sample.hit_ratio)}{_worst_hits(sample)}, "
-        f"expired and not removed {ratio(sample.stale_ratio)}, fragmentation {fragmentation}"
+        f"expired but not removed {ratio(sample.stale_ratio)}, fragmentation {fragmentation}"
     )
 
 
@@ -67,7 +67,7 @@ def change_lines(change: LevelChange) -> list[str]:
         lines += _forecast_lines(change.forecast)
     if change.is_worse and change.scaling_usd_per_month is not None:
         note = f" ({printable(change.scaling_note)})" if change.scaling_note else ""
-        lines.append(f"not acting costs {change.scaling_usd_per_month:g} US dollars a month more{note}")
+        lines.append(f"a larger cluster would cost {change.scaling_usd_per_month:g} US dollars more a month{note}")
     return lines
 
 
@@ -76,35 +76,35 @@ def burst_lines(report: BurstReport) -> list[str]:
     rate = count(None if report.keys_per_s is None else round(report.keys_per_s))
     lines = [
         (
-            f"burst: {count(report.keys)} keys more since {report.since[:16].replace('T', ' ')} ({rate} a second), "
-            f"{size(report.used_bytes)}, {count(report.no_ttl_keys)} of them without a TTL"
+            f"burst: {count(report.keys)} new keys since {report.since[:16].replace('T', ' ')} ({rate}/s), "
+            f"{size(report.used_bytes)}, {count(report.no_ttl_keys)} of them without TTL"
         )
     ]
     for pattern in report.patterns:
         ttl = "TTL unknown" if pattern.ttl_s is None else f"TTL about {duration(pattern.ttl_s)}"
-        ttl = "none has a TTL" if pattern.no_ttl_ratio == 1 else ttl
+        ttl = "none have a TTL" if pattern.no_ttl_ratio == 1 else ttl
         lines.append(
             f"pattern {printable(pattern.pattern, _WIDTH)}: {ratio(pattern.share)} of all keys ({ratio(pattern.share_low)} to "
-            f"{ratio(pattern.share_high)}), about {count(pattern.keys)}, the last audit had {count(pattern.audited_keys)}; {ttl}; as "
-            f"{', '.join(printable(name, _WIDTH) for name in pattern.examples)}"
+            f"{ratio(pattern.share_high)}), about {count(pattern.keys)} keys ({count(pattern.audited_keys)} in the last audit); "
+            f"{ttl}; such as {', '.join(printable(name, _WIDTH) for name in pattern.examples)}"
         )
     lines += [
-        f"client {printable(each.name) or 'without a name'}, user {printable(each.user) or 'unknown'}, {each.host}: "
+        f"client {printable(each.name) or 'unnamed'}, user {printable(each.user) or 'unknown'}, {each.host}: "
         f"{count(each.connections)} connections, last {', '.join(each.commands)}"
         for each in report.clients
     ]
     if report.calls:
         calls = ", ".join(f"{name} {count(calls)}" for name, calls in report.calls)
-        lines.append(f"commands since the look before: {calls}")
-    lines += [f"ran at that time: {printable(job)}" for job in report.jobs]
-    lines += [f"not known: {each}" for each in report.missing]
+        lines.append(f"commands since the previous sample: {calls}")
+    lines += [f"ran at the time: {printable(job)}" for job in report.jobs]
+    lines += [f"unknown: {each}" for each in report.missing]
     return lines
 
 
 def _forecast_lines(forecast: Forecast) -> list[str]:
     lines = [
         (
-            f"trend of {forecast.days} days: {_signed(forecast.bytes_per_day)} a day ({_signed(forecast.low_bytes_per_day)} to "
+            f"trend over {forecast.days} days: {_signed(forecast.bytes_per_day)} a day ({_signed(forecast.low_bytes_per_day)} to "
             f"{_signed(forecast.high_bytes_per_day)})"
         )
     ]
@@ -112,7 +112,7 @@ def _forecast_lines(forecast: Forecast) -> list[str]:
         lines.append(
             f"{_BOUNDS.get(name, name)} would be reached about {_day(likely)} (between {_day(earliest)} and {_day(latest)})"
             if likely
-            else f"{_BOUNDS.get(name, name)} isn't reached by that trend"
+            else f"{_BOUNDS.get(name, name)} isn't reached at this rate"
         )
     return lines
 

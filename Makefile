@@ -3,6 +3,9 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
+# Where the environment forbids compiled files, each program would compile Airflow anew, which takes longer than all else of its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python on the PATH that Airflow and every library run on; `make PYTHON=/path/to/python3.12 ...` chooses another.

@@ -27,27 +27,36 @@ from redis_ttl.usecases.remediation import part_work, write_gate
 from redis_ttl.usecases.store.plans import PlanDocuments
 
 TRY_AGAIN = 75
+#: Small, so that a part has many moments.
+BATCH_KEYS = 700
+CHUNK_KEYS = 90
 
 
 def main(file: str, part: str, moment: str, number: int) -> None:
     """Do it."""
     applying: Applying = pickle.loads(Path(file).read_bytes())
-    # Small, so that a part has many moments.
-    part_work._BATCH_KEYS = 700
-    write_gate._FAST_CHUNK = 90
+    part_work._BATCH_KEYS = BATCH_KEYS
+    write_gate._FAST_CHUNK = CHUNK_KEYS
     arm(moment, number)
     print(flush=True)  # noqa: T201  # the test waits for it
     try:
-        match part:
-            case "canary":
-                applying.canary()
-            case "shard":
-                applying.shard()
-            case "rollback":
-                roll_back(applying)
+        do(applying, part)
     except RedisTtlError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(TRY_AGAIN if error.retryable else 1)
+
+
+def do(applying: Applying, part: str) -> None:
+    """Work on that part, in this process."""
+    match part:
+        case "canary":
+            applying.canary()
+        case "shard":
+            applying.shard()
+        case "rollback":
+            roll_back(applying)
+        case _:
+            raise ValueError(part)
 
 
 def arm(moment: str, number: int) -> None:

@@ -22,13 +22,15 @@ from lab.servers.server import Server, run_sentinel, run_server
 from lab.waiting import wait_for
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
+from redis_ttl.domain.errors import RedisTtlError
 from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.usecases.remediation import part_work, write_gate
 from redis_ttl.usecases.remediation.apply_plan import check_canary
 from tests.adapters.keyspaces import send
 from tests.conftest import require
-from tests.usecases.apply_part import TRY_AGAIN
+from tests.usecases.apply_part import BATCH_KEYS, CHUNK_KEYS, TRY_AGAIN, do
 
 KILLS = int(os.environ.get("KILLS", "12"))
 KEYS = 6_000
@@ -68,14 +70,19 @@ class Case:
         return process
 
     def finish(self, part: str) -> None:
-        """Try the part until it is done, as Airflow would."""
+        """Try the part until it is done, as Airflow would. Nobody kills this, so that it needs no program of its own, which takes
+        longer to start than to do it.
+        """
         for _ in range(3):
-            with self.part(part) as process:
-                errors = process.communicate()[1].decode()
-                if process.returncode == 0:
-                    return
-                assert process.returncode == TRY_AGAIN, errors
-        pytest.fail(f"{part} can't be finished: {errors}")
+            try:
+                do(self.applying, part)
+            except RedisTtlError as error:
+                if not error.retryable:
+                    raise
+                last = error
+            else:
+                return
+        pytest.fail(f"{part} can't be finished: {last}")
 
     def wait_for_expiries(self, process: subprocess.Popen[bytes], keys: int, *, rising: bool) -> None:
         """Until so many keys have a TTL, or no more than so many, or the program has ended: a random moment of its work, however
@@ -137,6 +144,13 @@ def new_case(server: Server, folder: Path) -> Case:
     send(server, keys)
     before = instants(server, [str(key[1]).encode() for key in keys])
     return Case(server, Applying(server.url, folder, POLICY), before, folder.parent / f"{folder.name}.pickle")
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, too."""
+    monkeypatch.setattr(part_work, "_BATCH_KEYS", BATCH_KEYS)
+    monkeypatch.setattr(write_gate, "_FAST_CHUNK", CHUNK_KEYS)
 
 
 @pytest.fixture(scope="module")

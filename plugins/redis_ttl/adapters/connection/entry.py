@@ -100,6 +100,7 @@ def _sentinel(endpoint: Endpoint, host: str, port: int) -> Endpoint:
         endpoint.at(address_of(host, port)).on(0),
         username=endpoint.sentinel_username,
         password=endpoint.sentinel_password,
+        credential_provider=None,
         tls=endpoint.sentinel_tls,
     )
 

@@ -1,7 +1,7 @@
 """One blocking connection to one Redis server: bytes out, replies in, every failure in our own words.
 
-There is no client library between the socket and hiredis' parser because a scan reads two replies per key: what it
-costs per reply is what an audit costs. Commands that are sent once (`call`, `call_many`) and commands that are sent
+redis-py opens it (:mod:`redis_ttl.adapters.connection.opening`), and stays out of the way from then on: a scan reads two replies per
+key, and what a reply costs is what an audit costs. Commands that are sent once (`call`, `call_many`) and commands that are sent
 by the thousand (`send`, `receive_together`) share the socket.
 """
 
@@ -23,7 +23,6 @@ from redis_ttl.adapters.connection.errors import (
     translate_reply,
 )
 from redis_ttl.adapters.connection.replies import unexpected
-from redis_ttl.adapters.connection.socket import open_socket, speaks_tls
 from redis_ttl.domain.errors import ConnectionLost, OtherServer, UnexpectedReply
 from redis_ttl.domain.secret import without_secrets
 
@@ -84,7 +83,10 @@ class RedisLink:
         self.where = f"{endpoint.label} db{endpoint.db}" if endpoint.db else endpoint.label
         self.was_closed = False
         self._answered = False
-        self._socket = open_socket(endpoint, self.where)
+        from redis_ttl.adapters.connection.opening import open_connection  # noqa: PLC0415  # half a second, for redis-py
+
+        self._opened = open_connection(endpoint, self.where)
+        self._socket = self._opened.socket
         self._parser = hiredis.Reader(replyError=_short_error, notEnoughData=_NOT_YET)
         self._arrived: list[Reply] = []
         # Replies to what `send` sent that nobody has taken yet.
@@ -165,7 +167,7 @@ class RedisLink:
 
     def close(self) -> None:
         """Close the connection; nothing happens when it is closed already."""
-        self._socket.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -177,9 +179,8 @@ class RedisLink:
 
     def _log_in(self, *, replica_reads: bool) -> None:
         endpoint = self.endpoint
-        if endpoint.password is not None or endpoint.username:
-            # A user without a password is a user all the same (nopass): better refused than taken for the default one.
-            self._authenticate(endpoint)
+        if credentials := self._opened.credentials(self.where):
+            self._authenticate(credentials)
         first = self.call_many([("PING",)])[0]
         # NOPERM: a user without +ping is a user all the same.
         if isinstance(first, ErrorReply) and not first.forbids_command and not first.is_unknown_command:
@@ -200,12 +201,13 @@ class RedisLink:
                 raise hung_up_on("CLIENT", self.where) from error
             raise
 
-    def _authenticate(self, endpoint: Endpoint) -> None:
-        words = ("AUTH", *([endpoint.username] if endpoint.username else []), endpoint.password or "")
+    def _authenticate(self, credentials: tuple[str, ...]) -> None:
+        # Not redis-py's own login: before Redis 6 it drops the user's name and tries the password alone, as the default user.
+        words = ("AUTH", *credentials)
         reply = self.call_many([words])[0]
         if isinstance(reply, ErrorReply):
             # A server, or a proxy, that doesn't know AUTH repeats its arguments.
-            reply = ErrorReply(without_secrets(reply.text, [endpoint.password]))
+            reply = ErrorReply(without_secrets(reply.text, credentials))
             raise self.translate(reply, words) from reply
 
     def _check_node(self, meant: str) -> None:
@@ -253,6 +255,8 @@ class RedisLink:
             # A TLS server hangs up on plain text without a word, and on a client whose certificate it misses.
             if self.endpoint.tls is not None:
                 return refused_by_tls(self.where, found)
+            from redis_ttl.adapters.connection.opening import speaks_tls  # noqa: PLC0415
+
             if speaks_tls(self.endpoint):
                 return plain_to_tls(self.where)
         return connection_lost(self.where, found)

@@ -98,4 +98,4 @@ def test_a_bucket_is_no_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, "--policy", str(POLICY))
     assert ended.value.code == 2
-    assert "a terminal reads documents of a folder only" in capsys.readouterr().err
+    assert "the terminal reads documents from a folder only" in capsys.readouterr().err

@@ -36,7 +36,7 @@ exempt:
 SUMMARY = """\
 {file}: shop
   owner shop-backend, connection redis_shop
-  audited by hand only, load fast
+  audited manually, load fast
   messages to shop-backend go to #sre by slack_bot (sre, the fallback)
   messages to till go to #till by slack_bot, till@example.com by mail
   messages to coupons go to a webhook by slack_coupons
@@ -57,8 +57,8 @@ SUMMARY = """\
           not signed off: reported, never applied
           matches        cart:20931:20931
           doesn't match  cart:20931:20931:more
-          may share names with exempt cart:{{userId}}:{{n}}, which comes first
-          may share names with rule 1 cart:{{userId}}:coupon, which comes first
+          may overlap with exempt cart:{{userId}}:{{n}}, which comes first
+          may overlap with rule 1 cart:{{userId}}:coupon, which comes first
 
 1 file, no mistakes.
 """
@@ -83,7 +83,7 @@ def test_a_policy_without_rules_says_so(tmp_path: Path) -> None:
     file.write_text(GOOD.partition("rules:")[0], encoding="utf-8")
     status, output = run(file)
     assert status == 0
-    assert "no rules: audits report, and no key is ever governed" in output
+    assert "no rules: audits report, nothing is ever written" in output
 
 
 def test_every_mistake_of_every_file_is_printed(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from redis_ttl.domain.errors import InvalidOption
 _REFUSED = [
     ("memory://bucket/x", "memory:// can't be the store.*only if there is none of its name"),
     ("sftp://host/x", "sftp:// can't be the store.*only if there is none of its name"),
-    ("s3://bucket/redis_ttl", "a terminal reads documents of a folder only"),
+    ("s3://bucket/redis_ttl", "the terminal reads documents from a folder only"),
 ]
 
 

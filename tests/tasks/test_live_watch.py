@@ -82,7 +82,7 @@ watch:
     log = airflow.log(dag_id, second, "sample")
     assert "burst: 5,000 keys more" in log
     assert "pattern {n}: 100.0% of all keys" in log
-    assert "ran at that time: campaign" in log
+    assert "ran at the time: campaign" in log
     # The project's own DAGs are left out; looking at them all the same shows what Airflow tells of others.
     monkeypatch.setattr(airflow_api, "is_ours", lambda _dag_id: False)
     records = airflow_api.AirflowRecords(airflow.url, "viewer", airflow.password_of("viewer"), "~", "~")

@@ -33,7 +33,7 @@ from redis_ttl.cli.store_folder import store_folder
 def audit(  # one parameter an option: this is the command's signature
     url: Url,
     policy: Annotated[
-        Path | None, typer.Option(help="The cluster's policy file: which rule governs which pattern.")
+        Path | None, typer.Option(help="The cluster's policy file: rules and exemptions to report by.")
     ] = None,
     load: LoadOption = None,
     shards: ShardsOption = None,
@@ -52,9 +52,9 @@ def audit(  # one parameter an option: this is the command's signature
     tls_key: TlsKeyOption = None,
     tls_insecure: TlsInsecureOption = False,
 ) -> None:
-    """Scan a keyspace and show which key patterns have no TTL, and how the TTLs of the others are spread.
+    """Scan a keyspace and show which key patterns have no TTL, and how the other TTLs are distributed.
 
-    Reads only: no key is changed or touched. The password is taken from the URL or from the environment variable
+    Read-only: no key is changed or touched. The password is taken from the URL or from the environment variable
     REDISCLI_AUTH.
     """
     folder = None if store is None else store_folder(store, must_exist=False)

@@ -129,7 +129,7 @@ def _rest(patterns: tuple[PatternStatistics, ...]) -> list[Text]:
 
 def _spread(audit: Audit) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("TTL of all keys")
+    table.add_column("TTL distribution")
     table.add_column("keys", justify="right")
     table.add_column("share", justify="right")
     table.add_column("")

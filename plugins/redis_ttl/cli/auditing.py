@@ -44,20 +44,20 @@ _EXIT_INTERRUPTED = 130
 _PAGE_WIDTH = 200
 
 Url = Annotated[
-    str, typer.Argument(help="redis://, rediss://, unix:// or redis+sentinel://, as in redis://localhost:6379/0.")
+    str, typer.Argument(help="redis://, rediss://, unix:// or redis+sentinel://, such as redis://localhost:6379/0.")
 ]
 LoadOption = Annotated[
-    str | None, typer.Option(help="gentle, fast, or keys per second as in 20000/s. (default: gentle)")
+    str | None, typer.Option(help="gentle, fast, or keys per second such as 20000/s. (default: gentle)")
 ]
 ShardsOption = Annotated[
-    int | None, typer.Option(min=1, max=64, help="Scan in this many parts at a time. (default: 1)")
+    int | None, typer.Option(min=1, max=64, help="Number of shards to scan in parallel. (default: 1)")
 ]
 SampleOption = Annotated[
-    str | None, typer.Option(help="Share of keys asked for type and size, as in 1%; 0% asks none. (default: 1%)")
+    str | None, typer.Option(help="Share of keys sampled for type and size, such as 1%; 0% samples none. (default: 1%)")
 ]
 DbOption = Annotated[str | None, typer.Option(help="A database number, or all. (default: the URL's)")]
 SourceOption = Annotated[str | None, typer.Option(help="primary, or replica to read from one. (default: primary)")]
-UsernameOption = Annotated[str | None, typer.Option(help="User name, when the URL has none.")]
+UsernameOption = Annotated[str | None, typer.Option(help="User name, if the URL has none.")]
 TlsCaOption = Annotated[Path | None, typer.Option("--tls-ca", help="CA certificates to trust, for rediss://.")]
 TlsCertOption = Annotated[Path | None, typer.Option("--tls-cert", help="Client certificate, for rediss://.")]
 TlsKeyOption = Annotated[Path | None, typer.Option("--tls-key", help="Key of the client certificate.")]

@@ -37,16 +37,14 @@ def demo() -> None:
 
 @app.command()
 def load(
-    url: Annotated[str, typer.Argument(metavar="URL", help="An empty database, as in redis://127.0.0.1:6379/0.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="An empty database, such as redis://127.0.0.1:6379/0.")],
     keys: Annotated[int, typer.Option(help=f"Keys to write; {FULL_KEYS} is the incident's full size.")] = _DEFAULT_KEYS,
     seed: Annotated[int, typer.Option(help="The same seed gives the same keys and types.")] = 1,
     add: Annotated[
-        bool, typer.Option("--add", help="Write into a database that holds keys already; nothing is removed.")
+        bool, typer.Option("--add", help="Write into a database that already holds keys; nothing is removed.")
     ] = False,
-    anywhere: Annotated[
-        bool, typer.Option("--anywhere", help="Write into a server that isn't on this machine, too.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what an audit must find, for machines.")] = False,
+    anywhere: Annotated[bool, typer.Option("--anywhere", help="Allow a server on another machine.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what an audit must find, as JSON.")] = False,
 ) -> None:
     """Write the incident's keyspace into a database or a Redis Cluster, and print what an audit must find there."""
     started = time.monotonic()

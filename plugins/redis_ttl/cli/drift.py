@@ -13,17 +13,17 @@ from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.messages.pages.drift_page import drift_page
 from redis_ttl.usecases.store.drift import DriftDocuments
 
-app = typer.Typer(help="Look at the drift of a cluster.", no_args_is_help=True)
+app = typer.Typer(help="Show a cluster's drift.", no_args_is_help=True)
 
 
 @app.callback()
 def _drift() -> None:
-    """Look at the drift of a cluster."""
+    """Show a cluster's drift."""
 
 
 @app.command("show", no_args_is_help=True)
 def show(
-    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster, as its policy names it.")],
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's name in its policy.")],
     store: Annotated[str, typer.Option(help="The folder of the store.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -18,23 +18,23 @@ from redis_ttl.usecases.store.plans import PlanDocuments
 if TYPE_CHECKING:
     from redis_ttl.domain.plan.plan import Plan
 
-app = typer.Typer(help="Look at the journal of a remediation.", no_args_is_help=True)
+app = typer.Typer(help="Show a remediation's journal.", no_args_is_help=True)
 
 
 @app.callback()
 def _journal() -> None:
-    """Look at the journal of a remediation."""
+    """Show a remediation's journal."""
 
 
 @app.command("show", no_args_is_help=True)
 def show(
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, as in 20260220T190000Z-0a1b2c.")],
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, such as 20260220T190000Z-0a1b2c.")],
     store: Annotated[str, typer.Option(help="The folder of the store.")],
-    cluster: Annotated[str | None, typer.Option(help="Its cluster, when several have a plan of that id.")] = None,
-    key: Annotated[str | None, typer.Option(help="Look up this key only.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="The cluster, if several have a plan with this id.")] = None,
+    key: Annotated[str | None, typer.Option(help="Show only this key.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Say what was changed, for whom, by which approval, and until when it can be taken back."""
+    """Show what was changed, for whom, who approved it, and when the keys expire."""
     documents = _documents(Store(store_folder(store)), plan, cluster)
     found = documents.plan()
     summary = JournalSummary(None if key is None else key.encode("utf-8", "surrogateescape"))

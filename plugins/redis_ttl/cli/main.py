@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="redis-ttl",
-    help="Finds the keys of a Redis that never expire, by pattern.",
+    help="Find Redis keys that never expire, by pattern.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

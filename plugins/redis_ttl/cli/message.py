@@ -45,25 +45,21 @@ def preview(  # one parameter an option: this is the command's signature
     kind: Annotated[MessageKind, typer.Argument(help="What the message is about.")],
     store: Annotated[
         str | None,
-        typer.Option(
-            envvar="REDIS_TTL_STORE", help="The folder with the documents, in Airflow redis_ttl under AIRFLOW_HOME."
-        ),
+        typer.Option(envvar="REDIS_TTL_STORE", help="The store's folder; in Airflow, redis_ttl under AIRFLOW_HOME."),
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="The cluster's policy file.")] = None,
     which: Annotated[
         str,
-        typer.Option(
-            "--audit", "--plan", "--event", help="The id of the audit, plan or event that it is about, or LATEST."
-        ),
+        typer.Option("--audit", "--plan", "--event", help="The id of the audit, plan or event it is about, or LATEST."),
     ] = LATEST,
     owner: Annotated[str | None, typer.Option(help="Only the message to this team.")] = None,
-    language: Annotated[Wanted | None, typer.Option(help="Not the languages of the policy's owner.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="What it would be sent as.")] = Format.MARKDOWN,
-    redact: Annotated[bool, typer.Option("--redact", help="Leave the names of keys out.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write the HTML part of the mail into this file.")] = None,
-    example: Annotated[bool, typer.Option("--example", help="One of the incident's, without any documents.")] = False,
+    language: Annotated[Wanted | None, typer.Option(help="Instead of the owner's languages in the policy.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.MARKDOWN,
+    redact: Annotated[bool, typer.Option("--redact", help="Leave out key names.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the mail's HTML part to this file.")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Use the built-in example; needs no documents.")] = False,
 ) -> None:
-    """Show a message as a team would get it, in its languages."""
+    """Show a message as a team would receive it, in its languages."""
     chosen = None if policy is None else _policy(policy)
     facts = (
         _example(kind, chosen) if example else _facts(kind, None if not store else store_folder(store), chosen, which)

@@ -41,10 +41,10 @@ TERMINAL_RUN = "terminal"
 
 def plan(  # one parameter an option: this is the command's signature
     url: Url,
-    policy: Annotated[Path, typer.Option(help="The cluster's policy file: which keys must have which TTL.")],
+    policy: Annotated[Path, typer.Option(help="The cluster's policy file, with its rules.")],
     rules: Annotated[
         list[str] | None,
-        typer.Option("--rule", "--rules", help="Take this rule only, by its pattern; may be repeated."),
+        typer.Option("--rule", "--rules", help="Only this rule, by its pattern; repeatable."),
     ] = None,
     load: LoadOption = None,
     shards: ShardsOption = None,
@@ -61,7 +61,7 @@ def plan(  # one parameter an option: this is the command's signature
 ) -> None:
     """Audit a keyspace and show what a remediation by this policy would do: which keys, when they expire, what it costs.
 
-    Writes nothing, and can't be approved: the plan that can is made by the DAG `redis_ttl.<cluster>.remediate`.
+    Read-only. This plan can't be approved; the DAG that builds one for approval is `redis_ttl.<cluster>.remediate`.
     """
     folder = None if audit_store is None else store_folder(audit_store, where="--audit-store", must_exist=False)
     chosen = load_policy(policy)

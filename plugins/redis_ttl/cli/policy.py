@@ -16,21 +16,21 @@ from redis_ttl.domain.errors import InvalidPolicy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-app = typer.Typer(help="Look at policy files.", no_args_is_help=True)
+app = typer.Typer(help="Check policy files.", no_args_is_help=True)
 
 EXIT_MISTAKES = 1
 
 
 @app.callback()
 def _policy() -> None:
-    """Look at policy files."""
+    """Check policy files."""
 
 
 @app.command("check", no_args_is_help=True)
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", exists=True, help="Policy files, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", exists=True, help="Policy files or folders.")],
 ) -> None:
-    """Say what each rule would match, or every mistake with its line, and exit with 1 when there is any."""
+    """Show what each rule would match, or every mistake with its line; exit with 1 if there is any."""
     console = Console(soft_wrap=True, highlight=False)
     results = load_files(_expanded(files))
     problems = [result for result in results.values() if isinstance(result, InvalidPolicy)]

@@ -33,21 +33,21 @@ def policy_summary(file: str, policy: Policy) -> Text:
     for number, rule in enumerate(policy.rules, 1):
         _add_rule(page, policy, number, rule)
     if not policy.rules:
-        page.append("\n  no rules: audits report, and no key is ever governed\n")
+        page.append("\n  no rules: audits report, nothing is ever written\n")
     page.rstrip()
     return page
 
 
 def _audit_line(policy: Policy) -> str:
     audit = policy.audit
-    when = f"at {audit.schedule} {audit.timezone}" if audit.schedule else "by hand only"
+    when = f"at {audit.schedule} {audit.timezone}" if audit.schedule else "manually"
     return f"audited {when}, load {audit.load}"
 
 
 def _messages_line(policy: Policy, owner: Owner) -> str:
     contact, routes = reach(owner, policy.messages)
     if not routes:
-        return f"messages to {owner.team} stay in the store: no address, or no connection under messages"
+        return f"messages to {owner.team} stay in the store: no contact, or no connection under messages"
     ways = ", ".join(f"{' '.join(route.to) or 'a webhook'} by {route.connection}" for route in routes)
     return f"messages to {owner.team} go to {ways}" + ("" if contact == owner else f" ({contact.team}, the fallback)")
 
@@ -71,7 +71,7 @@ def _add_rule(page: Text, policy: Policy, number: int, rule: Rule) -> None:
         page.append(f"          signed off by {rule.sign_off.by} on {rule.sign_off.on}{reference}\n", style="green")
     _add_examples(page, rule.pattern)
     for other in _deciding_before(policy, number - 1):
-        page.append(f"          may share names with {printable(other)}, which comes first\n", style="yellow")
+        page.append(f"          may overlap with {printable(other)}, which comes first\n", style="yellow")
 
 
 def _deed(rule: Rule) -> str:

@@ -17,10 +17,10 @@ def store_folder(text: str, *, where: str = "--store", must_exist: bool = True) 
 
         refuse_protocol(protocol, where=where)
         raise InvalidOption(
-            "a terminal reads documents of a folder only",
+            "the terminal reads documents from a folder only",
             where=where,
             found=text,
-            todo="Copy the cluster's folder out of the bucket, and name that.",
+            todo="Copy the cluster's folder from the bucket, and use that.",
         )
     folder = Path(rest if is_url else text)
     if folder.exists() and not folder.is_dir():

@@ -94,7 +94,7 @@ def test_the_tasks_tell_first_and_then_take_back(
         sums = rollback_run.report(policy, seen, verified)
         assert (sums["keys"], sums["removed"], sums["dry_run"]) == (300, 300, dry)
         assert expiries([redis7]) == (applied if dry else before)
-    assert "**300 of 300 journalled keys have their former expiry, or none, again.**" in caplog.text
+    assert "**300 of 300 journalled keys have their previous expiry (or none) back.**" in caplog.text
 
 
 @pytest.mark.parametrize("plan", ["../../etc", "", "20261124T010101Z-ABCDEF", f"{PLAN}/.."])

@@ -30,8 +30,8 @@ def form_of(policy: Policy) -> dict[str, Param]:
             audit.load,
             type="string",
             title="Load",
-            description="gentle keeps to about a fifth of the server's time and backs off when it slows down; fast doesn't wait at all; "
-            "or keys per second, as in 20000/s.",
+            description="gentle takes at most about 20% of the server's time and backs off when it slows down; fast never waits; "
+            "or a rate in keys per second, such as 20000/s.",
             pattern=LOAD_PATTERN,
             examples=["gentle", "fast", "20000/s"],
         ),
@@ -41,8 +41,8 @@ def form_of(policy: Policy) -> dict[str, Param]:
             minimum=1,
             maximum=MOST_SHARDS,
             title="Shards",
-            description="Into how many parts the scan of each node and database is cut. Empty: as its size suggests. "
-            f"{audit.parallel} of them are scanned at a time, as the policy says.",
+            description="How many parts to split the scan of each node and database into. Empty: chosen by size. "
+            f"{audit.parallel} are scanned in parallel (audit.parallel in the policy).",
         ),
         "sample_percent": Param(
             audit.sample_percent,
@@ -50,14 +50,14 @@ def form_of(policy: Policy) -> dict[str, Param]:
             minimum=0,
             maximum=_ALL_PERCENT,
             title="Sampling %",
-            description="How many of a hundred keys are asked for their type, size and use; 0 asks none.",
+            description="Percentage of keys sampled for type, size and use; 0 samples none.",
         ),
         "source": Param(
             audit.source,
             type="string",
             enum=["primary", "replica"],
             title="Source",
-            description="Which node is read: the primary, or a replica of it, which lags behind a little.",
+            description="Which node to read: the primary, or a replica, which may lag slightly behind.",
         ),
         "db": Param(
             databases_text(audit.databases),
@@ -65,7 +65,7 @@ def form_of(policy: Policy) -> dict[str, Param]:
             pattern=DATABASES_PATTERN,
             maxLength=MAX_DATABASES_TEXT,
             title="Database",
-            description="A number, several as in 0,3, or all. Empty: the one that the connection names.",
+            description="A number, several such as 0,3, or all. Empty: the connection's database.",
             examples=["all", "0"],
         ),
     }

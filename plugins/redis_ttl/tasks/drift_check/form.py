@@ -21,22 +21,22 @@ def form_of(policy: Policy) -> dict[str, Param]:
         "accept": Param(
             False,  # noqa: FBT003  # a Param's first argument is its default
             type="boolean",
-            title="Accept what is there",
-            description=f"Make all keys of {policy.cluster} that have no TTL in this audit the new baseline: from then on only "
-            "keys that come later are new. Your user name is recorded.",
+            title="Accept existing keys",
+            description=f"Make every key of {policy.cluster} without a TTL in this audit the new baseline: only keys that appear later "
+            "count as new. Your user name is recorded.",
         ),
         "reason": Param(
             "",
             type=["null", "string"],
             maxLength=_MOST_REASON,
             title="Reason",
-            description="Why that is right; required to accept. Whoever reads it in a year wasn't there.",
+            description="Why they are acceptable; required to accept. Write it for someone who reads it a year from now.",
         ),
         "audit_id": Param(
             None,
             type=["null", "string"],
             pattern=optional(ID_PATTERN),
             title="Audit",
-            description="The id of a finished audit. Empty: the newest one.",
+            description="The id of a finished audit. Empty: the latest.",
         ),
     }

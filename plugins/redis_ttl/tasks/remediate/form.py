@@ -61,7 +61,7 @@ def form_of(policy: Policy) -> dict[str, Param]:
             items=_one_of([rule.pattern.text for rule in policy.rules]),
             uniqueItems=True,
             title="Rules",
-            description="Apply these rules only. Empty: every rule that is signed off.",
+            description="Apply only these rules. Empty: all signed-off rules.",
             examples=[rule.pattern.text for rule in policy.rules],
         ),
         "rate": Param(
@@ -69,8 +69,8 @@ def form_of(policy: Policy) -> dict[str, Param]:
             type="string",
             pattern=RATE_PATTERN,
             title="Rate",
-            description="Keys changed per second on each server, as in 20000/s; or unlimited. "
-            "It can be changed while the run goes on: see the page of this DAG.",
+            description="Write rate: keys per second on each server, such as 20000/s, or unlimited. "
+            "It can be changed during the run: see this DAG's page.",
             examples=list(dict.fromkeys([remediation.rate, "5000/s", "unlimited"])),
         ),
         "load": Param(
@@ -78,15 +78,15 @@ def form_of(policy: Policy) -> dict[str, Param]:
             type="string",
             pattern=LOAD_PATTERN,
             title="Load",
-            description="How keys are read meanwhile: gentle, fast, or keys per second, as in 20000/s.",
+            description="Read load meanwhile: gentle, fast, or keys per second, such as 20000/s.",
             examples=["gentle", "fast", "20000/s"],
         ),
         "canary_watch": Param(
             watch,
             type="string",
             pattern=WATCH_PATTERN,
-            title="Canary's watch",
-            description="How long the servers are watched after the first few keys of each rule, as in 10m; 0 doesn't watch.",
+            title="Canary watch",
+            description="How long to watch the servers after writing the first few keys of each rule, such as 10m; 0 skips the watch.",
             examples=list(dict.fromkeys([watch, "10m", _NO_WATCH])),
         ),
     }
@@ -111,7 +111,7 @@ def watch_of(text: str) -> int:
     """The seconds of a canary's watch, which may be none; :class:`InvalidOption` for what the form refuses, too."""
     if not _WATCH.match(text):
         raise InvalidOption(
-            "this watch can't be used", where="canary_watch", found=quoted(text), allowed="a duration as in 10m, or 0"
+            "not a valid watch time", where="canary_watch", found=quoted(text), allowed="a duration such as 10m, or 0"
         )
     return 0 if not re.search("[1-9]", text) else parse_duration(text.strip())
 

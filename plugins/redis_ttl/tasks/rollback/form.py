@@ -32,8 +32,8 @@ def form_of(policy: Policy) -> dict[str, Param]:
             type="string",
             pattern=whole(ID_PATTERN),
             title="Plan",
-            description="The id of the plan to take back: its remediation shows it, and so does the journal's folder in the store. "
-            + ("The newest is the first." if recent else "It looks like 20260220T190000Z-0a1b2c."),
+            description="The id of the plan to roll back: see the remediation's report, or the folder names under journals/ in the store. "
+            + ("Latest first." if recent else "It looks like 20260220T190000Z-0a1b2c."),
             **examples,
         ),
         "rules": Param(
@@ -42,29 +42,29 @@ def form_of(policy: Policy) -> dict[str, Param]:
             items={"type": "string", "minLength": 1, "maxLength": MAX_LENGTH},
             maxItems=MAX_ENTRIES,
             title="Rules",
-            description="Take back these rules only. Empty: all of them.",
+            description="Roll back only these rules. Empty: all rules.",
             examples=[rule.pattern.text for rule in policy.rules],
         ),
         "dry_run": Param(
             True,  # noqa: FBT003  # a Param's first argument is its default
             type="boolean",
             title="Dry run",
-            description="Say what would be restored, and change nothing. Switch it off to take the TTLs back.",
+            description="Report what would be restored and change nothing. Turn off to roll back.",
         ),
         "rate": Param(
             policy.remediation.rate,
             type="string",
             pattern=RATE_PATTERN,
             title="Rate",
-            description="Keys changed per second on each server, as in 20000/s; or unlimited.",
+            description="Write rate: keys per second on each server, such as 20000/s, or unlimited.",
             examples=[policy.remediation.rate, "5000/s", "unlimited"],
         ),
         "any_lineage": Param(
             False,  # noqa: FBT003  # as above
             type="boolean",
-            title="Not the same servers any more",
-            description="Go on although the servers don't continue the plan's by their replication ids, after several failovers or "
-            "a restore from a backup. Keys are restored only if they expire at exactly the instant that the plan set.",
+            title="Skip the server identity check",
+            description="Continue although the servers' replication ids don't match the plan's, for example after several failovers or a "
+            "restore from a backup. A key is still restored only if its expiry is exactly the one the plan set.",
         ),
     }
 

@@ -15,54 +15,53 @@ def of_dag(policy: Policy) -> str:
     return f"""\
 ### Rollback of remediations of `{policy.cluster}`
 
-Takes back what one plan of `redis_ttl.{policy.cluster}.remediate` did: each key **whose expiry is still exactly the one that
-the plan set** has its former expiry again, or none. Every other key is left as it is. What a rollback restores, it
-journals first.
+Rolls back one plan of `redis_ttl.{policy.cluster}.remediate`: each key **whose expiry is still exactly the one the plan set**
+gets its previous expiry back, or none. Every other key is left as it is. Each restore is journalled first.
 
-1. **Stop the remediation** if it still runs: mark its run as failed.
+1. **Stop the remediation** if it is still running: mark its run as failed.
 2. Trigger this DAG with the plan's id and **dry run on**. The log of `report` says per rule what would be restored,
-   what the application changed since, and what has expired already. Expired keys can't be brought back by anything.
-3. Trigger it again with **dry run off**. It asks for no approval: it restores what was there. The plan's own approval
-   ends with it, so that a writer which is started again doesn't set the TTLs anew.
+   what the application has changed since, and what has expired. Expired keys can't be restored.
+3. Trigger it again with **dry run off**. It needs no approval: it restores the previous state. It ends the plan's own approval, so
+   that a restarted writer doesn't set the TTLs again.
 
-**Slower, pause, stop.** Set the Airflow Variable `{variable_of(policy.cluster, "rollback")}` (Admin > Variables) to a rate as in
-`5000/s`, or to `pause`, `stop`, or `run`. Nothing needs cleaning up after a stop: clear the red tasks, or trigger it again.
+**Slower, pause, stop.** Set the Airflow Variable `{variable_of(policy.cluster, "rollback")}` (Admin > Variables) to a rate such as
+`5000/s`, or to `pause`, `stop`, or `run`. After a stop there is nothing to clean up: clear the red tasks, or trigger it again.
 
-**It failed, or was killed.** Clear the red task, or trigger it again, as often as you like: keys that were restored are
-found as they were before, and counted as *restored before*.
+**It failed, or was killed.** Clear the red task, or trigger it again, as often as you like: restored keys
+are left as they are and counted as *restored before*.
 
-**Is it urgent?** As long as no key of the plan has expired, everything can be taken back. The first expiry is not earlier
-than {policy.remediation.undo_window_s // 3600} hours after the approval; `redis-ttl journal show PLAN` says when exactly.
+**Is it urgent?** Until the first key of the plan expires, everything can be rolled back. That is no earlier than
+{policy.remediation.undo_window_s // 3600} hours after approval; `redis-ttl journal show PLAN` says when exactly.
 """
 
 
 LOAD_JOURNAL: Final = """\
-Finds the plan and its journal, and cuts the journal into parts. When it isn't a dry run, it ends the plan's approval.
+Finds the plan and its journal, and splits the journal into parts. Unless it is a dry run, it ends the plan's approval.
 
-**If it fails:** the plan's id isn't one, the plan has no journal (nothing was written by it, or the journal is gone), the store can't
-be read, or later plans have changed keys of this one: the error names the order in which to take them back.
+**If it fails:** the plan's id is wrong, the plan has no journal (it wrote nothing, or the journal is gone), the store can't
+be read, or later plans have changed this plan's keys: the error names the order in which to roll them back.
 """
 
 RESTORE_SHARD: Final = """\
-Reads its part of the journal, the newest first, asks the server for the keys' expiries, journals what it is about to restore, and
-restores a hundred keys at a time: only those whose expiry is ours, compared and set in one step. It pauses while a server is in trouble,
-as writing does, and ends when that lasts too long.
+Reads its part of the journal, latest first, reads the keys' current expiries, journals what it is about to restore, and
+restores a hundred keys at a time: only those that still have the plan's expiry, compared and set atomically. It pauses while a server is
+in trouble, as a remediation does, and gives up when that lasts too long.
 
-**If it fails or is killed:** it is retried from the beginning of its part; what was restored stays restored. With *don't
-continue those of the plan*, read the option *Not the same servers any more* in the trigger form.
+**If it fails or is killed:** it is retried from the start of its part; restored keys stay restored. With *don't
+continue those of the plan*, read about *Skip the server identity check* in the trigger form.
 """
 
 VERIFY: Final = """\
-Asks for every key of the journal once more, looks through the whole keyspace for the plan's expiries, says per rule how many keys
-still have them, and tells the owners.
+Checks every key of the journal again, scans the whole keyspace for the plan's expiries, reports per rule how many keys still have
+them, and notifies the owners.
 
-**If it fails:** something of the plan is left, or isn't known. Keys still have our expiry: somebody is writing them again (see that the
-remediation has stopped), or the journal has a hole. Holes in the journal, which a dry run names, too: put the objects back from a
-copy of the store. Keys weren't reached: wait until the cluster is whole. Then clear `load_journal` with its downstream tasks.
+**If it fails:** something of the plan is left, or unknown. Keys still have the plan's expiry: either the remediation is still writing (stop
+it), or journal objects are missing. Missing or damaged journal objects, which a dry run names too: restore them from a backup of the
+store. Keys weren't reached: wait until the cluster is healthy. Then clear `load_journal` with its downstream tasks.
 """
 
 REPORT: Final = """\
-Prints what was, or would be, restored per rule to this task's log; its return value is the sums.
+Prints to this task's log what was, or would be, restored per rule; its return value has the totals.
 
 **If it fails:** the rollback itself is complete. Clear this task.
 """

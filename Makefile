@@ -37,7 +37,7 @@ demo: $(DEMO_INSTALLED) ## Start a server with the incident's keys and an Airflo
 
 .PHONY: demo-clean
 demo-clean: ## Stop the demo and remove what it made
-	@$(or $(PYTHON),python3) -m demo clean
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(or $(PYTHON),python3)) -m demo clean
 
 .PHONY: test
 test: $(DEV_INSTALLED) ## Run the tests, three at a time (WORKERS=3; ARGS='-k folding -x' for some of them, in turn)

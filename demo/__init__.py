@@ -1,5 +1,5 @@
 """``make demo``: a local server with the incident's keys, a complete Airflow and the first audit, in one command.
 
-Standard library only, so that ``make demo-clean`` works where nothing is installed. It drives the project from the outside, as a user
+It drives the project from the outside, as a user
 does: through its command line, Airflow's REST API and the documents of an audit.
 """

@@ -11,8 +11,6 @@ from demo.failure import DemoFailed
 from demo.home import Home
 from demo.interrupts import interrupt_on_signals
 from demo.keyspace import FULL_KEYS
-from demo.run import Demo
-from demo.stop import clean
 
 _EXIT_FAILED = 1
 _EXIT_INTERRUPTED = 130
@@ -26,10 +24,19 @@ def main(arguments: list[str]) -> int:
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # the report has names that not every terminal can show
     interrupt_on_signals()
     try:
-        if options.command == "clean":
+        if options.command == "clean" and not home.root.exists():
+            display.line("There is no demo here: nothing to clean.")
+        elif options.command == "clean":
+            from demo.stop import clean
+
             clean(home, display)
         else:
+            from demo.run import Demo
+
             Demo(home, options.keys, display).run(once=options.once, approve=options.approve)
+    except ModuleNotFoundError as error:
+        display.line(f"make demo: {error}; `make venv` brings back what the demo was started with")
+        return _EXIT_FAILED
     except DemoFailed as error:
         display.line(f"make demo: {error}")
         return _EXIT_FAILED

@@ -1,28 +1,22 @@
-"""The demo's Airflow: its database, and its components as processes of their own.
-
-``airflow standalone`` would start them all, and open log servers on every interface of the machine; so each is started by itself.
-"""
+"""The demo's Airflow: its database, and its components as processes of their own."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demo.airflow_rest import health
 from demo.airflow_settings import environment
 from demo.failure import with_log
 from demo.home import Home, read_text
+from lab.live_airflow.settings import airflow_command, components, not_healthy
 
 if TYPE_CHECKING:
     from demo.processes import Process, Processes
 
-NEEDED = ("api-server", "scheduler", "dag-processor")
 LATER = ("triggerer",)
 """Nothing in an audit waits for the triggerer; it is started when the audit is done, so that Airflow is complete."""
 
-_HEALTHY = {"metadatabase", "scheduler", "dag_processor"}
 _MIGRATE = "airflow-db-migrate"
 _PORT = "airflow"
 
@@ -45,8 +39,12 @@ class Airflow:
 
     def is_running(self, redis_url: str) -> bool:
         """Whether all needed components run, healthily, and know the server at ``redis_url``."""
-        running = [process for name in NEEDED if (process := self._processes.running(name)) is not None]
-        if len(running) < len(NEEDED) or read_text(self._redis_url) != redis_url or not self._is_healthy():
+        running = [process for name in components(self.port) if (process := self._processes.running(name)) is not None]
+        if (
+            len(running) < len(components(self.port))
+            or read_text(self._redis_url) != redis_url
+            or not self._is_healthy()
+        ):
             return False
         self._components = running
         self._environment = environment(self._home, port=self.port, redis_url=redis_url)
@@ -54,14 +52,14 @@ class Airflow:
 
     def start(self, redis_url: str) -> None:
         """Begin to start: the database first, where it doesn't exist yet."""
-        self._processes.stop([_MIGRATE, *NEEDED, *LATER])
+        self._processes.stop([_MIGRATE, *components(self.port), *LATER])
         self.port = self._home.kept_port(_PORT)
         self._redis_url.write_text(redis_url)
         self._environment = environment(self._home, port=self.port, redis_url=redis_url)
         if read_text(self._migrated) == _version():
             self._start_components()
         else:
-            self._migration = self._launch(_MIGRATE, "db", "migrate")
+            self._migration = self._launch(_MIGRATE, airflow_command("db", "migrate"))
 
     def advance(self) -> bool:
         """Do what can be done next without waiting; True once Airflow is ready. Raises DemoFailed when a component ended."""
@@ -82,7 +80,7 @@ class Airflow:
         """Start what an audit doesn't need."""
         for name in LATER:
             if not self._processes.running(name):
-                self._components.append(self._launch(name, name, "--skip-serve-logs"))
+                self._components.append(self._launch(name, airflow_command(name, "--skip-serve-logs")))
 
     def check(self) -> None:
         """Raise DemoFailed when a component has ended."""
@@ -94,7 +92,7 @@ class Airflow:
         """What it is waiting for."""
         if self._migration is not None:
             return "making its database"
-        missing = _HEALTHY - {name for name, status in health(self.url).items() if status == "healthy"}
+        missing = not_healthy(self.url)
         return f"waiting for {', '.join(sorted(missing))}" if missing else "ready"
 
     @property
@@ -108,18 +106,13 @@ class Airflow:
         return self._home.root / "airflow.redis-url"
 
     def _is_healthy(self) -> bool:
-        return {name for name, status in health(self.url).items() if status == "healthy"} >= _HEALTHY
+        return not not_healthy(self.url)
 
     def _start_components(self) -> None:
-        for name, *options in (
-            ("api-server", "--host", "127.0.0.1", "--port", str(self.port)),
-            ("scheduler", "--skip-serve-logs"),
-            ("dag-processor",),
-        ):
-            self._components.append(self._launch(name, name, *options))
+        for name, command in components(self.port).items():
+            self._components.append(self._launch(name, command))
 
-    def _launch(self, name: str, *arguments: str) -> Process:
-        command = [sys.executable, "-m", "airflow", *arguments]
+    def _launch(self, name: str, command: list[str]) -> Process:
         return self._processes.start(name, command, cwd=self._home.airflow, env=self._environment)
 
 

@@ -95,16 +95,6 @@ class AirflowRest:
             raise DemoFailed(f"Airflow doesn't answer {method} {path}: {error}") from error
 
 
-def health(url: str) -> dict[str, str]:
-    """The state of each component by its name; nothing while the API server doesn't answer."""
-    try:
-        with _OPENER.open(f"{url}/api/v2/monitor/health", timeout=5) as answer:
-            parts = json.load(answer)
-    except (OSError, ValueError):
-        return {}
-    return {name: str(part.get("status")) for name, part in parts.items() if isinstance(part, dict)}
-
-
 # A proxy that is set for the world outside must not be asked about this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

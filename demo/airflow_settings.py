@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from base64 import urlsafe_b64encode
 
 from demo.home import Home, read_json, write_private
+from lab.live_airflow.settings import airflow_environment, loopback_settings
 
 USERS = {"admin": "admin", "alice": "op", "bob": "op", "carol": "viewer"}
 """Names and roles. Two operators, because an approval needs somebody else than whoever asked for it."""
@@ -16,8 +16,6 @@ VIEWER = "carol"
 """Whose credentials the approval gate reads Airflow's audit log with."""
 
 _SECRETS = "secrets.json"
-# A task of the audit waits for the server most of the time; more than two at a time gain nothing on two cores.
-_TASKS_AT_A_TIME = 4
 
 
 def passwords(home: Home) -> dict[str, str]:
@@ -31,31 +29,13 @@ def passwords(home: Home) -> dict[str, str]:
 
 def environment(home: Home, *, port: int, redis_url: str) -> dict[str, str]:
     """The environment of every component: the caller's own without its Airflow settings, and the demo's settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REDIS_TTL"))}
-    # make tells its children about itself; nothing below Airflow must take that for its own.
-    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
-        inherited.pop(name, None)
     kept = _kept_secrets(home)
-    url = f"http://127.0.0.1:{port}"
-    return {
-        **inherited,
-        "NO_COLOR": "1",
-        "AIRFLOW_HOME": str(home.airflow),
-        "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(port),
+    settings = {
+        **loopback_settings(port, USERS),
         "AIRFLOW__API__SECRET_KEY": kept["api"],
-        "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt"],
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home.checkout / "dags"),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__FERNET_KEY": kept["fernet"],
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PARALLELISM": str(_TASKS_AT_A_TIME),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(home.checkout / "plugins"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home.passwords),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW_CONN_REDIS_LUCKYUS_ISALES_MARKET": redis_url,
         # Who marked a task is read from Airflow's audit log, with the rights of somebody who may only look.
@@ -73,6 +53,7 @@ def environment(home: Home, *, port: int, redis_url: str) -> dict[str, str]:
         "AIRFLOW_CONN_REDIS_TTL_SIGNING": json.dumps({"conn_type": "generic", "password": kept["signing"]}),
         "REDIS_TTL_STORE": f"file://{home.store}",  # as it is: a space stays a space
     }
+    return airflow_environment(home.airflow, home.checkout / "dags", settings)
 
 
 def _kept_secrets(home: Home) -> dict[str, str]:

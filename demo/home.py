@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lab.loopback import free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +62,9 @@ class Home:
         """A free loopback port: the one that ``name`` had in the last run where it is free, so that bookmarks keep working."""
         path = self.root / f"{name}.port"
         kept = int(read_text(path) or 0)
-        port = free_port(kept) or free_port(0)
+        port = (kept and free_port(kept)) or free_port()
         path.write_text(str(port))
         return port
-
-
-def free_port(wanted: int) -> int:
-    """That port where nobody listens on it; with 0 any free one. 0 when the port is taken."""
-    with socket.socket() as probe:
-        # Without it, connections of a server that has just stopped would keep its port for a minute.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return 0
-        return int(probe.getsockname()[1])
 
 
 def read_text(path: Path) -> str:

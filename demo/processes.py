@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from demo.home import read_json
 from demo.interrupts import interrupted_afterwards
 
@@ -122,9 +124,7 @@ class Processes:
         leader = began(process.pid)
         if leader is not None and leader != process.began:
             return []
-        if not _PROC.exists():
-            return _group(process.pid) if leader is not None else []
-        members = [pid for pid in _pids() if _session(pid) == process.pid]
+        members = [pid for pid in psutil.pids() if _session(pid) == process.pid and began(pid) is not None]
         if leader is None:
             members = [pid for pid in members if _lives_below(pid, self._folder.parent)]
         return members
@@ -138,58 +138,32 @@ class Processes:
 
 
 def began(pid: int) -> str | None:
-    """When the process of that id began, in the system's own words; None when none runs.
+    """When the process of that id began, in seconds since the system did; None when none runs.
 
     A process that has ended and was not waited for yet counts as none.
     """
-    if _PROC.exists():
-        fields = _stat(pid)
-        return None if fields is None else fields.began
-    state, _, start = _ps("-o", "stat=,lstart=", "-p", str(pid)).strip().partition(" ")
-    return start.strip() if start and not state.startswith("Z") else None
-
-
-_PROC = Path("/proc/self/stat")
-
-
-@dataclass(frozen=True, slots=True)
-class _Stat:
-    session: int
-    began: str
-
-
-def _stat(pid: int) -> _Stat | None:
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        process = psutil.Process(pid)
+        if process.status() in _ENDED:
+            return None
+        # Not the time of day, which moves when somebody sets the clock.
+        return f"{process.create_time() - psutil.boot_time():.2f}"
+    except psutil.Error:
         return None
-    # The second field is the program's name in brackets, which may hold anything, brackets too.
-    fields = text[text.rindex(")") + 2 :].split()
-    state, session, start_ticks = fields[0], int(fields[3]), fields[19]
-    return None if state in "ZX" else _Stat(session, start_ticks)
+
+
+_ENDED = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 
 
 def _session(pid: int) -> int | None:
-    fields = _stat(pid)
-    return None if fields is None else fields.session
-
-
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-
-
-def _group(leader: int) -> list[int]:
-    """The members of the process group that a process leads, where there is no /proc to ask for its session."""
-    rows = [line.split() for line in _ps("-axo", "pid=,pgid=,stat=").splitlines()]
-    return [int(pid) for pid, group, state in rows if int(group) == leader and not state.startswith("Z")]
-
-
-def _ps(*options: str) -> str:
-    return subprocess.run(["ps", *options], capture_output=True, text=True, check=False).stdout  # noqa: S607
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
 
 
 def _lives_below(pid: int, folder: Path) -> bool:
     try:
-        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(folder.resolve())
-    except OSError:
+        return Path(psutil.Process(pid).cwd()).is_relative_to(folder.resolve())
+    except psutil.Error:
         return False

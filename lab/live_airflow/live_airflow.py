@@ -14,7 +14,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from urllib.parse import quote
 import httpx
 
 from lab.checkout import ROOT
-from lab.live_airflow.settings import airflow_environment, run_airflow
+from lab.live_airflow.settings import airflow_environment, components, loopback_settings, not_healthy, run_airflow
 from lab.loopback import free_port
 
 if TYPE_CHECKING:
@@ -73,13 +72,7 @@ class LiveAirflow:
             self.home,
             self.dags,
             {
-                "AIRFLOW__API__PORT": str(self.port),
-                "AIRFLOW__API__BASE_URL": self.url,
-                "AIRFLOW__API__WORKERS": "1",
-                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-                "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-                "AIRFLOW__CORE__PARALLELISM": "4",
-                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in _USERS.items()),
+                **loopback_settings(self.port, _USERS),
                 "AIRFLOW__API_AUTH__JWT_SECRET": self._secret,
                 "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3",
                 "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
@@ -92,9 +85,8 @@ class LiveAirflow:
         self.home.mkdir(parents=True, exist_ok=True)
         self.port = self.port or free_port()
         run_airflow(["db", "migrate"], self.environment)
-        self._launch("api-server", "--host", "127.0.0.1", "--port", str(self.port))
-        self._launch("scheduler", "--skip-serve-logs")
-        self._launch("dag-processor")
+        for component, command in components(self.port).items():
+            self._launch(component, command)
         self._wait_healthy()
         self._client = self.client_of("admin")
         return self
@@ -218,10 +210,10 @@ class LiveAirflow:
                 raise TimeoutError(f"waited {timeout_s:g} s for {what}\n{self._logs()}")
             time.sleep(0.3)
 
-    def _launch(self, component: str, *arguments: str) -> None:
+    def _launch(self, component: str, command: list[str]) -> None:
         with (self.home / f"{component}.log").open("wb") as log:
             self._processes[component] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", component, *arguments],
+                command,
                 env=self.environment,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
@@ -236,14 +228,7 @@ class LiveAirflow:
             for name, process in self._processes.items():
                 if process.poll() is not None:
                     raise AirflowDidNotStart(f"{name} ended with {process.returncode}\n{self._logs()}")
-            try:
-                health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
-            except (httpx.HTTPError, ValueError):
-                health = {}
-            if all(
-                health.get(part, {}).get("status") == "healthy"
-                for part in ("metadatabase", "scheduler", "dag_processor")
-            ):
+            if not not_healthy(self.url):
                 return
             time.sleep(0.5)
         raise AirflowDidNotStart(f"not healthy after {_START_TIMEOUT_S:g} s\n{self._logs()}")

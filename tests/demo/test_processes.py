@@ -70,7 +70,6 @@ def test_stopping_takes_the_children_too(home: Path) -> None:
     assert began(child) is None
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only /proc tells whose children the orphans are")
 def test_children_of_a_killed_process_are_found(home: Path) -> None:
     """When only the leader was killed, what it leaves behind is still stopped."""
     processes = _processes(home)

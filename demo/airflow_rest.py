@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from demo.failure import DemoFailed
 
-_TIMEOUT_S = 30
+_TIMEOUT_S = 120
 
 
 class NotThere(DemoFailed):

@@ -56,8 +56,10 @@ from redis_ttl.messages.pages.remediation_page import remediation_page
 from redis_ttl.messages.rendering import documents_of
 from redis_ttl.usecases.audit.read_audit import read_audit
 from redis_ttl.usecases.drift.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
+from redis_ttl.usecases.messages.deliver_messages import deliver_due
 from redis_ttl.usecases.messages.message_sources import MessageSources
-from redis_ttl.usecases.messages.send_messages import MessageTools, deliver_due, post_message
+from redis_ttl.usecases.messages.message_tools import MessageTools
+from redis_ttl.usecases.messages.post_message import post_message
 from redis_ttl.usecases.plan.build_plan import build_plan
 from redis_ttl.usecases.plan.confirm_approval import (
     FormAnswer,

@@ -18,7 +18,7 @@ def _main() -> None:
         sys.stdout.flush()
 
     messaging = Messaging(root=None, answers=say)  # type: ignore[arg-type]  # the store is what we say
-    from redis_ttl.usecases.messages.send_messages import deliver_due
+    from redis_ttl.usecases.messages.deliver_messages import deliver_due
 
     sys.stdout.write("ready\n")
     sys.stdout.flush()

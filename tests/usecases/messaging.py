@@ -17,7 +17,9 @@ from redis_ttl.domain.messages.kind import MessageKind, Urgency
 from redis_ttl.domain.policy.policy import MessageSettings, Owner, Policy
 from redis_ttl.messages.formats.as_markdown import as_markdown
 from redis_ttl.messages.rendering import documents_of
-from redis_ttl.usecases.messages.send_messages import Delivery, MessageTools, Post, deliver_due, post_message
+from redis_ttl.usecases.messages.deliver_messages import Delivery, deliver_due
+from redis_ttl.usecases.messages.message_tools import MessageTools
+from redis_ttl.usecases.messages.post_message import Post, post_message
 from redis_ttl.usecases.store.message_ports import Composed, Envelope, MessageStore
 from redis_ttl.usecases.store.messages import MessageDocuments, Pending
 

@@ -25,7 +25,8 @@ from redis_ttl.domain.messages.kind import STATES, MessageKind, Urgency
 from redis_ttl.domain.policy.policy import MessageSettings, Owner, QuietHours
 from redis_ttl.domain.watch.levels import Level
 from redis_ttl.messages.formats.document import Document
-from redis_ttl.usecases.messages.send_messages import deliver_due, has_due_messages, post_message
+from redis_ttl.usecases.messages.deliver_messages import deliver_due, has_due_messages
+from redis_ttl.usecases.messages.post_message import post_message
 from redis_ttl.usecases.store.message_ports import Envelope
 from redis_ttl.usecases.store.messages import MessageDocuments, Pending
 from tests.usecases.messaging import (

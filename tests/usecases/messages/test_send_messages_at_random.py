@@ -22,7 +22,8 @@ from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
 from redis_ttl.domain.messages.delivery import due_at, quiet_until
 from redis_ttl.domain.messages.kind import Urgency
 from redis_ttl.domain.policy.policy import Owner, QuietHours
-from redis_ttl.usecases.messages.send_messages import deliver_due, post_message
+from redis_ttl.usecases.messages.deliver_messages import deliver_due
+from redis_ttl.usecases.messages.post_message import post_message
 from redis_ttl.usecases.store.message_ports import Envelope
 from redis_ttl.usecases.store.messages import MessageDocuments
 from tests.usecases.messaging import GROWTH, PLATFORM, POLICY, SEARCH, Died, DyingStore, Facts, Messaging

@@ -16,7 +16,7 @@ from lab.checkout import ROOT
 from lab.services.object_store import ObjectStorage
 from lab.services.store_process import StoreSpec
 from redis_ttl.adapters.store.store import Store
-from redis_ttl.usecases.messages.send_messages import post_message
+from redis_ttl.usecases.messages.post_message import post_message
 from redis_ttl.usecases.store.messages import MessageDocuments
 from tests.usecases.messaging import GROWTH, Messaging, facts
 

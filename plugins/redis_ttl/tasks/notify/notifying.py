@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from redis_ttl.domain.messages.kind import MessageKind
     from redis_ttl.domain.policy.policy import Owner, Policy
     from redis_ttl.usecases.messages.message_sources import MessageSources
-    from redis_ttl.usecases.messages.send_messages import MessageTools, Post
+    from redis_ttl.usecases.messages.message_tools import MessageTools
+    from redis_ttl.usecases.messages.post_message import Post
     from redis_ttl.usecases.store.message_ports import Composed, Envelope
 
 _log = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ def tell_events(policy: Policy, link: str | None) -> None:
     Costs the listing of two folders when there is nothing.
     """
     with _never_failing():
+        from redis_ttl.usecases.messages.deliver_messages import has_due_messages
         from redis_ttl.usecases.messages.message_sources import has_events
-        from redis_ttl.usecases.messages.send_messages import has_due_messages
 
         store, now = open_store(), SystemClock().now()
         if has_events(store, policy.cluster, now - _RECENTLY):
@@ -77,7 +78,7 @@ def _never_failing() -> Iterator[None]:
 
 
 def _tell(policy: Policy, store: Store, found: Sequence[tuple[Owner, AnyFacts]]) -> None:
-    from redis_ttl.usecases.messages.send_messages import post_message
+    from redis_ttl.usecases.messages.post_message import post_message
 
     tools = _tools(store, policy)
     for owner, facts in found:
@@ -101,7 +102,7 @@ def _tools(store: Store, policy: Policy) -> MessageTools:
     from redis_ttl.domain.messages.facts_of_audit import since_first_told
     from redis_ttl.messages.formats.as_markdown import as_markdown
     from redis_ttl.messages.rendering import documents_of
-    from redis_ttl.usecases.messages.send_messages import MessageTools
+    from redis_ttl.usecases.messages.message_tools import MessageTools
     from redis_ttl.usecases.store.message_ports import Composed
 
     def compose(facts: AnyFacts, contact: Owner, news: News) -> Composed:
@@ -127,7 +128,7 @@ def _send(envelope: Envelope) -> Receipt:
 
 
 def _deliver(policy: Policy, tools: MessageTools) -> None:
-    from redis_ttl.usecases.messages.send_messages import deliver_due
+    from redis_ttl.usecases.messages.deliver_messages import deliver_due
 
     for delivery in deliver_due(tools):
         to = ", ".join(delivery.route.to) or delivery.route.connection

@@ -1,10 +1,8 @@
-"""Tells teams what they must hear, once, over the channels that they have.
+"""Sends what is due, over the channels that teams have.
 
-A message is first written into the store, which makes it told, and then sent from there: whoever is killed in between, or meets a
-channel that fails, leaves the rest to the next task that sends. A channel gets a message once, but for the moment between its answer
-and our writing that down: a worker that dies just then sends it again, under the same message id. What it hadn't yet written
-down of a daily summary goes again as one of its own. All of this needs a store that never replaces a document: a folder does not, an
-object store looks before it writes, and no more.
+Whoever is killed, or meets a channel that fails, leaves the rest to the next task that sends. A channel gets a message once, but for the
+moment between its answer and our writing that down: a worker that dies just then sends it again, under the same message id. What it
+hadn't yet written down of a daily summary goes again as one of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable, StoreProblem
 from redis_ttl.domain.messages.delivery import (
@@ -21,27 +19,22 @@ from redis_ttl.domain.messages.delivery import (
     Receipt,
     Route,
     Sent,
-    Why,
     due_at,
-    folder_of,
-    news_of,
     quiet_until,
-    reach,
     retry_at,
     routes_to,
 )
-from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested
-from redis_ttl.domain.messages.kind import STATES, MessageKind, Urgency
+from redis_ttl.domain.messages.kind import Urgency
+from redis_ttl.usecases.messages.parcel import Parcel, is_over, is_stray
 from redis_ttl.usecases.store.message_ports import Envelope
 from redis_ttl.usecases.store.messages import MessageDocuments, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.messages.facts.any_facts import AnyFacts
-    from redis_ttl.domain.policy.policy import Owner, Policy
-    from redis_ttl.usecases.ports import Clock
-    from redis_ttl.usecases.store.message_ports import Composer, MessageStore, Sender
+    from redis_ttl.usecases.messages.message_tools import MessageTools
+    from redis_ttl.usecases.store.message_ports import MessageStore
+
 
 #: A sender that has said nothing for so long is dead.
 _CLAIM_LASTS: Final = dt.timedelta(minutes=10)
@@ -49,33 +42,6 @@ _CLAIM_LASTS: Final = dt.timedelta(minutes=10)
 _ROUND_LASTS: Final = dt.timedelta(minutes=1)
 #: Who has marked a message and not written it within so long never will.
 _MARK_LASTS: Final = dt.timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class MessageTools:
-    """What telling needs."""
-
-    documents: MessageStore
-    policy: Policy
-    compose: Composer
-    send: Sender
-    clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """What became of a message: ``path`` in the store, None when it wasn't news. ``to`` is who is written to, by ``routes``, at ``due``;
-    without routes the store is where it stays. ``markdown`` is what it says.
-    """
-
-    kind: MessageKind
-    owner: str
-    to: str
-    path: str | None
-    why: Why | None
-    routes: tuple[Route, ...]
-    due: dt.datetime | None
-    markdown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,46 +59,6 @@ class Delivery:
         return self.error is not None and self.again_at is None
 
 
-def post_message(owner: Owner, facts: AnyFacts, tools: MessageTools) -> Post:
-    """Write the message into the store, to be sent when it is due, unless all of it was told not long ago."""
-    policy, documents = tools.policy, MessageDocuments(tools.documents, tools.policy.cluster)
-    contact, routes = reach(owner, policy.messages)
-    thread = folder_of(facts.owner, facts.thread)
-    while True:
-        now = tools.clock.now()
-        # Listed once: a message that somebody adds after this has the number that we try to write.
-        numbers = documents.numbers(thread)
-        remind_after_s = policy.messages.remind_after_s if facts.kind in STATES else None
-        news = news_of(facts.items, documents.told(thread, numbers), now, remind_after_s)
-        if news is None:
-            return Post(facts.kind, facts.owner, contact.team, None, None, (), None, "")
-        number = max(numbers, default=0) + 1
-        until = facts.answer_by if isinstance(facts, ApprovalRequested) else None
-        due = due_at(facts.urgency, contact, policy, now)
-        if until is not None and due >= dt.datetime.fromisoformat(until):
-            due = now  # rather in quiet hours than when it is too late
-        composed = tools.compose(facts, contact, news)
-        for route in routes:
-            documents.write_pending(Pending(due, route.name, thread, number, 1), route)
-        data = {
-            "kind": facts.kind.value,
-            "cluster": facts.cluster,
-            "owner": facts.owner,
-            "to": contact.team,
-            "urgency": facts.urgency.value,
-            "at": now.isoformat(),
-            "due": due.isoformat(),
-            "until": until,
-            "why": news.why.value,
-            "items": list(facts.items),
-            "routes": [route.name for route in routes],
-            "documents": list(composed.documents),
-        }
-        if documents.write_message(thread, number, data, composed.markdown):
-            path = documents.folder(thread, number)
-            return Post(facts.kind, facts.owner, contact.team, path, news.why, routes, due, composed.markdown)
-
-
 def has_due_messages(documents: MessageStore, cluster: str, now: dt.datetime) -> bool:
     """Whether there is anything to send; costs the listing of one folder."""
     return any(each.due <= now for each in MessageDocuments(documents, cluster).pending())
@@ -141,42 +67,6 @@ def has_due_messages(documents: MessageStore, cluster: str, now: dt.datetime) ->
 def deliver_due(tools: MessageTools) -> list[Delivery]:
     """Send everything that is due. Channels that fail make entries of the result, not errors."""
     return _Round(tools).run()
-
-
-@dataclass(frozen=True, slots=True)
-class _Parcel:
-    """A message that is due over one route."""
-
-    documents: MessageDocuments
-    """Of the cluster that it is about."""
-    pending: Pending
-    route: Route
-    message: Any
-
-    @property
-    def path(self) -> str:
-        """Where it lies in the store."""
-        return self.documents.folder(self.pending.thread, self.pending.number)
-
-    @property
-    def message_id(self) -> str:
-        """The same whenever it is sent."""
-        return self.documents.message_id(self.pending.thread, self.pending.number)
-
-    @property
-    def urgency(self) -> Urgency:
-        return Urgency(self.message["urgency"])
-
-    @property
-    def is_loud(self) -> bool:
-        """Whether it must be seen though it goes below a message that lies further back."""
-        is_level = self.message["kind"] == MessageKind.MEMORY_LEVEL.value
-        return self.urgency is Urgency.CRITICAL or is_level or self.message["why"] == Why.REMINDER.value
-
-    @property
-    def summary(self) -> tuple[str | None, Route]:
-        """What it shares with the small messages that go together with it: the contact, and the way to it."""
-        return (None if self.route.is_fallback else self.message["to"], self.route)
 
 
 class _Round:
@@ -192,7 +82,7 @@ class _Round:
 
     def run(self) -> list[Delivery]:
         now = self._tools.clock.now()
-        summaries: dict[tuple[str | None, Route], list[_Parcel]] = {}
+        summaries: dict[tuple[str | None, Route], list[Parcel]] = {}
         for parcel in self._due(self._documents, now):
             if parcel.urgency is Urgency.SMALL:
                 summaries.setdefault(parcel.summary, []).append(parcel)
@@ -206,7 +96,7 @@ class _Round:
             self._send(parcels)
         return self._done
 
-    def _of_other_clusters(self, now: dt.datetime) -> list[_Parcel]:
+    def _of_other_clusters(self, now: dt.datetime) -> list[Parcel]:
         """What is due about other clusters: a team has one summary a day, and not one for each of them."""
         own, found = self._tools.policy.cluster, []
         for cluster in self._tools.documents.names(""):
@@ -218,14 +108,14 @@ class _Round:
                     found += [parcel for parcel in due if parcel.pending.attempt == 1]
         return found
 
-    def _due(self, documents: MessageDocuments, now: dt.datetime) -> list[_Parcel]:
+    def _due(self, documents: MessageDocuments, now: dt.datetime) -> list[Parcel]:
         """What of one cluster has to be sent now."""
         due = (pending for pending in documents.pending() if pending.due <= now)
         parcels = [parcel for pending in due if (parcel := self._parcel(documents, pending, now)) is not None]
         # A round may end before its time: what is urgent doesn't wait for what is late.
         return sorted(parcels, key=lambda parcel: parcel.urgency is not Urgency.CRITICAL)
 
-    def _parcel(self, documents: MessageDocuments, pending: Pending, now: dt.datetime) -> _Parcel | None:
+    def _parcel(self, documents: MessageDocuments, pending: Pending, now: dt.datetime) -> Parcel | None:
         """What is marked, if it has to be sent now; marks that mean nothing are removed."""
         route = documents.route_of(pending)
         if route is None:
@@ -235,17 +125,17 @@ class _Round:
             if now - pending.due > _MARK_LASTS:
                 documents.remove_pending(pending)
             return None
-        parcel = _Parcel(documents, pending, route, documents.message(pending.thread, pending.number))
+        parcel = Parcel(documents, pending, route, documents.message(pending.thread, pending.number))
         if (
-            _is_stray(parcel)
-            or _is_over(parcel, now)
+            is_stray(parcel)
+            or is_over(parcel, now)
             or documents.sent(pending.thread, pending.number, pending.route) is not None
         ):
             documents.remove_pending(pending)
             return None
         return None if self._is_quiet(parcel, now) else parcel
 
-    def _is_quiet(self, parcel: _Parcel, now: dt.datetime) -> bool:
+    def _is_quiet(self, parcel: Parcel, now: dt.datetime) -> bool:
         """Whether its contact isn't to be disturbed: what was due before quiet hours may be sent, or tried again, within them."""
         policy = self._tools.policy
         if parcel.route.is_fallback:
@@ -257,7 +147,7 @@ class _Round:
             return False
         return quiet_until(contact, policy, now) is not None
 
-    def _send(self, parcels: Sequence[_Parcel]) -> None:
+    def _send(self, parcels: Sequence[Parcel]) -> None:
         """Send one message, or several small ones as one, as far as nobody else does."""
         if parcels[0].route.connection in self._silent or self._tools.clock.now() - self._began > _ROUND_LASTS:
             return
@@ -290,7 +180,7 @@ class _Round:
             each.documents.remove_pending(each.pending)
         self._done.append(Delivery(first.route, _paths(claimed)))
 
-    def _claimed(self, parcel: _Parcel) -> _Parcel | None:
+    def _claimed(self, parcel: Parcel) -> Parcel | None:
         """Make its attempt one's own, or the next one where a sender died over it; None when it isn't one's own to send now."""
         while True:
             now, pending = self._tools.clock.now(), parcel.pending
@@ -311,7 +201,7 @@ class _Round:
                 return None
             parcel = replace(parcel, pending=again)
 
-    def _reply_to(self, parcel: _Parcel) -> tuple[Receipt, str] | None:
+    def _reply_to(self, parcel: Parcel) -> tuple[Receipt, str] | None:
         """The message that began the thread on this way, unless it lies too far back."""
         pending, now = parcel.pending, self._tools.clock.now()
         found: Sent | None = None
@@ -326,10 +216,10 @@ class _Round:
                 break
         return None if found is None else (found.receipt, found.message_id)
 
-    def _failed(self, parcels: Sequence[_Parcel], error: ChannelRefused | ChannelUnavailable) -> None:
+    def _failed(self, parcels: Sequence[Parcel], error: ChannelRefused | ChannelUnavailable) -> None:
         """Mark each for another attempt, or give it up; those of one summary may have been tried more or less often."""
         now = self._tools.clock.now()
-        ends: dict[dt.datetime | None, list[_Parcel]] = {}
+        ends: dict[dt.datetime | None, list[Parcel]] = {}
         for each in parcels:
             is_foreign = each.documents is not self._documents
             again_at = retry_at(each.pending.attempt, now) if error.retryable or is_foreign else None
@@ -340,7 +230,7 @@ class _Round:
             Delivery(parcels[0].route, _paths(each), str(error), again_at) for again_at, each in ends.items()
         ]
 
-    def _go_on(self, parcel: _Parcel, failure: Failure) -> Pending | None:
+    def _go_on(self, parcel: Parcel, failure: Failure) -> Pending | None:
         """After an attempt that failed: mark the next one, or turn to the fallback contact. May be done again, to the same effect."""
         pending = parcel.pending
         again = None
@@ -352,7 +242,7 @@ class _Round:
         parcel.documents.remove_pending(pending)
         return again
 
-    def _fall_back(self, parcel: _Parcel, failure: Failure) -> None:
+    def _fall_back(self, parcel: Parcel, failure: Failure) -> None:
         """Mark what no way to a team took for the fallback contact; what that one can't be sent either stays in the store."""
         pending, policy = parcel.pending, self._tools.policy
         fallback = policy.messages.fallback
@@ -368,21 +258,5 @@ class _Round:
             parcel.documents.write_pending(Pending(due, route.name, pending.thread, pending.number, 1), route)
 
 
-def _paths(parcels: Sequence[_Parcel]) -> tuple[str, ...]:
+def _paths(parcels: Sequence[Parcel]) -> tuple[str, ...]:
     return tuple(parcel.path for parcel in parcels)
-
-
-def _is_over(parcel: _Parcel, now: dt.datetime) -> bool:
-    """Whether nobody needs to hear of it any more: its time has passed, or the level that has recovered is another one again."""
-    pending, until = parcel.pending, parcel.message["until"]
-    if until is not None and now >= dt.datetime.fromisoformat(until):
-        return True
-    is_level = parcel.message["kind"] == MessageKind.MEMORY_LEVEL.value and parcel.urgency is Urgency.SMALL
-    return is_level and parcel.documents.has_message(pending.thread, pending.number + 1)
-
-
-def _is_stray(parcel: _Parcel) -> bool:
-    """Whether it was marked by somebody who never wrote that message: another one got its number, which may be due at another time."""
-    pending, message = parcel.pending, parcel.message
-    due = dt.datetime.fromisoformat(message["due"]).replace(microsecond=0)
-    return pending.attempt == 1 and pending.route in message["routes"] and pending.due != due

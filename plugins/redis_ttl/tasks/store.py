@@ -29,7 +29,7 @@ def open_store() -> Store:
     from redis_ttl.adapters.store.object_shelf import is_folder_url, refuse_protocol
     from redis_ttl.adapters.store.store import Store
 
-    url = os.environ.get(STORE_VARIABLE) or f"file://{_airflow_home() / 'redis_ttl'}"
+    url = store_url()
     path = ObjectStoragePath(url)
     if not is_folder_url(path.protocol):
         refuse_protocol(path.protocol, where=STORE_VARIABLE)
@@ -37,6 +37,12 @@ def open_store() -> Store:
         return Store(path)
     refuse_unshared(url, conf.get("core", "executor"))
     return Store(Path(path.path))  # a plain folder can promise more than object storage: whole documents, durable ones
+
+
+def store_url() -> str:
+    """Where the store lies: as it is written, or the default."""
+    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+    return os.environ.get(STORE_VARIABLE) or f"file://{home / 'redis_ttl'}"
 
 
 def open_store_for_writing() -> Store:
@@ -78,7 +84,3 @@ def _refuse_unknown(path: ObjectStoragePath, url: str) -> None:
             allowed="a folder, or object storage whose provider is installed",
             todo="Install the provider, such as apache-airflow-providers-amazon[s3fs] for s3://, on every worker.",
         ) from error
-
-
-def _airflow_home() -> Path:
-    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()

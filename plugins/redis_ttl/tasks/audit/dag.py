@@ -6,8 +6,7 @@ needs, is in :mod:`redis_ttl.tasks.audit.run`, which a task imports when it begi
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, get_current_context, result, task
 
@@ -16,18 +15,10 @@ from redis_ttl.tasks.audit.form import form_of
 from redis_ttl.tasks.dag_ids import dag_id_of
 from redis_ttl.tasks.failures import clear_failure
 from redis_ttl.tasks.schedule import timetable
+from redis_ttl.tasks.task_defaults import QUIET, RETRIES
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Policy
-
-_RETRIES: Final[dict[str, Any]] = {
-    "retries": 5,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=5),
-}
-# A task's dict is one XCom, not one for each key, and the log says in words what came of it.
-_QUIET: Final[dict[str, Any]] = {"multiple_outputs": False, "show_return_value_in_logs": False}
 
 
 def build_audit_dag(policy: Policy) -> DAG:
@@ -42,17 +33,17 @@ def build_audit_dag(policy: Policy) -> DAG:
         max_active_runs=1,
         tags=["redis-ttl", policy.cluster, policy.owner.team],
         params=form_of(policy),
-        default_args={"owner": policy.owner.team, **_RETRIES},
+        default_args={"owner": policy.owner.team, **RETRIES},
     ) as dag:
 
-        @task(doc_md=audit_pages.INSPECT_SERVER, **_QUIET)
+        @task(doc_md=audit_pages.INSPECT_SERVER, **QUIET)
         @clear_failure()
         def inspect_server() -> dict[str, Any]:
             from redis_ttl.tasks.audit import run as audit_run
 
             return audit_run.inspect_server(policy, get_current_context())
 
-        @task(doc_md=audit_pages.PLAN_SHARDS, **_QUIET)
+        @task(doc_md=audit_pages.PLAN_SHARDS, **QUIET)
         @clear_failure()
         def plan_shards(inspection: dict[str, Any]) -> list[dict[str, Any]]:
             from redis_ttl.tasks.audit import run as audit_run
@@ -64,7 +55,7 @@ def build_audit_dag(policy: Policy) -> DAG:
             map_index_template="{{ task.op_kwargs['shard']['label'] }}",
             max_active_tis_per_dag=audit.parallel,
             pool=audit.pool,
-            **_QUIET,
+            **QUIET,
         )
         @clear_failure()
         def scan_shard(shard: dict[str, Any]) -> dict[str, object]:
@@ -72,7 +63,7 @@ def build_audit_dag(policy: Policy) -> DAG:
 
             return audit_run.scan_shard(policy, shard["audit_id"], shard["number"])
 
-        @task(doc_md=audit_pages.MERGE_AUDIT, outlets=[asset_of(policy)], **_QUIET)
+        @task(doc_md=audit_pages.MERGE_AUDIT, outlets=[asset_of(policy)], **QUIET)
         @clear_failure()
         def merge_audit(shards: list[dict[str, Any]]) -> dict[str, Any]:
             from redis_ttl.tasks.audit import run as audit_run
@@ -82,7 +73,7 @@ def build_audit_dag(policy: Policy) -> DAG:
             return headline
 
         @result
-        @task(doc_md=audit_pages.REPORT, **_QUIET)
+        @task(doc_md=audit_pages.REPORT, **QUIET)
         @clear_failure()
         def report(headline: dict[str, Any]) -> dict[str, Any]:
             from redis_ttl.tasks.audit import run as audit_run

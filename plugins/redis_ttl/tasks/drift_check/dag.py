@@ -16,6 +16,7 @@ from redis_ttl.tasks.dag_ids import dag_id_of
 from redis_ttl.tasks.drift_check import pages as drift_check_pages
 from redis_ttl.tasks.drift_check.form import form_of
 from redis_ttl.tasks.failures import clear_failure
+from redis_ttl.tasks.task_defaults import QUIET
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Policy
@@ -39,7 +40,7 @@ def build_drift_check_dag(policy: Policy) -> DAG:
     ) as dag:
 
         @result
-        @task(doc_md=drift_check_pages.COMPARE, multiple_outputs=False, show_return_value_in_logs=False)
+        @task(doc_md=drift_check_pages.COMPARE, **QUIET)
         @clear_failure()
         def compare() -> dict[str, Any]:
             from redis_ttl.tasks.drift_check import run as drift_check_run

@@ -6,8 +6,7 @@ Airflow runs this module at every parse and at the start of every task, so the w
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, TriggerRule, chain, get_current_context, result, task
 
@@ -17,18 +16,10 @@ from redis_ttl.tasks.failures import clear_failure
 from redis_ttl.tasks.remediate import pages as remediate_pages
 from redis_ttl.tasks.remediate.form import form_of
 from redis_ttl.tasks.remediate.plan_approval import PlanApprovalOperator
+from redis_ttl.tasks.task_defaults import QUIET, RETRIES
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Policy
-
-#: Writing again what was written changes nothing, so a lost connection is no reason to give up.
-_RETRIES: Final[dict[str, Any]] = {
-    "retries": 5,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=5),
-}
-_QUIET: Final[dict[str, Any]] = {"multiple_outputs": False, "show_return_value_in_logs": False}
 
 
 def build_remediate_dag(policy: Policy) -> DAG:
@@ -46,17 +37,17 @@ def build_remediate_dag(policy: Policy) -> DAG:
         max_active_runs=1,
         tags=["redis-ttl", policy.cluster, policy.owner.team],
         params=form_of(policy),
-        default_args={"owner": policy.owner.team, **_RETRIES},
+        default_args={"owner": policy.owner.team, **RETRIES},
     ) as dag:
 
-        @task(doc_md=remediate_pages.BUILD_PLAN, **_QUIET)
+        @task(doc_md=remediate_pages.BUILD_PLAN, **QUIET)
         @clear_failure()
         def build_plan() -> str:
             from redis_ttl.tasks.remediate import run as remediate_run
 
             return remediate_run.build_plan(policy, get_current_context())
 
-        @task(doc_md=remediate_pages.ANNOUNCE, **_QUIET)
+        @task(doc_md=remediate_pages.ANNOUNCE, **QUIET)
         @clear_failure()
         def announce(plan_id: str) -> None:
             from redis_ttl.tasks.remediate import run as remediate_run
@@ -64,21 +55,21 @@ def build_remediate_dag(policy: Policy) -> DAG:
             remediate_run.announce(policy, get_current_context(), plan_id)
 
         # Whatever became of the gates: this task says what it means.
-        @task(doc_md=remediate_pages.CONFIRM_APPROVAL, trigger_rule=TriggerRule.ALL_DONE, **_QUIET)
+        @task(doc_md=remediate_pages.CONFIRM_APPROVAL, trigger_rule=TriggerRule.ALL_DONE, **QUIET)
         @clear_failure()
         def confirm_approval(plan_id: str) -> dict[str, Any]:
             from redis_ttl.tasks.remediate import run as remediate_run
 
             return remediate_run.confirm_approval(policy, get_current_context(), plan_id)
 
-        @task(doc_md=remediate_pages.APPLY_CANARY, pool=policy.audit.pool, **_QUIET)
+        @task(doc_md=remediate_pages.APPLY_CANARY, pool=policy.audit.pool, **QUIET)
         @clear_failure()
         def apply_canary(plan_id: str) -> dict[str, Any]:
             from redis_ttl.tasks.remediate import run as remediate_run
 
             return remediate_run.apply_canary(policy, get_current_context(), plan_id)
 
-        @task(doc_md=remediate_pages.CHECK_CANARY, **_QUIET)
+        @task(doc_md=remediate_pages.CHECK_CANARY, **QUIET)
         @clear_failure()
         def check_canary(plan_id: str) -> list[dict[str, Any]]:
             from redis_ttl.tasks.remediate import run as remediate_run
@@ -90,7 +81,7 @@ def build_remediate_dag(policy: Policy) -> DAG:
             map_index_template="{{ task.op_kwargs['shard']['label'] }}",
             max_active_tis_per_dag=policy.audit.parallel,
             pool=policy.audit.pool,
-            **_QUIET,
+            **QUIET,
         )
         @clear_failure()
         def apply_shard(shard: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +89,7 @@ def build_remediate_dag(policy: Policy) -> DAG:
 
             return remediate_run.apply_shard(policy, get_current_context(), shard)
 
-        @task(doc_md=remediate_pages.VERIFY, **_QUIET)
+        @task(doc_md=remediate_pages.VERIFY, **QUIET)
         @clear_failure()
         def verify(plan_id: str) -> dict[str, Any]:
             from redis_ttl.tasks.remediate import run as remediate_run
@@ -107,7 +98,7 @@ def build_remediate_dag(policy: Policy) -> DAG:
 
         # Also after a stop or an abort, when it fails: the run's state is that of its last task.
         @result
-        @task(doc_md=remediate_pages.REPORT, trigger_rule=TriggerRule.ALL_DONE, **_QUIET)
+        @task(doc_md=remediate_pages.REPORT, trigger_rule=TriggerRule.ALL_DONE, **QUIET)
         @clear_failure()
         def report(plan_id: str) -> dict[str, Any]:
             from redis_ttl.tasks.remediate import run as remediate_run

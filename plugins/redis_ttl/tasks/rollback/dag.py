@@ -6,8 +6,7 @@ Airflow runs this module at every parse and at the start of every task, so the w
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, get_current_context, result, task
 
@@ -15,18 +14,10 @@ from redis_ttl.tasks.dag_ids import dag_id_of
 from redis_ttl.tasks.failures import clear_failure
 from redis_ttl.tasks.rollback import pages as rollback_pages
 from redis_ttl.tasks.rollback.form import form_of
+from redis_ttl.tasks.task_defaults import QUIET, RETRIES
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Policy
-
-#: Restoring again what was restored changes nothing, so a lost connection is no reason to give up.
-_RETRIES: Final[dict[str, Any]] = {
-    "retries": 5,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=5),
-}
-_QUIET: Final[dict[str, Any]] = {"multiple_outputs": False, "show_return_value_in_logs": False}
 
 
 def build_rollback_dag(policy: Policy) -> DAG:
@@ -40,10 +31,10 @@ def build_rollback_dag(policy: Policy) -> DAG:
         max_active_runs=1,
         tags=["redis-ttl", policy.cluster, policy.owner.team],
         params=form_of(policy),
-        default_args={"owner": policy.owner.team, **_RETRIES},
+        default_args={"owner": policy.owner.team, **RETRIES},
     ) as dag:
 
-        @task(doc_md=rollback_pages.LOAD_JOURNAL, **_QUIET)
+        @task(doc_md=rollback_pages.LOAD_JOURNAL, **QUIET)
         @clear_failure()
         def load_journal() -> list[dict[str, Any]]:
             from redis_ttl.tasks.rollback import run as rollback_run
@@ -55,7 +46,7 @@ def build_rollback_dag(policy: Policy) -> DAG:
             map_index_template="{{ task.op_kwargs['part']['label'] }}",
             max_active_tis_per_dag=policy.audit.parallel,
             pool=policy.audit.pool,
-            **_QUIET,
+            **QUIET,
         )
         @clear_failure()
         def restore_shard(part: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +54,7 @@ def build_rollback_dag(policy: Policy) -> DAG:
 
             return rollback_run.restore_shard(policy, get_current_context(), part)
 
-        @task(doc_md=rollback_pages.VERIFY, **_QUIET)
+        @task(doc_md=rollback_pages.VERIFY, **QUIET)
         @clear_failure()
         def verify(restored: list[dict[str, Any]]) -> dict[str, Any]:
             from redis_ttl.tasks.rollback import run as rollback_run
@@ -71,7 +62,7 @@ def build_rollback_dag(policy: Policy) -> DAG:
             return rollback_run.verify(policy, get_current_context(), list(restored))
 
         @result
-        @task(doc_md=rollback_pages.REPORT, **_QUIET)
+        @task(doc_md=rollback_pages.REPORT, **QUIET)
         @clear_failure()
         def report(verified: dict[str, Any]) -> dict[str, Any]:
             from redis_ttl.tasks.rollback import run as rollback_run

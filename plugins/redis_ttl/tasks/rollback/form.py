@@ -14,7 +14,7 @@ from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.keys.pattern import MAX_LENGTH
 from redis_ttl.domain.policy.rate import RATE_PATTERN
 from redis_ttl.domain.policy.written import whole
-from redis_ttl.tasks.store import STORE_VARIABLE
+from redis_ttl.tasks.store import store_url
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Policy
@@ -77,9 +77,7 @@ def recent_plans(cluster: str) -> list[str]:
     """
     if get_parsing_context().dag_id is not None:
         return []
-    url = os.environ.get(STORE_VARIABLE) or str(
-        Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "redis_ttl"
-    )
+    url = store_url()
     if "://" in url and not url.startswith("file://"):
         return []
     try:

@@ -14,6 +14,7 @@ from airflow.sdk import DAG, get_current_context, result, task
 from redis_ttl.tasks.dag_ids import dag_id_of
 from redis_ttl.tasks.failures import clear_failure
 from redis_ttl.tasks.schedule import timetable
+from redis_ttl.tasks.task_defaults import QUIET
 from redis_ttl.tasks.watch import pages as watch_pages
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def build_watch_dag(policy: Policy) -> DAG:
     ) as dag:
 
         @result
-        @task(doc_md=watch_pages.SAMPLE, multiple_outputs=False, show_return_value_in_logs=False)
+        @task(doc_md=watch_pages.SAMPLE, **QUIET)
         @clear_failure()
         def sample() -> dict[str, Any]:
             from redis_ttl.tasks.watch import run as watch_run

@@ -17,12 +17,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from bench.our_audit import peak_mib
 from lab.remediation.applying import Applying
 from lab.remediation.policies import DAY_S, policy_of, rule
 from lab.remediation.restoring import roll_back
-from redis_ttl.domain.policy.policy import Mode, Policy
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
+from redis_ttl.domain.policy.actions import Action
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ _VALUES: Mapping[str, Any] = {
     "pot": "rule-1",
     "doubt": None,
     "unsaid": frozenset(),
+    # Documents say them as two fields, by whose names they are numbered.
+    "changes": {action: crc32(f"{action}_keys".encode()) % 900 + 100 for action in (Action.SET, Action.CAP)},
 }
 _MOMENT = dt.datetime(2026, 2, 20, 19, 5, tzinfo=dt.UTC)
 #: What modules import for their annotations alone.

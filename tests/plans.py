@@ -10,7 +10,8 @@ from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.plan.caution import Caution, CautionKind
 from redis_ttl.domain.plan.other_plans import OtherPlan, OtherRule, OtherState
 from redis_ttl.domain.plan.plan import Forecast, NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
-from redis_ttl.domain.policy.policy import Cold, Mode, Owner, Policy, RemediationSettings, Rule, SignOff
+from redis_ttl.domain.policy.actions import Action, Mode
+from redis_ttl.domain.policy.policy import Cold, Owner, Policy, RemediationSettings, Rule, SignOff
 
 DAY_S = 86_400
 MIB = 1024 * 1024
@@ -45,8 +46,7 @@ PLAN = Plan(
             ttl_s=60 * DAY_S,
             window_s=6 * DAY_S,
             priority="P1",
-            set_keys=147_111,
-            cap_keys=0,
+            changes={Action.SET: 147_111},
             limit_keys=161_923,
             sign_off=AGREED,
             skipped=(Skipped("have a TTL of their own", 12),),
@@ -63,7 +63,7 @@ PLAN = Plan(
             ),
             cautions=(Caution(CautionKind.IN_PLACE, ttl_s=60 * DAY_S, kinds=("hash 5%",)),),
             hot_ratio=0.002,
-            databases=(PlannedDatabase(0, 147_111, 0),),
+            databases=(PlannedDatabase(0, {Action.SET: 147_111}),),
         ),
         PlannedRule(
             number=1,
@@ -72,8 +72,7 @@ PLAN = Plan(
             ttl_s=90 * DAY_S,
             window_s=9 * DAY_S,
             priority="P2",
-            set_keys=1_000,
-            cap_keys=374_640,
+            changes={Action.SET: 1_000, Action.CAP: 374_640},
             limit_keys=413_304,
             sign_off=AGREED,
             cold=Cold(7 * DAY_S, 5),
@@ -81,7 +80,10 @@ PLAN = Plan(
             examples=("a|b*_`1`_*:<b>7\n\u202e## gone",),
             warnings=("about 12% of the keys are in use; they are left alone, as the rule takes cold keys only",),
             hot_ratio=0.12,
-            databases=(PlannedDatabase(0, 500, 374_640), PlannedDatabase(3, 500, 0)),
+            databases=(
+                PlannedDatabase(0, {Action.SET: 500, Action.CAP: 374_640}),
+                PlannedDatabase(3, {Action.SET: 500}),
+            ),
         ),
         PlannedRule(
             number=2,
@@ -90,8 +92,7 @@ PLAN = Plan(
             ttl_s=7 * DAY_S,
             window_s=60_480,
             priority="P2",
-            set_keys=488,
-            cap_keys=0,
+            changes={Action.SET: 488},
             limit_keys=0,
             refusal="nobody has signed it off: its owner agrees by a `sign_off` in the policy",
         ),
@@ -143,8 +144,7 @@ def plan_of(policy: Policy) -> Plan:
             ttl_s=rule.ttl_s,
             window_s=int(rule.ttl_s * rule.jitter_ratio),
             priority=rule.priority.value,
-            set_keys=1_000,
-            cap_keys=0,
+            changes={Action.SET: 1_000},
             limit_keys=1_000,
             refusal=None if rule.sign_off else "nobody has signed it off",
             sign_off=rule.sign_off,

@@ -23,6 +23,7 @@ from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
 from redis_ttl.domain.audit.shards import Shard, choose_rule, split
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, Spread, anchor_ms, jitter_seed
 from redis_ttl.domain.plan.plan import Forecast, NodeIdentity, Plan, PlannedRule
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.remediation.approval import Approval
 from redis_ttl.domain.remediation.control import Wish
@@ -190,8 +191,7 @@ class Applying:
             ttl_s=each.ttl_s,
             window_s=int(each.ttl_s * each.jitter_ratio),
             priority=each.priority.value,
-            set_keys=self.limit_keys,
-            cap_keys=0,
+            changes={Action.SET: self.limit_keys},
             limit_keys=self.limit_keys,
             refusal=None if each.sign_off else "no sign-off",
             sign_off=each.sign_off,

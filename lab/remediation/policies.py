@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from redis_ttl.domain.keys.pattern import KeyPattern
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.policy import (
     CanarySettings,
     Exemption,
     GuardSettings,
-    Mode,
     Owner,
     Policy,
     RemediationSettings,

@@ -18,7 +18,8 @@ from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import NotApproved
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS
-from redis_ttl.domain.policy.policy import GuardSettings, Mode
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import GuardSettings
 from redis_ttl.domain.remediation.approval import Approval
 from redis_ttl.domain.remediation.control import Wish
 from redis_ttl.usecases.store.plans import PlanDocuments

@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 
 from lab.remediation.applying import Applying
-from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.server.deployment import RedisDeployment
 from redis_ttl.adapters.store.store import Store
@@ -21,6 +20,7 @@ from redis_ttl.domain.policy.policy import Policy
 from redis_ttl.domain.remediation.verification import Verification, VerifiedRule
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.usecases.remediation.verify_plan import VerifyTools, verify_plan
+from tests.journal_objects import journal_bytes
 from tests.usecases.auditing import Auditing
 
 

@@ -13,8 +13,7 @@ from lab.remediation.applying import Applying
 from lab.remediation.policies import DAY_S, policy_of, rule
 from lab.remediation.restoring import restore_tools
 from lab.servers.server import Server
-from redis_ttl.adapters.columns.journal import journal_bytes
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.remediation.remediation import PartBegun
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import RestoreResult
@@ -24,6 +23,7 @@ from redis_ttl.usecases.rollback.restore_journal import (
     restore_part,
     whole_journal,
 )
+from tests.journal_objects import journal_bytes
 
 DAY_MS = DAY_S * 1000
 ATTEMPT = "20261124T010101000Z-abcdef"

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 def plan_tables(plan: Plan) -> RenderableType:
     """Warnings, what would happen, memory, what is left alone and left out, and what it rests on."""
-    refused = [
-        (rule.pattern, count(rule.set_keys + rule.cap_keys), rule.refusal or "") for rule in plan.rules if rule.refusal
-    ]
+    refused = [(rule.pattern, count(rule.concerned_keys), rule.refusal or "") for rule in plan.rules if rule.refusal]
     parts: list[RenderableType] = [Text(f"warning: {printable(each)}", style="yellow") for each in warnings_of(plan)]
     parts += [Text(summary(plan), style="bold"), Text()]
     parts += [_table(RULE_HEADER, [rule_row(plan, rule) for rule in plan.included], figures=(2,)), Text()]

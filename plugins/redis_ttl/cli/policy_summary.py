@@ -8,8 +8,8 @@ from rich.text import Text
 
 from redis_ttl.domain.keys.steps import Effort
 from redis_ttl.domain.messages.delivery import reach
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.duration import format_duration
-from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.messages.figures import printable
 
 if TYPE_CHECKING:

@@ -11,12 +11,21 @@ from xxhash import xxh3_64_intdigest
 
 from lab.remediation.policies import DAY_S, policy_of, rule
 from redis_ttl.adapters.columns import decisions as decisions_columns
-from redis_ttl.adapters.columns.decisions import CanaryColumns, Decided, DecisionColumns, instants_ms, refuse_unagreed
-from redis_ttl.adapters.columns.journal import journal_bytes, journal_rows
+from redis_ttl.adapters.columns.decisions import (
+    CHANGE_TYPES,
+    CanaryColumns,
+    Decided,
+    DecisionColumns,
+    instants_ms,
+    refuse_unagreed,
+)
+from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS, Spread
-from redis_ttl.domain.policy.policy import Cold, Mode, Policy
+from redis_ttl.domain.policy.actions import Action, Mode
+from redis_ttl.domain.policy.policy import Cold, Policy
 from redis_ttl.domain.remediation.remediation import RuleAccount
+from tests.journal_objects import journal_bytes
 from tests.plans import plan_of as planned
 
 NOW_MS = 1_770_000_000_000
@@ -321,7 +330,7 @@ def test_a_batch_says_what_was_met_and_since_when(plan_of) -> None:  # noqa: ANN
     decisions = plan_of(policy_of(rule("a:{n}"), rule("c:{n}", sign_off=None)))
     found = decisions.decide(frame, keys=9, now_ms=NOW_MS, read_at_s=12.5)
     assert (found.keys, found.read_at_s, found.change_keys) == (9, 12.5, 1)
-    assert found.changes.columns == ["key", "db", "rule", "was_ms", "set_ms"]
+    assert found.changes.columns == ["key", "db", "rule", "was_ms", "set_ms", "action"]
     assert found.changes["db"].to_list() == [3]
     for name in (b"b:1", b"c:1"):
         found = decisions.decide(frame.with_columns(key=pl.lit(name)), keys=9, now_ms=NOW_MS, read_at_s=12.5)
@@ -348,8 +357,9 @@ def _rows(names: list[bytes]) -> pl.DataFrame:
             "rule": [0] * len(names),
             "was_ms": [None] * len(names),
             "set_ms": [NOW_MS] * len(names),
+            "action": ["set"] * len(names),
         },
-        schema={"key": pl.Binary, "db": pl.Int32, "rule": pl.Int32, "was_ms": pl.Int64, "set_ms": pl.Int64},
+        schema=CHANGE_TYPES,
     )
 
 
@@ -361,19 +371,16 @@ def _rows(names: list[bytes]) -> pl.DataFrame:
             st.integers(0, 99),
             st.none() | st.integers(0, 2**50),
             st.none() | st.integers(0, 2**50),
+            st.sampled_from(Action),
         ),
         max_size=20,
     )
 )
 def test_a_journal_object_gives_back_what_it_was_given(
-    rows: list[tuple[bytes, int, int, int | None, int | None]],
+    rows: list[tuple[bytes, int, int, int | None, int | None, Action]],
 ) -> None:
     """The rows of a journal object are those that were written, sorted by key, whatever bytes a key has."""
-    frame = pl.DataFrame(
-        rows,
-        schema={"key": pl.Binary, "db": pl.Int32, "rule": pl.Int32, "was_ms": pl.Int64, "set_ms": pl.Int64},
-        orient="row",
-    )
+    frame = pl.DataFrame(rows, schema=CHANGE_TYPES, orient="row")
     found = journal_rows(journal_bytes(frame))
     assert found["key"].to_list() == sorted(row[0] for row in rows)
-    assert sorted(map(repr, found.iter_rows())) == sorted(map(repr, rows))
+    assert sorted(map(repr, found.iter_rows())) == sorted(repr((*row[:5], row[5].value)) for row in rows)

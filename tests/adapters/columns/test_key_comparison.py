@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redis_ttl.adapters.columns import key_comparison
-from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.columns.key_comparison import KeyComparison
 from redis_ttl.adapters.columns.key_places import in_database, key_places
 from redis_ttl.domain.audit.pattern_statistics import Governance
 from redis_ttl.domain.drift.drift import ComparisonScope, NewKeys
 from redis_ttl.domain.errors import DamagedDocument
+from tests.journal_objects import journal_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

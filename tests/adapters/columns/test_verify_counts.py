@@ -10,13 +10,14 @@ import pytest
 
 from lab.remediation.policies import policy_of, rule
 from redis_ttl.adapters.columns.instants import PlanInstants, most_steps
-from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.columns.key_places import key_places
 from redis_ttl.adapters.writing.verify_ledger import JudgedBatch, VerifyLedger
 from redis_ttl.domain.audit.key_facts import KeyFacts
 from redis_ttl.domain.errors import DamagedDocument
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS
-from redis_ttl.domain.policy.policy import Cold, Mode
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import Cold
+from tests.journal_objects import journal_bytes
 from tests.plans import DAY_S, plan_of
 
 NOW_MS = 1_770_000_000_000

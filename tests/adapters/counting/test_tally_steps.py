@@ -16,7 +16,7 @@ from redis_ttl.adapters.counting.tally import Counted, Tally
 from redis_ttl.domain.audit.key_facts import KeyFacts
 from redis_ttl.domain.audit.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
 from redis_ttl.domain.keys.field_ttls import FieldTtls
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 
 Rows = list[tuple[bytes, int | None]]
 POLICY = policy_of(rule("a:{n}", ttl_s=100, mode=Mode.CAP), rule("b:{n}"), exempt=["a:7"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.journal import links as journal_links
 from redis_ttl.adapters.journal.links import EndedRows, LaterRows
 from redis_ttl.domain.plan.expiry import MOVES_SHIFT_MS
+from tests.journal_objects import journal_bytes
 
 Row = tuple[bytes, int | None, int | None]
 

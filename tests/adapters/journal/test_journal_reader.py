@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from redis_ttl.adapters.columns.journal import journal_bytes, journal_rows
+from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.adapters.journal.reader import NewestRows
 from redis_ttl.domain.errors import DamagedDocument
+from tests.journal_objects import journal_bytes
 
 Row = tuple[bytes, int, int | None, int]
 

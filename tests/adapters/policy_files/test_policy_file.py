@@ -25,6 +25,7 @@ from redis_ttl.adapters.policy_files.text import LINE_BREAK, decode
 from redis_ttl.domain.errors import BadInput, InvalidPolicy
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.keys.steps import Effort
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.policy import (
     AuditSettings,
     CanarySettings,
@@ -36,7 +37,6 @@ from redis_ttl.domain.policy.policy import (
     Language,
     MemoryThresholds,
     MessageSettings,
-    Mode,
     NoTtlThreshold,
     Owner,
     Policy,

@@ -10,9 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from redis_ttl.adapters.columns.journal import journal_bytes, journal_rows
+from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.adapters.store.parquet_trial import ParquetTrial
 from redis_ttl.domain.errors import DamagedDocument
+from tests.journal_objects import journal_bytes
 
 ROWS = pl.DataFrame(
     {
@@ -97,9 +98,11 @@ def test_one_that_ends_its_reader_is_damaged_and_the_next_is_tried_all_the_same(
 def test_objects_of_this_version_start_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """An object that its name's checksum proves is read at once."""
     monkeypatch.setattr(ParquetTrial, "require", lambda *_: pytest.fail("tried"))
-    assert journal_rows(journal_bytes(ROWS)).equals(ROWS.sort("key"))
+    assert journal_rows(journal_bytes(ROWS)).drop("action").equals(ROWS.sort("key"))
 
 
 def test_an_object_of_0_1_is_read_as_ever() -> None:
-    """What has no mark and no checksum is tried, and then read."""
-    assert journal_rows(of_version_0_1()).equals(ROWS)
+    """What has no mark and no checksum is tried, and then read; what was done to each key follows from what it had before."""
+    capped = ROWS.with_columns(was_ms=pl.Series([None, *range(100, 119)], dtype=pl.Int64))
+    assert journal_rows(of_version_0_1(capped)).drop("action").equals(capped)
+    assert journal_rows(of_version_0_1(capped))["action"].to_list() == ["set", *["cap"] * 19]

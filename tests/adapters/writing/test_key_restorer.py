@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from lab.servers.server import Server
-from redis_ttl.adapters.columns.journal import journal_rows
+from redis_ttl.adapters.columns.journal import ACTIONS, journal_rows
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.errors import ErrorReply
 from redis_ttl.adapters.connection.link import RedisLink
@@ -22,6 +22,7 @@ from redis_ttl.adapters.writing.key_restorer import KeyRestorer, _Database
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import Aborted, ConnectionLost, MissingPermission
 from redis_ttl.domain.plan.plan import NodeIdentity
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.load import FastPace, RatePace, parse_load
 from redis_ttl.domain.policy.rate import Rate, parse_rate
 from redis_ttl.domain.rollback.rollback import RestoreAccount
@@ -35,6 +36,7 @@ ROW_TYPES = {
     "rule": pl.Int32,
     "was_ms": pl.Int64,
     "set_ms": pl.Int64,
+    "action": ACTIONS,
     "key_at": pl.UInt32,
     "age": pl.Int32,
     "undone": pl.Boolean,
@@ -54,7 +56,10 @@ def now_ms() -> int:
 
 def rows(*found: Row, db: int = 0, undone: bool = False) -> pl.DataFrame:
     """Journal rows of different keys as a rollback looks for them: the key, what was, what we set."""
-    table = [(key, db, 0, was, set_ms, at, 0, undone) for at, (key, was, set_ms) in enumerate(found)]
+    table = [
+        (key, db, 0, was, set_ms, Action.SET if was is None else Action.CAP, at, 0, undone)
+        for at, (key, was, set_ms) in enumerate(found)
+    ]
     return pl.DataFrame(table, schema=ROW_TYPES, orient="row")
 
 
@@ -270,7 +275,7 @@ def test_the_journal_of_a_rollback_turns_was_and_set_round(valkey: Server) -> No
     """It says what we found on the key, our instant, and what we put back."""
     with restorer_of(valkey) as restorer:
         data = restorer.journal(rows((b"a:1", None, 5), (b"a:2", 9, 7)).with_columns(state=pl.lit("ours")))
-    assert list(journal_rows(data).iter_rows()) == [(b"a:1", 0, 0, 5, None), (b"a:2", 0, 0, 7, 9)]
+    assert list(journal_rows(data).iter_rows()) == [(b"a:1", 0, 0, 5, None, "set"), (b"a:2", 0, 0, 7, 9, "cap")]
 
 
 def test_a_server_that_forgot_its_scripts_is_told_them_again(valkey: Server) -> None:

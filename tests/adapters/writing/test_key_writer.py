@@ -25,6 +25,7 @@ from redis_ttl.domain.errors import (
     ServerLoading,
     ServerProblem,
 )
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.policy import Cold
 from redis_ttl.domain.remediation.remediation import RuleAccount
 from tests.adapters.keyspaces import send
@@ -51,7 +52,8 @@ def writing(server: Server, *, in_cluster: bool = False) -> Iterator[tuple[Redis
 
 def changes(rows: Sequence[tuple[bytes, int | None]], set_ms: int = SET_MS) -> pl.DataFrame:
     """Changes of these keys, whose journal rows say that they expired at these instants."""
-    return pl.DataFrame([(key, 0, 0, was, set_ms) for key, was in rows], schema=CHANGE_TYPES, orient="row")
+    table = [(key, 0, 0, was, set_ms, Action.SET if was is None else Action.CAP) for key, was in rows]
+    return pl.DataFrame(table, schema=CHANGE_TYPES, orient="row")
 
 
 def written(writer: KeyWriter, rows: pl.DataFrame, *, at_once: int = 1_000) -> tuple[RuleAccount, set[bytes]]:
@@ -199,6 +201,8 @@ def test_a_flushed_script_is_loaded_again(any_server: Server) -> None:
     )
     rows = changes([(name, LONG_MS) for name in names])
     with writing(any_server) as (_, writer), any_server.client() as client:
+        writer.take(rows)
+        writer.give_back()
         client.script_flush()
         assert written(writer, rows) == (RuleAccount(), set(names)), "of each of several calls that were under way"
         assert written(writer, rows) == (RuleAccount(capped=250), set())

@@ -20,8 +20,8 @@ from redis_ttl.adapters.writing.key_restorer import KeyRestorer
 from redis_ttl.domain.audit.shards import Shard, SplitRule
 from redis_ttl.domain.errors import Aborted
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.load import parse_load
-from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.policy.rate import Rate
 from redis_ttl.domain.rollback.rollback import Leftovers
 

@@ -16,7 +16,7 @@ _THREE_MILLION = """
 import io, sys
 import redis_ttl.tasks.polars_memory
 import polars as pl
-from redis_ttl.adapters.columns.journal import journal_bytes
+from tests.journal_objects import journal_bytes
 from redis_ttl.adapters.columns.key_places import key_places
 from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
 from lab.remediation.policies import policy_of, rule

@@ -22,7 +22,8 @@ from redis_ttl.domain.messages.facts_of_audit import action_required, since_firs
 from redis_ttl.domain.messages.facts_of_events import burst_detected, drift_found, memory_level
 from redis_ttl.domain.messages.facts_of_plan import approval_requested, end_of_run, rollback_result
 from redis_ttl.domain.messages.kind import Urgency
-from redis_ttl.domain.policy.policy import MessageSettings, Mode, Owner, Policy, Priority, Rule, ScalingCost, SignOff
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import MessageSettings, Owner, Policy, Priority, Rule, ScalingCost, SignOff
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Decision, Verdict
 from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.remediation import Outcome, PartResult, RuleAccount

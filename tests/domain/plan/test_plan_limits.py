@@ -12,6 +12,7 @@ from redis_ttl.domain.errors import CapExceeded, ExpiryStorm, NoRoom
 from redis_ttl.domain.plan.expiry_windows import Standing
 from redis_ttl.domain.plan.limits import Coming, check_storm, forecast_plan
 from redis_ttl.domain.plan.plan import Forecast, PlannedDatabase, PlannedRule
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.policy import Caps, GuardSettings, MemoryThresholds, Policy
 from tests.domain.plan.test_plan_warnings import crowded
 from tests.domain.plan.test_planning import COUPON, DAY_S, POLICY, SEEN, SERVER, audit_of, plan_of, row, settings
@@ -20,7 +21,13 @@ NOTHING = Coming((), (), 0)
 ROOMY = replace(SERVER, address="10.0.0.8:6379", lineage="m" * 40)
 TIGHT = replace(SERVER, used_memory_bytes=2_000_000, memory_limit_bytes=4_000_000)
 COUPONS, SEENS = (
-    replace(rule, size_bytes=size, window_s=100, limit_keys=limit, databases=(PlannedDatabase(0, rule.set_keys, 0),))
+    replace(
+        rule,
+        size_bytes=size,
+        window_s=100,
+        limit_keys=limit,
+        databases=(PlannedDatabase(0, {Action.SET: rule.changes.get(Action.SET, 0)}),),
+    )
     for rule, size, limit in zip(plan_of().rules, (30_000, 5_000), (1_000, 200), strict=True)
 )
 LEFT_OUT = replace(
@@ -94,7 +101,9 @@ def test_a_refused_peak_names_the_server_the_figures_and_what_would_fit() -> Non
 def test_a_database_is_shared_out_among_those_who_have_it() -> None:
     """A server without keys of that database gets none of its TTLs; two databases of one server add up."""
     elsewhere = replace(ROOMY, databases=(DatabaseCounts(1, 1_000, 0),))
-    both = replace(COUPONS, databases=(PlannedDatabase(0, 300, 5), PlannedDatabase(1, 40, 0)))
+    both = replace(
+        COUPONS, databases=(PlannedDatabase(0, {Action.SET: 300, Action.CAP: 5}), PlannedDatabase(1, {Action.SET: 40}))
+    )
     assert forecast(both, servers=(SERVER, elsewhere)).ttl_bytes == round(300 * 40.4) + round(40 * 40.4)
     one = replace(SERVER, databases=(DatabaseCounts(0, 1_000, 0), DatabaseCounts(1, 1_000, 0)))
     assert forecast(both, servers=(one,)).ttl_bytes == round(340 * 40.4)

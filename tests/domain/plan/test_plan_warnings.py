@@ -19,7 +19,8 @@ from redis_ttl.domain.plan.other_plans import OtherPlan, OtherRule, OtherState
 from redis_ttl.domain.plan.plan import Plan, PlannedDatabase
 from redis_ttl.domain.plan.planning import PlanRequest, make_plan
 from redis_ttl.domain.plan.warnings import plan_warnings, weighted
-from redis_ttl.domain.policy.policy import Caps, Cold, Mode, Policy, Rule
+from redis_ttl.domain.policy.actions import Action, Mode
+from redis_ttl.domain.policy.policy import Caps, Cold, Policy, Rule
 from tests.domain.plan.test_planning import (
     AGREED,
     COUPON,
@@ -193,8 +194,12 @@ def test_each_database_has_its_own_counts() -> None:
         replace(row(SEEN, 10, 0, 5), db=1),
     )
     rule = plan_of(audit_of(ROWS[0], *rows)).rules[1]
-    assert rule.databases == (PlannedDatabase(0, 4, 0), PlannedDatabase(1, 0, 5), PlannedDatabase(3, 1, 2))
-    assert (rule.set_keys, rule.cap_keys) == (5, 7)
+    assert rule.databases == (
+        PlannedDatabase(0, {Action.SET: 4}),
+        PlannedDatabase(1, {Action.CAP: 5}),
+        PlannedDatabase(3, {Action.SET: 1, Action.CAP: 2}),
+    )
+    assert rule.changes == {Action.SET: 5, Action.CAP: 7}
 
 
 @pytest.mark.parametrize(

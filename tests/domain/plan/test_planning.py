@@ -20,12 +20,12 @@ from redis_ttl.domain.plan.forecast import BYTES_PER_TTL
 from redis_ttl.domain.plan.plan import Plan
 from redis_ttl.domain.plan.planning import LIMIT_SLACK_KEYS, PlanRequest, make_plan
 from redis_ttl.domain.plan.warnings import BIG_COLLECTION_BYTES, BIG_STRING_BYTES
+from redis_ttl.domain.policy.actions import Action, Mode
 from redis_ttl.domain.policy.policy import (
     Caps,
     Exemption,
     GuardSettings,
     MemoryThresholds,
-    Mode,
     Owner,
     Policy,
     RemediationSettings,
@@ -119,8 +119,8 @@ def test_a_plan_of_everything() -> None:
     """Keys, limits, dates and memory are what the audit, the policy and the server say."""
     plan = plan_of()
     coupon, seen = plan.rules
-    assert (coupon.set_keys, coupon.cap_keys, coupon.limit_keys) == (300, 0, 430)
-    assert (seen.set_keys, seen.cap_keys, seen.limit_keys) == (40, 60, 210)
+    assert (coupon.changes, coupon.limit_keys) == ({Action.SET: 300}, 430)
+    assert (seen.changes, seen.limit_keys) == ({Action.SET: 40, Action.CAP: 60}, 210)
     assert (coupon.ttl_s, coupon.window_s) == (60 * DAY_S, 6 * DAY_S)
     assert plan.limit_keys == 640
     assert plan.change_keys == 400
@@ -272,7 +272,7 @@ def test_only_a_cap_shortens() -> None:
     """Keys with a TTL that is too long are the plan's under ``cap``, and left alone under ``set``."""
     longer = audit_of(row(COUPON, 1_000, 300, 200), ROWS[1])
     coupon = plan_of(longer).rules[0]
-    assert (coupon.cap_keys, [each.keys for each in coupon.skipped]) == (0, [700])
+    assert (coupon.changes.get(Action.CAP, 0), [each.keys for each in coupon.skipped]) == (0, [700])
     assert [each.why for each in plan_of().rules[1].skipped] == ["have a TTL that is short enough"]
 
 

@@ -10,16 +10,8 @@ import sys
 import pytest
 
 from redis_ttl.domain.keys.pattern import KeyPattern
-from redis_ttl.domain.policy.policy import (
-    Exemption,
-    Mode,
-    Owner,
-    Policy,
-    QuietHours,
-    RemediationSettings,
-    Rule,
-    SignOff,
-)
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import Exemption, Owner, Policy, QuietHours, RemediationSettings, Rule, SignOff
 
 RULE = Rule(KeyPattern("user:{id}:cart"), 86_400)
 WIDER_RULE = Rule(KeyPattern("user:{id}:{what}"), 604_800)

@@ -11,7 +11,8 @@ import pytest
 
 from redis_ttl.domain.audit.shards import Shard, SplitRule
 from redis_ttl.domain.plan.plan import Forecast, NodeIdentity, Plan, PlannedRule
-from redis_ttl.domain.policy.policy import Mode, SignOff
+from redis_ttl.domain.policy.actions import Action, Mode
+from redis_ttl.domain.policy.policy import SignOff
 from redis_ttl.domain.remediation.approval import Channel, Decision, Verdict
 from redis_ttl.domain.remediation.remediation import Interruption, Outcome, PartResult, RuleAccount
 from redis_ttl.domain.remediation.verification import Verification, VerifiedRule
@@ -36,11 +37,11 @@ PLAN = Plan(
     shards=(Shard(0, 1, "10.0.0.7:6379", "a" * 40, 0, SplitRule.SEQUENTIAL, 0, 0),),
     rules=(
         PlannedRule(
-            0, "MARKETING:COUPON:UNREAD:{userId}", Mode.SET, 60 * DAY_S, 6 * DAY_S, "P1", 147_111, 0, 161_822,
+            0, "MARKETING:COUPON:UNREAD:{userId}", Mode.SET, 60 * DAY_S, 6 * DAY_S, "P1", {Action.SET: 147_111}, 161_822,
             sign_off=SignOff("Wang Li", dt.date(2026, 2, 20)),
         ),
         PlannedRule(
-            1, "a|b:`{x}`", Mode.SET, 30 * DAY_S, 3 * DAY_S, "P2", 12_000, 0, 13_200, refusal="it has no sign-off"
+            1, "a|b:`{x}`", Mode.SET, 30 * DAY_S, 3 * DAY_S, "P2", {Action.SET: 12_000}, 13_200, refusal="it has no sign-off"
         ),
     ),
     forecast=Forecast(2_254_857_830, 2_491_081_032, 5_884_440, 0, 2_173_000_000, 0.3, 60 * DAY_S, 66 * DAY_S),

@@ -21,6 +21,7 @@ from redis_ttl.adapters.server.deployment import RedisDeployment
 from redis_ttl.adapters.server.watched_deployment import WatchedDeployment
 from redis_ttl.domain.audit.audit import AuditPlan
 from redis_ttl.domain.errors import ForbiddenDatabase, NoSuchDatabase
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.messages.pages.audit_report import audit_page
 from redis_ttl.usecases.plan.build_plan import build_plan
@@ -105,7 +106,7 @@ def test_a_policy_for_one_database_touches_no_other(shared: Server, tmp_path: Pa
     audit = auditing.run()
     redis = RedisDeployment(endpoint_from_url(url), parse_load("fast"))
     plan = build_plan(redis, audit, POLICY, plan_id="p", run="terminal", now=dt.datetime.now(dt.UTC))
-    assert plan.rules[0].set_keys == 300
+    assert plan.rules[0].changes == {Action.SET: 300}
     watched = WatchedDeployment(endpoint_from_url(url), "primary", (3,))
     sample = watched.sample("2026-01-01T00:00:00+00:00", limit_bytes=None)
     patterns = watched.random_patterns(sample, 100, ())

@@ -18,6 +18,7 @@ from redis_ttl.domain.keys.field_ttls import FIELDS_LOOKED_AT
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.messages.facts_of_audit import action_required
 from redis_ttl.domain.plan.caution import CautionKind
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.policy import Caps, Owner, Policy, RemediationSettings, Rule, SignOff
 from redis_ttl.messages.pages.audit_report import audit_page
 from redis_ttl.messages.pages.plan_page import plan_page
@@ -202,7 +203,7 @@ def test_a_plan_frees_nothing_that_goes_anyway(modern: Server, tmp_path: Path) -
         put(client, "half", 20, ("a",))
     plan = plan_of(modern.url, tmp_path, POLICY)
     sess, half = plan.rules
-    assert (sess.set_keys, sess.size_bytes) == (60, 0)
+    assert (sess.changes[Action.SET], sess.size_bytes) == (60, 0)
     assert half.size_bytes is not None
     assert half.size_bytes > 0
     assert plan.forecast.after_bytes == plan.forecast.used_bytes - half.size_bytes

@@ -14,17 +14,8 @@ from lab.servers.server import run_server
 from redis_ttl.domain.errors import BadInput, CapExceeded, InvalidOption, NoRoom, StaleAudit, WrongServer
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.plan.plan import Plan
-from redis_ttl.domain.policy.policy import (
-    Caps,
-    Cold,
-    Exemption,
-    Mode,
-    Owner,
-    Policy,
-    RemediationSettings,
-    Rule,
-    SignOff,
-)
+from redis_ttl.domain.policy.actions import Action, Mode
+from redis_ttl.domain.policy.policy import Caps, Cold, Exemption, Owner, Policy, RemediationSettings, Rule, SignOff
 from redis_ttl.usecases.plan.build_plan import build_plan
 from tests.adapters.keyspaces import send, set_keys
 from tests.usecases.auditing import Auditing
@@ -84,11 +75,11 @@ def plan_from(auditing: Auditing, audit: Audit, policy: Policy = POLICY, **optio
 def check_counts(plan: Plan) -> None:
     """The figures of the keyspace of `fill`."""
     coupon, seen, draft = plan.rules
-    assert (coupon.set_keys, coupon.cap_keys, coupon.refusal) == (300, 0, None)
+    assert (coupon.changes, coupon.refusal) == ({Action.SET: 300}, None)
     assert [(each.why, each.keys) for each in coupon.skipped] == [("have a TTL of their own", 40)]
-    assert (seen.set_keys, seen.cap_keys, seen.refusal) == (50, 100, None)
+    assert (seen.changes, seen.refusal) == ({Action.SET: 50, Action.CAP: 100}, None)
     assert [each.keys for each in seen.skipped] == [10]
-    assert draft.set_keys == 30
+    assert draft.changes == {Action.SET: 30}
     assert draft.change_keys == 0
     assert draft.refusal is not None
     assert [(each.keys) for each in plan.exempt] == [20]
@@ -283,7 +274,7 @@ def test_several_databases(redis7: Server, tmp_path: Path) -> None:
     auditing = Auditing(redis7.url, tmp_path, policy=POLICY)
     auditing.options = replace(auditing.options, databases="all")
     plan = plan_from(auditing, auditing.run())
-    assert [(each.db, each.set_keys) for each in plan.rules[0].databases] == [(0, 2), (3, 1)]
+    assert [(each.db, each.changes[Action.SET]) for each in plan.rules[0].databases] == [(0, 2), (3, 1)]
     assert {shard.db for shard in plan.shards} == {0, 3}
 
 

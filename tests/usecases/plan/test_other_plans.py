@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from lab.servers.server import Server
-from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.journal.coming_expiries import ComingExpiries
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import ExpiryStorm
@@ -25,6 +24,7 @@ from redis_ttl.messages.pages.plan_page import plan_page
 from redis_ttl.usecases.plan.build_plan import build_plan
 from redis_ttl.usecases.plan.other_plans import other_plans
 from redis_ttl.usecases.store.plans import PlanDocuments
+from tests.journal_objects import journal_bytes
 from tests.plans import DAY_S, PLAN, POLICY
 from tests.usecases.auditing import Auditing
 from tests.usecases.plan.test_build_plan import POLICY as SERVER_POLICY

@@ -11,17 +11,17 @@ import polars as pl
 import pytest
 
 from lab.remediation.policies import policy_of, rule
-from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.journal.links import EndedRows, LaterRows
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.writing.key_restorer import Looked
 from redis_ttl.domain.errors import BadInput, ConnectionLost
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import RestoreAccount, RestoreResult
 from redis_ttl.usecases.rollback.overlapping_plans import refuse_later_plans, trace_ended_plans
 from redis_ttl.usecases.store.journals import JournalObjects
 from redis_ttl.usecases.store.plans import PlanDocuments
+from tests.journal_objects import journal_bytes
 from tests.plans import plan_of
 
 CAPS = policy_of(rule("a:{n}", mode=Mode.CAP), rule("b:{n}", mode=Mode.CAP))

@@ -15,7 +15,8 @@ from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.domain.audit.shards import key_slot
-from redis_ttl.domain.policy.policy import Cold, Mode
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import Cold
 from redis_ttl.domain.remediation.remediation import RuleAccount
 from tests.adapters.keyspaces import send, set_keys
 

@@ -23,7 +23,7 @@ from lab.waiting import wait_for
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.domain.errors import RedisTtlError
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.control import Wish
 from redis_ttl.usecases.remediation import part_work, write_gate

@@ -31,6 +31,7 @@ from redis_ttl.usecases.remediation.apply_plan import check_canary
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.adapters.keyspaces import set_keys
 from tests.conftest import require
+from tests.journal_objects import with_actions
 
 POLICY = policy_of(rule("a:{n}"), canary_keys=10)
 
@@ -251,7 +252,7 @@ def rows(*changes: tuple[bytes, int | None, int]) -> pl.DataFrame:
     """Changes of keys of one rule: the name, what was, what is to be."""
     columns = {"key": pl.Binary, "was_ms": pl.Int64, "set_ms": pl.Int64}
     frame = pl.DataFrame(list(changes), schema=columns, orient="row").with_columns(db=0, rule=0)
-    return frame.select(pl.col(name).cast(kind) for name, kind in CHANGE_TYPES.items())
+    return with_actions(frame).select(pl.col(name).cast(kind) for name, kind in CHANGE_TYPES.items())
 
 
 def test_an_instant_in_the_past_deletes_no_key(redis62: Server) -> None:

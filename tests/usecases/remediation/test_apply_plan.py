@@ -5,7 +5,7 @@ from pathlib import Path
 from lab.remediation.applying import Applying
 from lab.remediation.policies import DAY_S, policy_of, rule
 from lab.servers.server import Server
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 from tests.adapters.keyspaces import set_keys
 
 

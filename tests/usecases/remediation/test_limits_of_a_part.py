@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from redis_ttl.adapters.columns.decisions import CHANGE_TYPES, Decided
-from redis_ttl.adapters.columns.journal import journal_bytes
 from redis_ttl.adapters.journal.earlier_changes import EarlierChanges
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import Aborted, StoreProblem
@@ -22,6 +21,7 @@ from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.usecases.remediation.write_gate import Ended
 from redis_ttl.usecases.remediation.write_limits import WriteLimits, latest_survey
 from redis_ttl.usecases.store.plans import PlanDocuments
+from tests.journal_objects import journal_bytes
 from tests.plans import PLAN
 
 CANARY = "20261128T010101000Z-aaaaaa"

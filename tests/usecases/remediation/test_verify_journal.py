@@ -174,8 +174,8 @@ def test_a_name_made_to_collide_hides_no_missed_key(redis7: Server, tmp_path: Pa
 
 def test_a_finished_row_is_wiped_though_a_later_attempt_was_cut_off(redis7: Server, tmp_path: Path) -> None:
     """A key that a finished part wrote, and that lost its TTL since, is wiped; a row of an attempt that was cut off doesn't excuse it."""
-    from redis_ttl.adapters.columns.journal import journal_bytes
     from redis_ttl.domain.rollback.journal import JournalName
+    from tests.journal_objects import journal_bytes
 
     set_keys(redis7, ["cart:1", "cart:2"])
     remediation = Remediation(redis7.url, tmp_path, policy_of(rule("cart:{n}")))

@@ -10,7 +10,8 @@ from lab.servers.cluster import Cluster
 from lab.servers.server import Server
 from lab.waiting import wait_for
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.policy.policy import Cold, Mode
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import Cold
 from redis_ttl.domain.remediation.verification import Verification
 from tests.adapters.keyspaces import set_keys
 from tests.usecases.verifying import Remediation, figures

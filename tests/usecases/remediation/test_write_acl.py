@@ -11,7 +11,8 @@ from lab.remediation.policies import DAY_S, policy_of, rule
 from lab.remediation.restoring import expiries, roll_back
 from lab.servers.server import Server
 from redis_ttl.domain.errors import MissingPermission
-from redis_ttl.domain.policy.policy import Cold, Mode
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import Cold
 
 _README = Path(__file__).parents[3] / "README.md"
 _NEWER = {"+client|no-touch", "+pexpiretime"}

@@ -16,7 +16,8 @@ from lab.servers.server import Server
 from redis_ttl.adapters.writing.writable_deployment import DatabaseDecisions
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import Aborted, ConnectionLost, StoreProblem
-from redis_ttl.domain.policy.policy import Cold, Mode
+from redis_ttl.domain.policy.actions import Mode
+from redis_ttl.domain.policy.policy import Cold
 from redis_ttl.domain.policy.rate import Rate
 from redis_ttl.domain.remediation.control import Wish, WishedState
 from redis_ttl.domain.remediation.remediation import PartResult, RuleAccount

@@ -13,7 +13,7 @@ from lab.remediation.restoring import roll_back
 from lab.servers.cluster import Cluster, run_cluster
 from lab.servers.kinds import REDIS_7, VALKEY, ServerKind
 from redis_ttl.domain.audit.shards import key_slot
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from tests.usecases.rollback.test_restore_on_moving_slots import Move, fill
 

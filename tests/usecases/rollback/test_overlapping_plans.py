@@ -12,7 +12,7 @@ from lab.remediation.restoring import expiries, restore_tools, roll_back
 from lab.servers.kinds import VALKEY
 from lab.servers.server import Server, run_server
 from redis_ttl.domain.errors import BadInput
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from redis_ttl.usecases.rollback import restore_journal
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, refuse_out_of_turn

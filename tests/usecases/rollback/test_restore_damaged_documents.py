@@ -15,7 +15,7 @@ from lab.remediation.restoring import expiries, restore_tools
 from lab.servers.server import Server
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.errors import BadInput, StoreProblem, Unfinished
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.rollback.rollback import refuse_unfinished
 from redis_ttl.usecases.rollback.restore_journal import (
     RestoreOptions,

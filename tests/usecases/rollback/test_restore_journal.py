@@ -13,7 +13,7 @@ from lab.servers.server import Server
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.errors import Aborted, BadInput, OtherServer
 from redis_ttl.domain.plan.plan import NodeIdentity
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Verdict
 from redis_ttl.domain.remediation.control import Wish, WishedState
@@ -264,7 +264,7 @@ def write_journal(run: Applying, rows: list[tuple[bytes, int | None, int]], numb
     """Journal these keys of the second rule: what was, what we set."""
     import polars as pl
 
-    from redis_ttl.adapters.columns.journal import journal_bytes
+    from tests.journal_objects import journal_bytes
 
     columns = {"key": pl.Binary, "was_ms": pl.Int64, "set_ms": pl.Int64}
     frame = pl.DataFrame(rows, schema=columns, orient="row").with_columns(db=0, rule=1)

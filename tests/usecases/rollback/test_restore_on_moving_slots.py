@@ -22,8 +22,8 @@ from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.writing.key_restorer import KeyRestorer
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import Unfinished
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.load import parse_load
-from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.rollback.rollback import RestoreAccount, refuse_unfinished
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, look_again, restore_part, whole_journal

@@ -100,7 +100,9 @@ def test_a_result_says_what_was_done(written: Written) -> None:
         (attempt, "rollback-0", 1),
     ]
     rows = [row for name in undoing for row in journal_rows(written.run.documents.journal(name)).iter_rows()]
-    assert rows == [(b"a:3", 0, 0, ours, None), (b"a:1", 0, 0, ours, None)], "the newest first, with what was found"
+    assert rows == [(b"a:3", 0, 0, ours, None, "set"), (b"a:1", 0, 0, ours, None, "set")], (
+        "the newest first, with what was found"
+    )
     again = written.restore()
     assert again.accounts == {0: RestoreAccount(keys=3, restored_before=2, gone=1)}
     assert again.journal_objects == 0

@@ -8,17 +8,17 @@ exemption matches, leaves the batch in the first step.
 from __future__ import annotations
 
 from itertools import repeat
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 import polars as pl
 from xxhash import xxh3_64_intdigest
 
-from redis_ttl.adapters.columns.journal import journal_bytes
+from redis_ttl.adapters.columns.journal import ACTIONS, JOURNAL_TYPES, journal_bytes
 from redis_ttl.adapters.counting.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.counting.governance_columns import Governors
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, MOVES_SHIFT_MS, anchor_ms, jitter_seed
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Standing
 from redis_ttl.domain.remediation.remediation import RuleAccount
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Cold, Policy
 
 #: The columns of changes: those of the journal.
-CHANGE_TYPES: Final = {"key": pl.Binary, "db": pl.Int32, "rule": pl.Int32, "was_ms": pl.Int64, "set_ms": pl.Int64}
+CHANGE_TYPES: Final = JOURNAL_TYPES
 
 _HALF: Final = 1 << 32
 
@@ -44,7 +44,7 @@ class Decided:
     """What shall become of the keys of one batch.
 
     ``changes`` have the columns of `CHANGE_TYPES`; ``ours`` those keys that have one of our instants already, with the same
-    columns. Keys that shall change are counted in ``met`` alone. The keys were read from ``read_at_s`` (monotonic) on.
+    columns and no ``action``. Keys that shall change are counted in ``met`` alone. The keys were read from ``read_at_s`` (monotonic) on.
     """
 
     def __init__(
@@ -118,14 +118,17 @@ class DecisionColumns:
                 "earliest_ms": [approved_at_ms + rule.ttl_s * 1000 for rule in included.values()],
                 "window_s": [rule.window_s for rule in included.values()],
                 "longest_ms": [(rule.ttl_s + rule.window_s) * 1000 for rule in included.values()],
-                "caps": [rule.mode is Mode.CAP for rule in included.values()],
+                **{
+                    standing.value: [rule.mode.action_on(standing) for rule in included.values()]
+                    for standing in Standing
+                },
             },
             schema={
                 "rule": pl.Int32,
                 "earliest_ms": pl.Int64,
                 "window_s": pl.UInt64,
                 "longest_ms": pl.Int64,
-                "caps": pl.Boolean,
+                **dict.fromkeys((standing.value for standing in Standing), ACTIONS),
             },
         )
 
@@ -188,11 +191,16 @@ class DecisionColumns:
 
     def _changes(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.select(
-            "key", pl.lit(self._db, pl.Int32).alias("db"), "rule", pl.col("expires_ms").alias("was_ms"), "set_ms"
+            "key",
+            pl.lit(self._db, pl.Int32).alias("db"),
+            "rule",
+            pl.col("expires_ms").alias("was_ms"),
+            "set_ms",
+            "action",
         )
 
     def _fates(self, rows: pl.DataFrame, now_ms: int, questions: ColdQuestions) -> pl.DataFrame:
-        """The rows (``key``, ``rule``, ``expires_ms`` and others) of the plan's rules with ``set_ms`` and ``fate``, in their order.
+        """The rows (``key``, ``rule``, ``expires_ms``, others) of the plan's rules with ``set_ms``, ``fate``, ``action``, in their order.
 
         All instants that a plan can ever set on one key differ by whole steps. Ours is one of a step up to the present
         one, or the next, which a server with a faster clock may have set before a failover; 0 is what version 0.1 set.
@@ -200,7 +208,9 @@ class DecisionColumns:
         # A join keeps the order of the left side, and drops what isn't in the plan.
         rows = rows.join(self._rules, on="rule", how="inner", maintain_order="left")
         if rows.is_empty():
-            return rows.with_columns(set_ms=pl.lit(None, pl.Int64), fate=pl.lit(None, pl.Int32))
+            return rows.with_columns(
+                set_ms=pl.lit(None, pl.Int64), fate=pl.lit(None, pl.Int32), action=pl.lit(None, ACTIONS)
+            )
         ahead_ms = anchor_ms(self._approved_at_ms, now_ms) - self._approved_at_ms
         first_ms = instants_ms(rows["key"], self._seed, rows["earliest_ms"], rows["window_s"])
         rows = rows.with_columns(first_ms.alias("first_ms"), set_ms=first_ms + ahead_ms)
@@ -211,22 +221,33 @@ class DecisionColumns:
             & (off_ms % ANCHOR_STEP_MS <= self._early_ms + self._late_ms)
             & (off_ms // ANCHOR_STEP_MS <= ahead_ms // ANCHOR_STEP_MS + 1)
         )
-        too_long = (
-            pl.col("caps")
-            & (pl.col("expires_ms") - now_ms > pl.col("longest_ms"))
-            & (pl.col("expires_ms") > pl.col("set_ms") + self._late_ms)
-        )
+        rows = rows.with_columns(ours=ours.fill_null(value=False))
+        # What a rule does to a key follows from how the key's expiry stands to it; one that is ours already gets nothing more.
+        action = pl.coalesce(pl.when(self._stands(standing, now_ms)).then(standing.value) for standing in Standing)
+        rows = rows.with_columns(action=pl.when("ours").then(None).otherwise(action))
         fate = (
-            pl.when(pl.col("expires_ms").is_null())
-            .then(pl.lit(_CHANGE))
-            .when(ours)
+            pl.when("ours")
             .then(pl.lit(_OURS))
-            .when(too_long)
+            .when(pl.col("action").is_not_null())
             .then(pl.lit(_CHANGE))
             .otherwise(pl.lit(_HAD_TTL))
         )
         rows = rows.with_columns(fate=fate)
         return self._spare_hot(rows, questions) if self._cold else rows
+
+    def _stands(self, standing: Standing, now_ms: int) -> pl.Expr:
+        """Whether keys stand so to their rules. One that would get no other expiry by it, as far as it can be told, doesn't."""
+        expires_ms = pl.col("expires_ms")
+        longer = (expires_ms - now_ms > pl.col("longest_ms")) & (expires_ms > pl.col("set_ms") + self._late_ms)
+        match standing:
+            case Standing.NO_TTL:
+                return expires_ms.is_null()
+            case Standing.LONGER:
+                return longer.fill_null(value=False)
+            case Standing.KEPT:
+                return (~longer).fill_null(value=False)
+            case _:
+                assert_never(standing)
 
     def _spare_hot(self, rows: pl.DataFrame, questions: ColdQuestions) -> pl.DataFrame:
         asked = rows.with_row_index("at").filter((pl.col("fate") == _CHANGE) & pl.col("rule").is_in(list(self._cold)))

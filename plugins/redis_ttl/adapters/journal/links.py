@@ -1,4 +1,4 @@
-"""Which journal rows stand on which: a plan that shortened a TTL which another plan had set journals that plan's instant as
+"""Which journal rows stand on which: a plan that changed a TTL which another plan had set journals that plan's instant as
 what was there before.
 
 Keys are told apart by numbers that nobody can steer, together with an instant of theirs to the millisecond. Only rows whose

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from redis_ttl.adapters.columns.journal import journal_rows
+from redis_ttl.adapters.columns.journal import ACTIONS, journal_rows
 from redis_ttl.adapters.columns.key_places import find_places, key_ids
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def row_ids(rows: pl.DataFrame) -> pl.Series:
 _NO_IDS: Final = pl.Series(dtype=pl.UInt64)
 # What tells keys apart: the number finds them, the name makes sure.
 _KEY: Final = ["id", "db", "key"]
-_ROW_TYPES: Final = {
+_ROW_TYPES: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "id": pl.UInt64,
     "db": pl.Int32,
     "key": pl.Binary,
@@ -127,5 +127,6 @@ _ROW_TYPES: Final = {
     "rule": pl.Int32,
     "was_ms": pl.Int64,
     "set_ms": pl.Int64,
+    "action": ACTIONS,
 }
 _NO_ROWS: Final = pl.DataFrame(schema=_ROW_TYPES)

@@ -21,10 +21,11 @@ from redis_ttl.domain.audit.databases import MAX_DATABASE, parse_databases
 from redis_ttl.domain.audit.shards import MOST_SHARDS
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.keys.pattern import KeyPattern, shown
+from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.duration import EXPECTED as DURATION
 from redis_ttl.domain.policy.duration import format_duration, parse_duration
 from redis_ttl.domain.policy.load import LOAD_EXPECTED, LoadKind, parse_load
-from redis_ttl.domain.policy.policy import Language, Mode, Priority, QuietHours
+from redis_ttl.domain.policy.policy import Language, Priority, QuietHours
 from redis_ttl.domain.policy.rate import RATE_EXPECTED, parse_rate
 from redis_ttl.domain.policy.written import KEYS_PER_S
 

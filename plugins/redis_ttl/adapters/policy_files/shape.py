@@ -63,9 +63,9 @@ from redis_ttl.adapters.policy_files.leaves import (
     YesOrNo,
     mistake,
 )
+from redis_ttl.domain.policy.actions import DEFAULT_MODE, Mode
 from redis_ttl.domain.policy.policy import (
     DEFAULT_JITTER_RATIO,
-    DEFAULT_MODE,
     DEFAULT_PRIORITY,
     AuditSettings,
     CanarySettings,
@@ -79,7 +79,6 @@ from redis_ttl.domain.policy.policy import (
     Language,
     MemoryThresholds,
     MessageSettings,
-    Mode,
     NoTtlThreshold,
     Owner,
     Policy,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, assert_never
 
 import polars as pl
 
@@ -29,6 +29,7 @@ from redis_ttl.adapters.writing.leftover_scan import LeftoverScan
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import ConnectionLost
 from redis_ttl.domain.plan.expiry import MOVES_SHIFT_MS
+from redis_ttl.domain.policy.actions import Action, Condition
 from redis_ttl.domain.policy.load import FastPace, Pace, RatePace
 from redis_ttl.domain.rollback.rollback import Leftovers, RestoreAccount, WatchedNode, add_restored
 
@@ -45,22 +46,39 @@ if TYPE_CHECKING:
 
 KEYS_A_CALL: Final = 100
 
-# ARGV: for each key the instant that we set, and the one to put back or nothing. An old expiry that isn't later than ours would shorten
-# a key's life, which no plan of ours means: such a row is left alone. Answers: 1 removed, 2 put back, 0 another expiry, -2 gone.
+#: Of one key its name, the instant that we set, the one that it had before, and what we did to it.
+_Row = tuple[bytes, int, int | None, str]
+
+# ARGV: for each key the instant that we set, the one to put back or nothing, and the action that is taken back. An old expiry that the
+# action can't have replaced is none of our doing: such a row is left alone. Answers: 1 removed, 2 put back, 0 another expiry, -2 gone.
 _RESTORE: Final = """
-local function restored(key, set, was)
+local function restored(key, set, was, action)
   local left = redis.call('PTTL', key)
   if left == -2 then return -2 end
   {compare}
   if was == '' then redis.call('PERSIST', key) return 1 end
-  if tonumber(was) <= tonumber(set) then return 0 end
+  {refuse}
   redis.call('PEXPIREAT', key, was)
   return 2
 end
 local answers = {{}}
-for i = 1, #KEYS do answers[i] = restored(KEYS[i], ARGV[2 * i - 1], ARGV[2 * i]) end
+for i = 1, #KEYS do answers[i] = restored(KEYS[i], ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]) end
 return answers
 """
+
+
+def _refusal(action: Action) -> str:
+    """When an old expiry isn't put back that this action is said to have replaced, as Lua."""
+    match action.spec.condition:
+        case Condition.IF_NONE:
+            return "return 0"
+        case Condition.IF_EARLIER:
+            return "if tonumber(was) <= tonumber(set) then return 0 end"
+        case _:
+            assert_never(action.spec.condition)
+
+
+_REFUSE: Final = "\n  ".join(f"if action == '{action}' then {_refusal(action)} end" for action in Action)
 _EXACTLY: Final = """if left == -1 then return 0 end
   local off = redis.call('PEXPIRETIME', key) - tonumber(set)
   if off > {late} or off < -{early} then return 0 end"""
@@ -261,7 +279,7 @@ class _Database:
         self._follows = follows
         early, late = MOVES_SHIFT_MS if in_cluster else (0, 0)
         compare = (_EXACTLY if expiries.exact else _NEARLY).format(early=early, late=late)
-        self._script = _RESTORE.format(compare=compare)
+        self._script = _RESTORE.format(compare=compare, refuse=_REFUSE)
         self._sha = ""
 
     def limit(self, pace: Pace) -> None:
@@ -275,7 +293,7 @@ class _Database:
         check()
         if not self._sha:
             self._sha = self._load()
-        table = list(rows.select("key", "set_ms", "was_ms").iter_rows())
+        table = list(rows.select("key", "set_ms", "was_ms", "action").iter_rows())
         answers: list[int | str] = []
         at = 0
         while at < len(table):
@@ -295,7 +313,7 @@ class _Database:
             time.sleep(self._pace.pause_s(keys=len(part), elapsed_s=now_s - began_s, now_s=now_s))
         return rows.with_columns(*_states_and_strays(answers))
 
-    def _send(self, rows: Sequence[tuple[bytes, int, int | None]], *, asking: bool, alone: bool) -> list[int | str]:
+    def _send(self, rows: Sequence[_Row], *, asking: bool, alone: bool) -> list[int | str]:
         calls = list(self._calls(rows, alone=alone))
         replies = self._exchange(calls, asking=asking)
         answers: list[int | str] = []
@@ -321,15 +339,13 @@ class _Database:
             return "READONLY"
         raise self.link.translate(reply, ("EVALSHA",)) from reply
 
-    def _exchange(self, calls: Sequence[Sequence[tuple[bytes, int, int | None]]], *, asking: bool) -> list[Reply]:
+    def _exchange(self, calls: Sequence[Sequence[_Row]], *, asking: bool) -> list[Reply]:
         if not asking:
             return self.link.exchange(b"".join(self._encoded(call) for call in calls), len(calls))
         head = encode("ASKING")
         return self.link.exchange(b"".join(head + self._encoded(call) for call in calls), 2 * len(calls))[1::2]
 
-    def _calls(
-        self, rows: Sequence[tuple[bytes, int, int | None]], *, alone: bool
-    ) -> Iterator[Sequence[tuple[bytes, int, int | None]]]:
+    def _calls(self, rows: Sequence[_Row], *, alone: bool) -> Iterator[Sequence[_Row]]:
         groups = (
             (list(group) for _, group in groupby(rows, lambda row: key_slot(row[0]))) if self._in_cluster else [rows]
         )
@@ -338,21 +354,26 @@ class _Database:
             for at in range(0, len(group), size):
                 yield group[at : at + size]
 
-    def _encoded(self, rows: Sequence[tuple[bytes, int, int | None]]) -> bytes:
+    def _encoded(self, rows: Sequence[_Row]) -> bytes:
         head = b"*%d\r\n%b$%d\r\n%d\r\n" % (
-            3 + 3 * len(rows),
+            3 + 4 * len(rows),
             b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % self._sha.encode(),
             len(str(len(rows))),
             len(rows),
         )
         parts = [head]
-        parts += [b"$%d\r\n%b\r\n" % (len(key), key) for key, _, _ in rows]
+        parts += [b"$%d\r\n%b\r\n" % (len(key), key) for key, *_ in rows]
         parts += [
-            b"$%d\r\n%b\r\n$0\r\n\r\n" % (len(instant := b"%d" % set_ms), instant)
-            if was_ms is None
-            else b"$%d\r\n%b\r\n$%d\r\n%b\r\n"
-            % (len(instant := b"%d" % set_ms), instant, len(was := b"%d" % was_ms), was)
-            for _, set_ms, was_ms in rows
+            b"$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"
+            % (
+                len(instant := b"%d" % set_ms),
+                instant,
+                len(was := b"" if was_ms is None else b"%d" % was_ms),
+                was,
+                len(name := action.encode()),
+                name,
+            )
+            for _, set_ms, was_ms, action in rows
         ]
         return b"".join(parts)
 

@@ -1,9 +1,10 @@
 """Gives keys their expiry, a few at a time, so that the server itself refuses what has changed since it was journalled.
 
-A key without a TTL gets ``PEXPIREAT key instant NX``. One whose TTL is to be shortened is compared and set by a script in
-one step: only if it expires at exactly the instant that its journal row says. Before Redis 7.0 a script does both; there an
-instant is TIME and PTTL, good to `TOLERANCE_MS`. There is no plain EXPIRE in here, and no relative one. Which keys, and
-which instants, is decided elsewhere; that they were journalled is the caller's promise.
+Each change says its action, and the action the server's condition (`domain.policy.actions`). A key without a TTL gets
+``PEXPIREAT key instant NX``. One whose TTL is to be replaced is compared and set by a script in one step: only if it
+expires at exactly the instant that its journal row says. Before Redis 7.0 a script does both; there an instant is TIME and
+PTTL, good to `TOLERANCE_MS`. There is no plain EXPIRE in here, and no relative one. Which keys, and which instants, is decided
+elsewhere; that they were journalled is the caller's promise.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import secrets
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import chain, groupby, repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 import polars as pl
 
@@ -22,6 +23,7 @@ from redis_ttl.adapters.connection.link import encode
 from redis_ttl.adapters.server.key_questions import TOLERANCE_MS
 from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.errors import ConnectionLost, ServerChanged, ServerProblem
+from redis_ttl.domain.policy.actions import Action, Condition
 from redis_ttl.domain.remediation.remediation import RuleAccount
 
 if TYPE_CHECKING:
@@ -32,46 +34,51 @@ if TYPE_CHECKING:
 #: Keys that one call of a script takes: it blocks the server for about a fifth of a millisecond.
 _SCRIPT_KEYS: Final = 100
 
-#: ARGV are, for each key, the instant to set and the one at which it expires now, which is empty for a key without a TTL.
-#: Answers for each key 1 where it was set, 0 where it expires at another instant or is gone.
+#: One script for each condition. ARGV are, for each key, the instant to set and the one at which it expires now, which is empty for a
+#: key without a TTL. Answers for each key 1 where it was set, 0 where it expires at another instant or is gone.
 _SCRIPT: Final = """
 {clock}
 local function changed(key, set, was)
   {refuse_past}
-  if was == '' then
-    if redis.call('PTTL', key) ~= -1 then return 0 end
-    return redis.call('PEXPIREAT', key, set{nx})
-  end
-  if tonumber(set) >= tonumber(was) then return 0 end
-  {compare}
-  return redis.call('PEXPIREAT', key, set{lt})
+  {condition}
+  return redis.call('PEXPIREAT', key, set{words})
 end
 local answers = {{}}
 for i = 1, #KEYS do answers[i] = changed(KEYS[i], ARGV[2 * i - 1], ARGV[2 * i]) end
 return answers
 """
-_EXACT: Final = _SCRIPT.format(
-    clock="",
-    refuse_past="",
-    compare="if redis.call('PEXPIRETIME', key) ~= tonumber(was) then return 0 end",
-    nx=", 'NX'",
-    lt=", 'XX', 'LT'",
-)
-_NEAR: Final = _SCRIPT.format(
-    clock="local clock = redis.call('TIME')\nlocal now = clock[1] * 1000 + math.floor(clock[2] / 1000)",
-    # An instant in the past would delete the key.
-    refuse_past="if tonumber(set) <= now then return 0 end",
-    compare=f"""local ttl = redis.call('PTTL', key)
-  if ttl < 0 or math.abs(now + ttl - tonumber(was)) > {TOLERANCE_MS} then return 0 end""",
-    nx="",
-    lt="",
-)
+_CLOCK: Final = "local clock = redis.call('TIME')\nlocal now = clock[1] * 1000 + math.floor(clock[2] / 1000)"
+#: An instant in the past would delete the key.
+_REFUSE_PAST: Final = "if tonumber(set) <= now then return 0 end"
+_IF_NONE: Final = "if was ~= '' or redis.call('PTTL', key) ~= -1 then return 0 end"
+_IF_EXACTLY: Final = "if redis.call('PEXPIRETIME', key) ~= tonumber(was) then return 0 end"
+_IF_NEARLY: Final = f"""local ttl = redis.call('PTTL', key)
+  if ttl < 0 or math.abs(now + ttl - tonumber(was)) > {TOLERANCE_MS} then return 0 end"""
+
+
+def _script(condition: Condition, *, exact: bool) -> str:
+    """The script that sets an expiry on that condition; ``exact`` for servers that know the condition's words and PEXPIRETIME."""
+    same = _IF_EXACTLY if exact else _IF_NEARLY
+    match condition:
+        case Condition.IF_NONE:
+            holds = _IF_NONE
+        case Condition.IF_EARLIER:
+            holds = f"if was == '' or tonumber(set) >= tonumber(was) then return 0 end\n  {same}"
+        case _:
+            assert_never(condition)
+    return _SCRIPT.format(
+        clock="" if exact else _CLOCK,
+        refuse_past="" if exact else _REFUSE_PAST,
+        condition=holds,
+        words="".join(f", '{word}'" for word in condition.words) if exact else "",
+    )
 
 
 @dataclass(slots=True)
 class _Part:
-    """Keys of one kind on their way: by script, or plainly by NX."""
+    """Keys of one action on their way: by script, or plainly by NX."""
 
+    action: Action
     rows: pl.DataFrame
     keys: list[bytes]
     instants: list[bytes]
@@ -93,35 +100,36 @@ class Settled:
 class KeyWriter:
     """Writes over one connection, which nobody else uses meanwhile.
 
-    ``exact`` is for servers that know NX, LT and PEXPIRETIME (Redis 7.0); ``in_cluster`` keeps the keys of a script's call to
-    one slot.
+    ``exact`` is for servers that know PEXPIREAT's conditions and PEXPIRETIME (Redis 7.0); ``in_cluster`` keeps the keys of a
+    script's call to one slot.
     """
 
     def __init__(self, link: RedisLink, *, exact: bool, in_cluster: bool) -> None:
         self._link = link
         self._exact = exact
         self._in_cluster = in_cluster
-        self._script = _EXACT if exact else _NEAR
-        self._sha: bytes = link.call("SCRIPT", "LOAD", self._script)
+        self._shas: dict[Action, bytes] = {}
         self._parts: deque[_Part] = deque()
         # What was sent and not answered yet: the rows, and for each reply how many keys it is about.
-        self._under_way: deque[tuple[pl.DataFrame, list[int] | None]] = deque()
+        self._under_way: deque[tuple[_Part, pl.DataFrame, list[int] | None]] = deque()
         self._done: list[pl.DataFrame] = []
 
     def take(self, changes: pl.DataFrame) -> None:
-        """The changes to write next: columns ``key``, ``db``, ``rule``, ``was_ms`` and ``set_ms``."""
-        for caps in (False, True):
-            rows = changes.filter(pl.col("was_ms").is_not_null() if caps else pl.col("was_ms").is_null())
+        """The changes to write next, when no reply is under way: the columns of `CHANGE_TYPES`. Each has its action."""
+        for action in Action:
+            rows = changes.filter(pl.col("action") == action.value)
             if not rows.height:
                 continue
-            by_script = caps or not self._exact
+            by_script = action.spec.condition is not Condition.IF_NONE or not self._exact
+            if by_script and action not in self._shas:
+                self._load(action)
             if by_script and self._in_cluster:
                 slots = pl.Series("slot", list(map(key_slot, rows["key"].to_list())), dtype=pl.UInt16)
                 rows = rows.with_columns(slots).sort("slot", maintain_order=True).drop("slot")
             instants = rows["set_ms"].cast(pl.String).cast(pl.Binary).to_list()
             _refuse_odd(instants)
             before = rows["was_ms"].cast(pl.String).fill_null("").cast(pl.Binary).to_list() if by_script else []
-            self._parts.append(_Part(rows, rows["key"].to_list(), instants, before, by_script))
+            self._parts.append(_Part(action, rows, rows["key"].to_list(), instants, before, by_script))
 
     @property
     def waiting(self) -> int:
@@ -151,10 +159,10 @@ class KeyWriter:
         if part.by_script:
             calls = list(self._calls(part, first, last))
             self._link.send(b"".join(data for data, _ in calls), len(calls))
-            self._under_way.append((rows, [count for _, count in calls]))
+            self._under_way.append((part, rows, [count for _, count in calls]))
         else:
             self._link.send(_encode_sets(part.keys[first:last], part.instants[first:last]), last - first)
-            self._under_way.append((rows, None))
+            self._under_way.append((part, rows, None))
         while len(self._under_way) > (1 if ahead else 0):
             self._collect()
         return last - first
@@ -168,14 +176,13 @@ class KeyWriter:
             return Settled({}, _NOTHING)
         rows = pl.concat(done)
         accounts: dict[int, RuleAccount] = {}
-        caps = pl.col("was_ms").is_not_null().alias("caps")
-        for rule, capped, count in rows.filter("done").group_by("rule", caps).len().iter_rows():
-            account = RuleAccount(capped=count) if capped else RuleAccount(set=count)
+        for rule, action, count in rows.filter("done").group_by("rule", "action").len().iter_rows():
+            account = RuleAccount(**{Action(action).spec.account: count})
             accounts[rule] = accounts.get(rule, RuleAccount()) + account
         return Settled(accounts, rows.filter(~pl.col("done")).select(list(CHANGE_TYPES)))
 
     def _collect(self) -> None:
-        rows, calls = self._under_way.popleft()
+        part, rows, calls = self._under_way.popleft()
         if calls is None:
             replies = self._link.receive_together(rows.height)
             if replies.count(1) == rows.height:
@@ -183,11 +190,12 @@ class KeyWriter:
                 return
             self._refuse_errors(replies, "PEXPIREAT")
         else:
-            replies = self._answers(self._link.receive_together(len(calls)), calls)
+            replies = self._answers(part.action, self._link.receive_together(len(calls)), calls)
         self._done.append(rows.with_columns(done=pl.Series([reply == 1 for reply in replies], dtype=pl.Boolean)))
 
     def _calls(self, part: _Part, first: int, last: int) -> Iterator[tuple[bytes, int]]:
         """The calls of the script for these keys, each with how many of them it is about."""
+        sha = self._shas[part.action]
         places: Sequence[Sequence[int]] = [range(first, last)]
         if self._in_cluster:
             places = [list(group) for _, group in groupby(range(first, last), lambda at: key_slot(part.keys[at]))]
@@ -196,14 +204,17 @@ class KeyWriter:
                 some = group[start : start + _SCRIPT_KEYS]
                 one, end = some[0], some[-1] + 1
                 words = chain.from_iterable(zip(part.instants[one:end], part.before[one:end], strict=True))
-                yield encode("EVALSHA", self._sha, len(some), *part.keys[one:end], *words), len(some)
+                yield encode("EVALSHA", sha, len(some), *part.keys[one:end], *words), len(some)
 
-    def _answers(self, replies: list[Reply], calls: list[int]) -> list[int]:
+    def _load(self, action: Action) -> None:
+        self._shas[action] = self._link.call("SCRIPT", "LOAD", _script(action.spec.condition, exact=self._exact))
+
+    def _answers(self, action: Action, replies: list[Reply], calls: list[int]) -> list[int]:
         answers: list[int] = []
         for reply, count in zip(replies, calls, strict=True):
             if isinstance(reply, ErrorReply) and reply.text.startswith("NOSCRIPT"):
                 # SCRIPT FLUSH: nothing of this call was done. Its keys count as refused, so they are read and sent again.
-                self._sha = self._link.call("SCRIPT", "LOAD", self._script)
+                self._load(action)
                 answers += [0] * count
                 continue
             self._refuse_errors([reply], "EVALSHA")
@@ -244,7 +255,7 @@ def refuse_missing_commands(link: RedisLink) -> bool:
         for words in (("PEXPIREAT", absent, _FAR_MS), ("TIME",)):
             _may_send(link, words)
     _may_send(link, ("PTTL", absent))
-    sha = link.call("SCRIPT", "LOAD", _EXACT if exact else _NEAR)
+    sha = link.call("SCRIPT", "LOAD", _script(Condition.IF_EARLIER, exact=exact))
     _may_send(link, ("EVALSHA", sha, 1, absent, _FAR_MS, _FAR_MS + 1))
     return exact
 

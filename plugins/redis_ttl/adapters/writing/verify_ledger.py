@@ -8,7 +8,7 @@ without a TTL was there before: somebody who makes a name with another key's fin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import polars as pl
 
@@ -20,7 +20,7 @@ from redis_ttl.adapters.counting.folding_columns import fold_shapes, key_texts
 from redis_ttl.adapters.counting.governance_columns import Governors
 from redis_ttl.adapters.store.parquet_documents import damage_named, read_columns
 from redis_ttl.domain.plan.expiry import MOVES_SHIFT_MS
-from redis_ttl.domain.policy.policy import Mode
+from redis_ttl.domain.policy.actions import Action, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -49,13 +49,9 @@ class VerifyLedger:
         self._steps = most_steps(policy.remediation.approval_valid_s)
         included = [rule.number for rule in plan.included]
         self._included = pl.Series(included, dtype=pl.Int32)
-        caps = [rule for rule in plan.included if rule.mode is Mode.CAP]
-        self._capped = pl.DataFrame(
-            {
-                "rule": pl.Series([rule.number for rule in caps], dtype=pl.Int32),
-                "longest_ms": pl.Series([(rule.ttl_s + rule.window_s) * 1000 for rule in caps], dtype=pl.Int64),
-            }
-        )
+        gives = [rule.number for rule in plan.included if rule.mode.action_on(Standing.NO_TTL)]
+        self._gives_ttls = pl.Series(gives, dtype=pl.Int32)
+        self._unmet = _unmet_rules(plan)
         self._instants = PlanInstants(plan, (), self._steps)
         self._fingerprints = SortedRows()
         self._journalled = SortedRows()
@@ -122,7 +118,7 @@ class VerifyLedger:
         wiped = journalled.filter(pl.col("ttl_ms").is_null())
         self._note(wiped["at"], self._unless_unfinished(wiped["at"], _WIPED))
         others = rows.filter(pl.col("at").is_null() & pl.col("rule").is_in(self._included.implode()))
-        bare = others.filter(pl.col("ttl_ms").is_null())
+        bare = others.filter(pl.col("ttl_ms").is_null() & pl.col("rule").is_in(self._gives_ttls.implode()))
         audited = find_places(self._audited, key_places(bare["key"], db, self._seed)).is_not_null()
         new = bare.filter(~audited)
         self._others.add(new["place"], _NEW, new["rule"])
@@ -210,13 +206,14 @@ class VerifyLedger:
 
     def _count(self, rows: pl.DataFrame) -> None:
         governed = rows.filter(pl.col("rule").is_not_null())
-        longer = (
-            governed.join(self._capped, on="rule", how="left", maintain_order="left")["longest_ms"] < governed["ttl_ms"]
+        figures = governed.join(self._unmet, on="rule", how="left", maintain_order="left").select(
+            "rule",
+            "ttl_ms",
+            # In the journal, a key is told by what became of what we set.
+            **{name: holds.fill_null(value=False) & pl.col("at").is_null() for name, holds in _UNMET.items()},
         )
-        table = (
-            governed.with_columns(longer=longer.fill_null(value=False) & governed["at"].is_null())
-            .group_by("rule")
-            .agg(pl.len().alias("met"), pl.col("ttl_ms").null_count().alias("no_ttl_keys"), pl.col("longer").sum())
+        table = figures.group_by("rule").agg(
+            pl.len().alias("met"), pl.col("ttl_ms").null_count().alias("no_ttl_keys"), pl.col(list(_UNMET)).sum()
         )
         for row in table.iter_rows(named=True):
             counts = self._counts[row.pop("rule")]
@@ -246,7 +243,7 @@ class VerifyLedger:
     def _begin(self) -> None:
         self._state = _nothing_seen(self._journal.height)
         self._others = KeyStates()
-        self._counts = {number: dict.fromkeys(("met", "no_ttl_keys", "longer"), 0) for number in self._rules}
+        self._counts = {number: dict.fromkeys(("met", "no_ttl_keys", *_UNMET), 0) for number in self._rules}
 
 
 class JudgedBatch:
@@ -290,6 +287,35 @@ _EMPTY_JOURNAL: Final = pl.DataFrame(
     schema={"place": pl.UInt64, "set_ms": pl.Int64, "rule": pl.UInt16, "finished": pl.Boolean}
 )
 _NO_SUSPECTS: Final = pl.DataFrame(schema={"key": pl.Binary, "place": pl.UInt64, "rule": pl.Int32})
+
+
+def _is_unmet(action: Action) -> pl.Expr:
+    """Whether a key that isn't ours, with its rule's columns of `_unmet_rules`, is one that the action is for."""
+    match action.spec.means:
+        case Standing.LONGER:
+            return pl.col(action.value) & (pl.col("longest_ms") < pl.col("ttl_ms"))
+        case Standing.NO_TTL | Standing.KEPT:
+            raise ValueError(action)
+        case _:
+            assert_never(action.spec.means)
+
+
+#: The figures of keys that an action is for and that a look still meets.
+_UNMET: Final = {action.spec.unmet: _is_unmet(action) for action in Action if action.spec.unmet is not None}
+
+
+def _unmet_rules(plan: Plan) -> pl.DataFrame:
+    """The plan's rules: whether each may do what, and the longest TTL that keeps it."""
+    return pl.DataFrame(
+        {
+            "rule": pl.Series([rule.number for rule in plan.included], dtype=pl.Int32),
+            "longest_ms": pl.Series([(rule.ttl_s + rule.window_s) * 1000 for rule in plan.included], dtype=pl.Int64),
+            **{
+                action.value: pl.Series([action in rule.mode.actions for rule in plan.included], dtype=pl.Boolean)
+                for action in Action
+            },
+        }
+    )
 
 
 def _nothing_seen(keys: int) -> pl.Series:

@@ -18,7 +18,8 @@ from redis_ttl.domain.messages.facts.action_required import (
     ValueKind,
 )
 from redis_ttl.domain.messages.facts.memory import Cost, Memory
-from redis_ttl.domain.policy.policy import Mode, Priority
+from redis_ttl.domain.policy.actions import Standing
+from redis_ttl.domain.policy.policy import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +146,7 @@ def _rule_facts(rule: Rule, rows: Sequence[PatternStatistics]) -> RuleFacts | No
         return None
     no_ttl = sum(row.lasting_keys for row in rows)
     longer = sum(row.over_rule_keys for row in rows)
-    caps = rule.mode is Mode.CAP
+    caps = rule.mode.action_on(Standing.LONGER) is not None
     with_ttl = [(row.keys - row.no_ttl_keys, row.ttl_mean_s) for row in rows if row.ttl_mean_s is not None]
     expiring = sum(count for count, _ in with_ttl)
     return RuleFacts(

@@ -13,30 +13,35 @@ from redis_ttl.domain.policy.duration import format_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
-    from redis_ttl.domain.plan.warned import Changes
+    from redis_ttl.domain.plan.warned import RowChanges
     from redis_ttl.domain.policy.policy import Rule
 
 #: From this share of sampled keys on, something is said of them.
 _WORTH_SAYING: Final = 0.01
 
 
-def freed_keys(row: PatternStatistics, to_set: int, to_cap: int) -> int:
-    """How many of the keys that get an expiry go by it: those that end by themselves would go anyway."""
-    return to_set - (row.fields.ending_of(to_set) or 0) + to_cap
+def freed_keys(change: RowChanges) -> int:
+    """How many of the keys that get another expiry go by it: those that end by themselves would go anyway."""
+    freed = sum(keys for action, keys in change.by_action.items() if action.spec.frees)
+    return freed - _ending_keys(change)
 
 
-def field_warnings(rule: Rule, changes: Sequence[Changes]) -> list[Warned]:
+def _ending_keys(change: RowChanges) -> int:
+    """About how many of the keys that had no TTL end by themselves."""
+    return change.row.fields.ending_of(change.first_ttls) or 0
+
+
+def field_warnings(rule: Rule, changes: Sequence[RowChanges]) -> list[Warned]:
     """What is to be known of a rule's keys that are hashes whose fields have TTLs."""
     return [each for each in (_ending(rule, changes), _mixed(changes)) if each is not None]
 
 
-def _ending(rule: Rule, changes: Sequence[Changes]) -> Warned | None:
-    keys = sum(row.fields.ending_of(to_set) or 0 for row, to_set, _ in changes)
-    total = sum(to_set + to_cap for _, to_set, to_cap in changes)
+def _ending(rule: Rule, changes: Sequence[RowChanges]) -> Warned | None:
+    keys = sum(map(_ending_keys, changes))
+    total = sum(change.keys for change in changes)
     if not keys or keys < _WORTH_SAYING * total:
         return None
-    last_s = max(row.fields.last_s or 0 for row, to_set, _ in changes if to_set)
+    last_s = max(change.row.fields.last_s or 0 for change in changes if change.first_ttls)
     text = (
         f"about {keys:,} of these keys end by themselves: they are hashes whose every field has a TTL, the last of those sampled "
         f"within {format_duration(max(1, last_s))}; what they hold isn't counted as freed"
@@ -47,8 +52,8 @@ def _ending(rule: Rule, changes: Sequence[Changes]) -> Warned | None:
     return Warned(text, Caution(CautionKind.FIELDS_END, ratio=round(keys / total, 4), ttl_s=last_s))
 
 
-def _mixed(changes: Sequence[Changes]) -> Warned | None:
-    rows = [row.fields for row, to_set, to_cap in changes if to_set or to_cap]
+def _mixed(changes: Sequence[RowChanges]) -> Warned | None:
+    rows = [change.row.fields for change in changes if change.keys]
     looked = sum(fields.hashes for fields in rows)
     mixed = sum(fields.some_fields + fields.at_least_some for fields in rows)
     if not mixed or mixed < _WORTH_SAYING * looked:

@@ -198,7 +198,7 @@ def _nodes(servers: Sequence[ServerProfile], policy: Policy, rules: Sequence[Pla
     new: list[dict[int, int]] = [{} for _ in servers]
     for rule in rules:
         for database in rule.databases:
-            for of_server, keys in zip(new, share_out(servers, database.db, database.set_keys), strict=True):
+            for of_server, keys in zip(new, share_out(servers, database.db, database.first_ttls), strict=True):
                 of_server[database.db] = of_server.get(database.db, 0) + keys
     limit = policy.memory.limit_bytes
     return [forecast_node(server, ttls, limit_bytes=limit) for server, ttls in zip(servers, new, strict=True)]

@@ -16,7 +16,8 @@ from redis_ttl.domain.audit.shards import Shard
 from redis_ttl.domain.errors import NewerDocument
 from redis_ttl.domain.plan.caution import Caution
 from redis_ttl.domain.plan.other_plans import OtherPlan
-from redis_ttl.domain.policy.policy import Cold, Mode, SignOff
+from redis_ttl.domain.policy.actions import Action, Mode
+from redis_ttl.domain.policy.policy import Cold, SignOff
 from redis_ttl.domain.schema import check_schema
 
 if TYPE_CHECKING:
@@ -57,11 +58,15 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class PlannedDatabase:
-    """How many of a rule's keys one database has."""
+    """How many of a rule's keys one database has, by what is done to them; an action without keys isn't named."""
 
     db: int
-    set_keys: int
-    cap_keys: int
+    changes: Mapping[Action, int]
+
+    @property
+    def first_ttls(self) -> int:
+        """How many of them have no TTL, so that each takes the memory of one."""
+        return sum(keys for action, keys in self.changes.items() if not action.spec.replaces_expiry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,8 @@ class PlannedRule:
     """What would become of one rule's keys.
 
     ``number`` is the rule's place in the policy, from 0. ``refusal`` says why the plan leaves the rule out (no sign-off,
-    or not chosen); then nothing of it is written. ``set_keys`` have no TTL; ``cap_keys`` have one that is longer than
-    the rule allows (mode ``cap`` only). Every one of them expires between ``ttl_s`` and ``ttl_s + window_s`` seconds
+    or not chosen); then nothing of it is written. ``changes`` says how many keys the plan does what
+    to; an action without keys isn't named. Every one of them expires between ``ttl_s`` and ``ttl_s + window_s`` seconds
     after an anchor that follows the moment of writing (:mod:`redis_ttl.domain.plan.expiry`). ``limit_keys`` is what the writer
     may change at most: the planned keys and the policy's tolerance.
     ``warnings`` are sentences, and ``cautions`` the figures of the same.
@@ -85,8 +90,7 @@ class PlannedRule:
     ttl_s: int
     window_s: int
     priority: str
-    set_keys: int
-    cap_keys: int
+    changes: Mapping[Action, int]
     limit_keys: int
     refusal: str | None = None
     sign_off: SignOff | None = None
@@ -104,7 +108,12 @@ class PlannedRule:
     @property
     def change_keys(self) -> int:
         """How many keys would get an expiry."""
-        return 0 if self.refusal else self.set_keys + self.cap_keys
+        return 0 if self.refusal else self.concerned_keys
+
+    @property
+    def concerned_keys(self) -> int:
+        """The same, whether the plan takes the rule or leaves it out."""
+        return sum(self.changes.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,19 +303,46 @@ def _forget(content: Any, path: list[str]) -> None:
 
 
 def _plain_rule(rule: PlannedRule) -> dict[str, Any]:
-    plain = asdict(rule) | {"mode": rule.mode.value}
+    plain = _in_document(asdict(rule)) | {"mode": rule.mode.value}
     if rule.sign_off is not None:
         plain["sign_off"] |= {"on": rule.sign_off.on.isoformat()}
     # Lists, as JSON has them: the content that is hashed is the content that is read back.
-    plain |= {name: list(plain[name]) for name in ("skipped", "examples", "warnings", "databases")}
+    plain |= {name: list(plain[name]) for name in ("skipped", "examples", "warnings")}
+    plain |= {"databases": [_in_document(each) for each in plain["databases"]]}
     return plain | {"cautions": [each.to_json() for each in rule.cautions]}
+
+
+def _in_document(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """With the changes as documents say them: ``set_keys`` and ``cap_keys``, which all versions have, and others as they occur."""
+    changes = plain["changes"]
+    counts = {
+        _field_of(action): changes.get(action, 0) for action in Action if action in _ALWAYS_SAID or changes.get(action)
+    }
+    said: dict[str, Any] = {}
+    for name, value in plain.items():
+        said |= counts if name == "changes" else {name: value}
+    return said
+
+
+def _from_document(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields again; the inverse of `_in_document`."""
+    said = [action for action in Action if action in _ALWAYS_SAID or _field_of(action) in data]
+    rest = {name: value for name, value in data.items() if name not in map(_field_of, said)}
+    return rest | {"changes": {action: keys for action in said if (keys := data[_field_of(action)])}}
+
+
+def _field_of(action: Action) -> str:
+    return f"{action.value}_keys"
+
+
+_ALWAYS_SAID: Final = frozenset[Action]({Action.SET, Action.CAP})
 
 
 def _rule(data: Mapping[str, Any]) -> PlannedRule:
     sign_off, cold = data.get("sign_off"), data.get("cold")
     return PlannedRule(
         **{
-            **data,
+            **_from_document(data),
             "mode": Mode(data["mode"]),
             "sign_off": None
             if sign_off is None
@@ -316,6 +352,6 @@ def _rule(data: Mapping[str, Any]) -> PlannedRule:
             "examples": tuple(data.get("examples", ())),
             "warnings": tuple(data.get("warnings", ())),
             "cautions": tuple(Caution.from_json(each) for each in data.get("cautions", ())),
-            "databases": tuple(PlannedDatabase(**each) for each in data.get("databases", ())),
+            "databases": tuple(PlannedDatabase(**_from_document(each)) for each in data.get("databases", ())),
         }
     )

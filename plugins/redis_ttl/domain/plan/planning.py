@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from redis_ttl.domain.audit.estimate import add_estimates, estimate_total
 from redis_ttl.domain.audit.pattern_statistics import Governance, PatternStatistics
@@ -22,9 +22,11 @@ from redis_ttl.domain.plan.fields import freed_keys
 from redis_ttl.domain.plan.grounds import check_age, check_rules, match_servers, shard_now
 from redis_ttl.domain.plan.limits import check_caps, check_storm, coming, forecast_plan, most_keys, with_windows
 from redis_ttl.domain.plan.plan import NodeIdentity, Plan, PlannedDatabase, PlannedRule, Skipped
+from redis_ttl.domain.plan.warned import RowChanges
 from redis_ttl.domain.plan.warnings import plan_warnings, rule_warnings, weighted
+from redis_ttl.domain.policy.actions import Mode, Standing
 from redis_ttl.domain.policy.duration import format_duration
-from redis_ttl.domain.policy.policy import CanarySettings, Mode
+from redis_ttl.domain.policy.policy import CanarySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.audit.estimate import Estimate
     from redis_ttl.domain.audit.server import ServerProfile
     from redis_ttl.domain.plan.other_plans import OtherPlan
-    from redis_ttl.domain.plan.warned import Changes
+    from redis_ttl.domain.policy.actions import Action
     from redis_ttl.domain.policy.policy import Policy, Rule
 
 #: Keys that a rule may match beyond its tolerance, so that a rule of a few keys isn't refused for a new one.
@@ -184,11 +186,12 @@ def _refusal(
             f"its TTL of {format_duration(rule.ttl_s)} is shorter than the undo window of {format_duration(undo_s)}, in which "
             "everything can be taken back: lengthen the TTL, or shorten `remediation.undo_window`"
         )
-    if rule.mode is Mode.CAP and then.longest_ttl_s != rule.longest_ttl_s:
-        return "its TTL or jitter was changed since the audit, which counted the keys with a longer TTL by the old one: audit again"
+    for action in rule.mode.actions:
+        if (stale := _counted_otherwise(action.spec.means, rule, then)) is not None:
+            return stale
     if rule.cold is not None and (missing := _cold_unknown(rule, servers)) is not None:
         return missing
-    if not sum(sum(_changes(rule, row)) for row in rows):
+    if not sum(_changes(rule, row).keys for row in rows):
         return "no key of it would change"
     return None
 
@@ -221,23 +224,49 @@ def _cold_unknown(rule: Rule, servers: Sequence[ServerProfile]) -> str | None:
     return None
 
 
-def _changes(rule: Rule, row: PatternStatistics) -> tuple[int, int]:
-    return row.no_ttl_keys, row.over_rule_keys if rule.mode is Mode.CAP else 0
+def _counted_otherwise(standing: Standing, rule: Rule, then: RuleInForce) -> str | None:
+    """Why the audit's count of the keys that stand so to the rule isn't one by this rule; None when it is."""
+    match standing:
+        case Standing.LONGER:
+            if then.longest_ttl_s != rule.longest_ttl_s:
+                return "its TTL or jitter was changed since the audit, which counted the keys with a longer TTL by the old one: audit again"
+        case Standing.NO_TTL | Standing.KEPT:
+            pass
+        case _:
+            assert_never(standing)
+    return None
+
+
+def _changes(rule: Rule, row: PatternStatistics) -> RowChanges:
+    counts = {action: _standing_keys(action.spec.means, row) for action in rule.mode.actions}
+    return RowChanges(row, {action: keys for action, keys in counts.items() if keys})
+
+
+def _standing_keys(standing: Standing, row: PatternStatistics) -> int:
+    """How many of the row's keys stand so to their rule."""
+    match standing:
+        case Standing.NO_TTL:
+            return row.no_ttl_keys
+        case Standing.LONGER:
+            return row.over_rule_keys
+        case Standing.KEPT:
+            return row.keys - row.no_ttl_keys - row.over_rule_keys
+        case _:
+            assert_never(standing)
 
 
 def _draft(
     number: int, rule: Rule, rows: Sequence[PatternStatistics], refusal: str | None, grounds: _Grounds
 ) -> PlannedRule:
     audit, policy = grounds.audit, grounds.policy
-    changes = [(row, *_changes(rule, row)) for row in rows]
-    set_keys, cap_keys = sum(change[1] for change in changes), sum(change[2] for change in changes)
-    change_keys = set_keys + cap_keys
-    size = _size((row, freed_keys(row, to_set, to_cap)) for row, to_set, to_cap in changes)
+    changes = [_changes(rule, row) for row in rows]
+    change_keys = sum(change.keys for change in changes)
+    size = _size((change.row, freed_keys(change)) for change in changes)
     # Rounded first: 100 x 0.1 is a little more than 10 in binary, and would allow one key more.
     tolerated = change_keys + ceil(round(change_keys * policy.remediation.tolerance_ratio, 6)) + LIMIT_SLACK_KEYS
-    hot_ratio = weighted((row.hot_ratio, to_set + to_cap) for row, to_set, to_cap in changes)
+    hot_ratio = weighted((change.row.hot_ratio, change.keys) for change in changes)
     warned = rule_warnings(rule, changes, hot_ratio, grounds.servers, grounds.now) if refusal is None else []
-    databases = sorted({row.db for row, to_set, to_cap in changes if to_set or to_cap})
+    databases = sorted({change.row.db for change in changes if change.keys})
     return PlannedRule(
         number=number,
         pattern=rule.pattern.text,
@@ -245,8 +274,7 @@ def _draft(
         ttl_s=rule.ttl_s,
         window_s=int(rule.ttl_s * rule.jitter_ratio),
         priority=rule.priority.value,
-        set_keys=set_keys,
-        cap_keys=cap_keys,
+        changes=_sums(changes),
         limit_keys=0 if refusal else min(tolerated, most_keys(rule.caps or policy.remediation.rule_caps, audit)),
         refusal=refusal,
         sign_off=rule.sign_off,
@@ -260,14 +288,17 @@ def _draft(
         cautions=tuple(each.caution for each in warned),
         hot_ratio=None if hot_ratio is None else round(hot_ratio, 4),
         databases=tuple(
-            PlannedDatabase(
-                db,
-                sum(to_set for row, to_set, _ in changes if row.db == db),
-                sum(to_cap for row, _, to_cap in changes if row.db == db),
-            )
-            for db in databases
+            PlannedDatabase(db, _sums(change for change in changes if change.row.db == db)) for db in databases
         ),
     )
+
+
+def _sums(changes: Iterable[RowChanges]) -> dict[Action, int]:
+    sums: dict[Action, int] = {}
+    for change in changes:
+        for action, keys in change.by_action.items():
+            sums[action] = sums.get(action, 0) + keys
+    return sums
 
 
 def _size(changed: Iterable[tuple[PatternStatistics, int]]) -> Estimate | None:
@@ -281,13 +312,22 @@ def _skipped(rule: Rule, rows: Sequence[PatternStatistics], change_keys: int) ->
     others = sum(row.keys for row in rows) - change_keys
     if not others:
         return []
-    why = "have a TTL that is short enough" if rule.mode is Mode.CAP else "have a TTL of their own"
-    return [Skipped(why, others)]
+    return [Skipped(_why_spared(rule.mode), others)]
 
 
-def _examples(changes: Sequence[Changes]) -> tuple[str, ...]:
-    rows = sorted((change for change in changes if change[1] or change[2]), key=lambda change: -change[1] - change[2])
-    return tuple(key_text(key) for row, _, _ in rows for key in row.examples)[:_EXAMPLES]
+def _why_spared(mode: Mode) -> str:
+    match mode:
+        case Mode.SET:
+            return "have a TTL of their own"
+        case Mode.CAP:
+            return "have a TTL that is short enough"
+        case _:
+            assert_never(mode)
+
+
+def _examples(changes: Sequence[RowChanges]) -> tuple[str, ...]:
+    most = sorted((change for change in changes if change.keys), key=lambda change: -change.keys)
+    return tuple(key_text(key) for change in most for key in change.row.examples)[:_EXAMPLES]
 
 
 def _exempt(audit: Audit, policy: Policy) -> list[Skipped]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
     from redis_ttl.domain.audit.server import ServerProfile
     from redis_ttl.domain.plan.other_plans import OtherPlan
-    from redis_ttl.domain.plan.warned import Changes
+    from redis_ttl.domain.plan.warned import RowChanges
     from redis_ttl.domain.policy.policy import Rule
 
 #: From this share of sampled keys on, something is said of them.
@@ -38,7 +38,7 @@ _STRINGS: Final = frozenset({"string"})
 
 def rule_warnings(
     rule: Rule,
-    changes: Sequence[Changes],
+    changes: Sequence[RowChanges],
     hot_ratio: float | None,
     servers: Sequence[ServerProfile],
     now: dt.datetime,
@@ -97,10 +97,10 @@ def weighted(shares: Iterable[tuple[float | None, int]]) -> float | None:
     return sum(share * keys for share, keys in known) / total if total else None
 
 
-def _in_place(rule: Rule, changes: Sequence[Changes], now: dt.datetime) -> Warned | None:
-    kinds = sorted({kind for row, *_ in changes for kind in row.updated_in_place})
+def _in_place(rule: Rule, changes: Sequence[RowChanges], now: dt.datetime) -> Warned | None:
+    kinds = sorted({kind for change in changes for kind in change.row.updated_in_place})
     shares = {
-        kind: weighted((row.updated_in_place.get(kind, 0.0), to_set + to_cap) for row, to_set, to_cap in changes) or 0.0
+        kind: weighted((change.row.updated_in_place.get(kind, 0.0), change.keys) for change in changes) or 0.0
         for kind in kinds
     }
     # The largest: a server may have modules with any number of types.
@@ -117,9 +117,9 @@ def _in_place(rule: Rule, changes: Sequence[Changes], now: dt.datetime) -> Warne
     return Warned(text, Caution(CautionKind.IN_PLACE, ttl_s=rule.ttl_s, kinds=shown))
 
 
-def _untold_strings(rule: Rule, changes: Sequence[Changes]) -> Warned | None:
+def _untold_strings(rule: Rule, changes: Sequence[RowChanges]) -> Warned | None:
     """Strings that SET replaces, or that something changes in place: which of the two, no server tells of most of them."""
-    share = weighted((row.untold_strings_ratio, to_set + to_cap) for row, to_set, to_cap in changes) or 0.0
+    share = weighted((change.row.untold_strings_ratio, change.keys) for change in changes) or 0.0
     if share < _WORTH_SAYING:
         return None
     text = (
@@ -140,8 +140,8 @@ def _in_use(rule: Rule, hot_ratio: float | None) -> Warned | None:
     return Warned(f"about {hot_ratio:.0%} of the keys are in use; {cold}", Caution(kind, ratio=round(hot_ratio, 4)))
 
 
-def _big(changes: Sequence[Changes], servers: Sequence[ServerProfile]) -> Warned | None:
-    largest = max((_big_bytes(row) for row, to_set, to_cap in changes if to_set or to_cap), default=0)
+def _big(changes: Sequence[RowChanges], servers: Sequence[ServerProfile]) -> Warned | None:
+    largest = max((_big_bytes(change.row) for change in changes if change.keys), default=0)
     blocking = [server for server in servers if server.frees_expired_lazily is False]
     unknown = [server for server in servers if server.frees_expired_lazily is None]
     if not largest or not (blocking or unknown):

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from redis_ttl.domain.keys.pattern import KeyPattern
+from redis_ttl.domain.policy.actions import DEFAULT_MODE, Mode
 
 DEFAULT_SCHEDULE: Final = "0 2 * * *"
 """Nightly, when nothing else is said; in the time zone of the audit."""
@@ -35,16 +36,6 @@ class Priority(StrEnum):
     P4 = "P4"
 
 
-class Mode(StrEnum):
-    """Which keys of its pattern a rule speaks of."""
-
-    SET = "set"
-    """Keys without a TTL, nothing else."""
-    CAP = "cap"
-    """Keys without a TTL, and keys whose TTL is longer than the rule's."""
-
-
-DEFAULT_MODE: Final = Mode.SET
 DEFAULT_PRIORITY: Final = Priority.P2
 
 

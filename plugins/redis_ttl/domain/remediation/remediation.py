@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class RuleAccount:
     @property
     def changed(self) -> int:
         """How many keys got our instant now."""
-        return self.set + self.capped
+        return sum(getattr(self, action.spec.account) for action in Action)
 
     @property
     def settled(self) -> int:

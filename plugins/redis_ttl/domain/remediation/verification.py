@@ -1,7 +1,7 @@
 """What a second look at the keyspace says about a plan: what became of each rule's keys, and why some still have no TTL.
 
 Every key that we journalled is in exactly one of ``kept``, ``changed``, ``wiped``, ``unfinished``, ``expired`` and
-``gone``. Every key that a rule of the plan governs and that has no TTL is in exactly one of ``wiped``, ``unfinished``,
+``gone``. Every key without a TTL that is governed by a rule of the plan which gives TTLs is in exactly one of ``wiped``, ``unfinished``,
 ``new``, ``rewritten``, ``in_use``, ``left``, ``untold`` and ``missed``. The last one is our fault, and must be 0. So must ``unjournalled``.
 
 Version 2 added ``unjournalled`` and ``untold`` to the rules, ``unreadable``, ``moving_slots`` and ``strangers``.

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 #: The columns of a journal object. ``db`` is the number of the key's database, ``rule`` the rule's number in the plan;
 #: ``was_ms`` is the instant at which the key would have expired, null where it had no TTL; ``set_ms`` the instant that
-#: we set. Instants are ms since 1970. In the journal of a rollback the two are what we found and what we put back, null
-#: where that is no TTL.
-JOURNAL_COLUMNS: Final = ("key", "db", "rule", "was_ms", "set_ms")
+#: we set; ``action`` what was done to the key (`domain.policy.actions`). Instants are ms since 1970. In the journal of a rollback
+#: the two are what we found and what we put back, null where that is no TTL, and ``action`` is what was taken back.
+JOURNAL_COLUMNS: Final = ("key", "db", "rule", "was_ms", "set_ms", "action")
 
 #: Hex digits of an object's SHA-256 that its name carries.
 CHECKSUM_DIGITS: Final = 16

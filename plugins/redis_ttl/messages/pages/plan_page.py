@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from redis_ttl.domain.plan.expiry import UNNOTICED_EXPIRIES_PER_S
 from redis_ttl.domain.plan.other_plans import OtherState
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.duration import format_duration
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.messages.figures import code_span, count, duration, printable, ratio, size
@@ -53,9 +54,7 @@ def plan_page(plan: Plan, policy: Policy) -> str:
         rows = [[_named(who), count(keys), _named(why)] for who, keys, why in skipped]
         parts.append("## Skipped\n\n" + markdown_table(("Keys of", "Keys", "Why"), rows, right=(1,)))
     if refused := [rule for rule in plan.rules if rule.refusal is not None]:
-        rows = [
-            [_code(rule.pattern), count(rule.set_keys + rule.cap_keys), _named(rule.refusal or "")] for rule in refused
-        ]
+        rows = [[_code(rule.pattern), count(rule.concerned_keys), _named(rule.refusal or "")] for rule in refused]
         parts.append("## Rules left out\n\n" + markdown_table(("Rule", "Would change", "Why"), rows, right=(1,)))
     parts.append("## Inputs\n\n" + "\n".join(f"- {line}" for line in ground_lines(plan)))
     # Warnings are one list: an empty line between two of its items would make them paragraphs.
@@ -66,9 +65,8 @@ def summary(plan: Plan) -> str:
     """What will happen, in one sentence."""
     forecast = plan.forecast
     included = plan.included
-    to_set, to_cap = sum(rule.set_keys for rule in included), sum(rule.cap_keys for rule in included)
-    acts = [f"set a TTL on {count(to_set)} keys that have none"] if to_set else []
-    acts += [f"shorten the TTL of {count(to_cap)} keys"] if to_cap else []
+    sums = {action: sum(rule.changes.get(action, 0) for rule in included) for action in Action}
+    acts = [_act(action, keys) for action, keys in sums.items() if keys]
     sizes = [rule.size_bytes for rule in included]
     freed = (
         "; how much that frees is unknown"
@@ -112,7 +110,7 @@ def rule_row(plan: Plan, rule: PlannedRule) -> list[str]:
         freed += f" ({size(rule.size_low_bytes)} to {size(rule.size_high_bytes)})"
     return [
         printable(rule.pattern, _PATTERN_WIDTH),
-        action(rule),
+        actions(rule),
         count(rule.change_keys),
         format_duration(rule.ttl_s),
         _day(plan, rule.ttl_s),
@@ -121,15 +119,23 @@ def rule_row(plan: Plan, rule: PlannedRule) -> list[str]:
     ]
 
 
-def action(rule: PlannedRule) -> str:
-    """What is done to the rule's keys: ``set``, or ``cap`` with how many of either."""
-    text = (
-        "set"
-        if not rule.cap_keys
-        else "cap"
-        if not rule.set_keys
-        else f"set {count(rule.set_keys)}, cap {count(rule.cap_keys)}"
-    )
+def _act(action: Action, keys: int) -> str:
+    """What is done to so many keys, after "will"."""
+    match action:
+        case Action.SET:
+            return f"set a TTL on {count(keys)} keys that have none"
+        case Action.CAP:
+            return f"shorten the TTL of {count(keys)} keys"
+        case _:
+            assert_never(action)
+
+
+def actions(rule: PlannedRule) -> str:
+    """What is done to the rule's keys: one action, or several with how many keys each."""
+    done = [(action, rule.changes[action]) for action in rule.mode.actions if rule.changes.get(action)]
+    text = ", ".join(f"{action} {count(keys)}" for action, keys in done)
+    if len(done) <= 1:
+        text = (done[0][0] if done else rule.mode.actions[0]).value
     if rule.cold is not None:
         text += ", cold keys only"
     if len(rule.databases) > 1 or any(each.db for each in rule.databases):

@@ -1,6 +1,6 @@
 """Several plans over the same keys: which has to be taken back first, and what lies beneath one that was taken back out of turn.
 
-A later plan that shortens a TTL finds the earlier plan's instant on the key, and journals it as what was there before. Taken
+A later plan that changes a TTL finds the earlier plan's instant on the key, and journals it as what was there before. Taken
 back in the order in which they were written, the earlier plan would find a strange expiry and leave it, and the later one
 would put back an instant that nobody stands for any more. So the earlier one is refused while a later one's instant is on any
 of its keys; and where that happened with an older version, the later one gives back what was there before both.
@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Never
 
 from redis_ttl.domain.errors import BadInput, ConnectionLost, RedisTtlError
-from redis_ttl.domain.policy.policy import Mode
 from redis_ttl.domain.rollback.rollback import RestoreResult
 from redis_ttl.usecases.store.journals import JournalObjects
 
@@ -35,11 +34,11 @@ def refuse_later_plans(
 ) -> None:
     """Raise `BadInput` with the order to take, when keys of these journal objects have the instant of a later plan.
 
-    Only plans that may shorten TTLs can stand on others; the rest is known by the plan alone, without its journal. What counts is
+    Only plans that may replace TTLs can stand on others; the rest is known by the plan alone, without its journal. What counts is
     the expiry that a key has now: a later plan that was taken back, or never came to write, stands in nobody's way.
     """
     documents = journal.documents
-    others = [JournalObjects(documents.other(plan_id), journal.log) for plan_id in _shortening(documents)]
+    others = [JournalObjects(documents.other(plan_id), journal.log) for plan_id in _replacing(documents)]
     others = [other for other in others if other.written]
     if not others:
         return
@@ -106,7 +105,7 @@ def trace_ended_plans(
     does.
     """
     documents = journal.documents
-    ended = _ended(journal) if _may_shorten(documents) else []
+    ended = _ended(journal) if _may_replace(documents) else []
     if not ended:
         return None
     rows = new_rows(restorer.in_cluster)
@@ -139,14 +138,14 @@ def _ended(journal: JournalObjects) -> list[tuple[JournalObjects, frozenset[int]
     return found
 
 
-def _shortening(documents: PlanDocuments) -> list[str]:
-    return [plan_id for plan_id in documents.others() if _may_shorten(documents.other(plan_id))]
+def _replacing(documents: PlanDocuments) -> list[str]:
+    return [plan_id for plan_id in documents.others() if _may_replace(documents.other(plan_id))]
 
 
-def _may_shorten(documents: PlanDocuments) -> bool:
-    """Whether the plan may have replaced an expiry: only mode ``cap`` does. A plan that can't be read may."""
+def _may_replace(documents: PlanDocuments) -> bool:
+    """Whether the plan may have replaced an expiry. A plan that can't be read may."""
     try:
-        return any(rule.mode is Mode.CAP for rule in documents.plan().included)
+        return any(action.spec.replaces_expiry for rule in documents.plan().included for action in rule.mode.actions)
     except (RedisTtlError, ValueError, KeyError, TypeError):
         return True
 

@@ -55,7 +55,8 @@ from redis_ttl.messages.pages.drift_page import drift_page
 from redis_ttl.messages.pages.remediation_page import remediation_page
 from redis_ttl.messages.rendering import documents_of
 from redis_ttl.usecases.audit.read_audit import read_audit
-from redis_ttl.usecases.drift.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
+from redis_ttl.usecases.drift.check_drift import check_drift
+from redis_ttl.usecases.drift.drift_request import Acceptance, DriftRequest, DriftTools
 from redis_ttl.usecases.messages.deliver_messages import deliver_due
 from redis_ttl.usecases.messages.message_sources import MessageSources
 from redis_ttl.usecases.messages.message_tools import MessageTools

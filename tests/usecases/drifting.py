@@ -15,7 +15,8 @@ from redis_ttl.domain.audit.audit import AuditOptions
 from redis_ttl.domain.drift.drift import DriftReport
 from redis_ttl.domain.policy.policy import Policy
 from redis_ttl.messages.pages.drift_page import drift_page
-from redis_ttl.usecases.drift.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
+from redis_ttl.usecases.drift.check_drift import check_drift
+from redis_ttl.usecases.drift.drift_request import Acceptance, DriftRequest, DriftTools
 from redis_ttl.usecases.store.drift import DriftDocuments
 from tests.usecases.auditing import FAST, Auditing
 

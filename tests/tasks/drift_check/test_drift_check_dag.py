@@ -14,7 +14,7 @@ from lab.remediation.policies import policy_of
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import BadInput, DriftFound, InvalidOption
 from redis_ttl.tasks.drift_check.run import refuse_drift, request_of
-from redis_ttl.usecases.drift.check_drift import Acceptance
+from redis_ttl.usecases.drift.drift_request import Acceptance
 from tests.messages.pages.test_drift_page import REPORT
 from tests.tasks.conftest import policy_text
 

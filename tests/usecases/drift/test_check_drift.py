@@ -22,7 +22,8 @@ from redis_ttl.cli.drift import app
 from redis_ttl.domain.drift.drift import DriftKind, DriftReport, Verdict
 from redis_ttl.domain.errors import BadInput, InvalidOption, NotApproved
 from redis_ttl.domain.policy.policy import DriftSettings, DriftTolerance
-from redis_ttl.usecases.drift.check_drift import Acceptance, DriftRequest, check_drift
+from redis_ttl.usecases.drift.check_drift import check_drift
+from redis_ttl.usecases.drift.drift_request import Acceptance, DriftRequest
 from tests.conftest import require
 from tests.usecases.auditing import FAST
 from tests.usecases.drifting import Nights, found

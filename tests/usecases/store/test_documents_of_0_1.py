@@ -24,7 +24,8 @@ from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.remediation.approval import Verdict
 from redis_ttl.messages.pages.drift_page import drift_page
-from redis_ttl.usecases.drift.check_drift import DriftRequest, DriftTools, check_drift
+from redis_ttl.usecases.drift.check_drift import check_drift
+from redis_ttl.usecases.drift.drift_request import DriftRequest, DriftTools
 from redis_ttl.usecases.messages.message_sources import MessageSources
 from redis_ttl.usecases.remediation.verify_plan import VerifyTools, refuse_unverified, verify_plan
 from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, chosen_rules, restore_part, whole_journal

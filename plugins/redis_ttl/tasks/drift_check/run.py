@@ -26,7 +26,8 @@ from redis_ttl.messages.pages.drift_page import drift_page, failure, headline
 from redis_ttl.tasks.connection import endpoint_of
 from redis_ttl.tasks.notify.notifying import run_link, tell
 from redis_ttl.tasks.store import open_store
-from redis_ttl.usecases.drift.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
+from redis_ttl.usecases.drift.check_drift import check_drift
+from redis_ttl.usecases.drift.drift_request import Acceptance, DriftRequest, DriftTools
 from redis_ttl.usecases.store.audits import finished_audits
 from redis_ttl.usecases.store.drift import DriftDocuments
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from redis_ttl.domain.drift.drift import (
     Baseline,
-    BaselineKind,
     ComparisonScope,
     DriftFinding,
     DriftKind,
@@ -21,66 +20,28 @@ from redis_ttl.domain.drift.drift import (
     Verdict,
 )
 from redis_ttl.domain.drift.judging import churn_levels, judge
-from redis_ttl.domain.errors import BadInput, NotApproved, OtherServer, RedisTtlError
+from redis_ttl.domain.errors import BadInput, RedisTtlError
 from redis_ttl.domain.keys.name import key_text
-from redis_ttl.domain.plan.plan import NodeIdentity
-from redis_ttl.domain.remediation.approval import is_nameable
-from redis_ttl.domain.remediation.remediation import Outcome
-from redis_ttl.domain.rollback.journal import JournalName, attempt_of
+from redis_ttl.domain.rollback.journal import attempt_of
 from redis_ttl.usecases.audit.read_audit import read_audit
+from redis_ttl.usecases.drift.another_data_set import refuse_another_data_set
 from redis_ttl.usecases.drift.drift_governance import Governed, named_and_governed
+from redis_ttl.usecases.drift.drift_journals import DriftJournal, drift_journals
 from redis_ttl.usecases.drift.drift_names import NewKeyNames
-from redis_ttl.usecases.drift.earlier_audits import EarlierAudit, earlier_audits, met_every_key
+from redis_ttl.usecases.drift.drift_request import DriftRequest, DriftTools, check_acceptance
+from redis_ttl.usecases.drift.drift_scope import notes_on, scope_of
+from redis_ttl.usecases.drift.earlier_audits import EarlierAudit, earlier_audits
+from redis_ttl.usecases.drift.next_baseline import next_baseline
 from redis_ttl.usecases.store.audits import AuditFolder
 from redis_ttl.usecases.store.drift import DriftDocuments
-from redis_ttl.usecases.store.plans import PlanDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis_ttl.domain.audit.audit import Audit
-    from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
-    from redis_ttl.domain.audit.server import ServerProfile
     from redis_ttl.domain.drift.churn import Turnover
     from redis_ttl.domain.policy.policy import Policy
-    from redis_ttl.usecases.drift.drift_ports import Comparison, NewComparison
-    from redis_ttl.usecases.ports import Documents, Redis
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """Somebody's word that what an audit found is accounted for."""
-
-    by: str | None
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class DriftRequest:
-    """One check: of which audit, in which run, and whether it accepts what it finds."""
-
-    audit_id: str
-    run: str
-    accept: Acceptance | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DriftTools:
-    """What checking needs from the outside.
-
-    ``names_in_report`` says what shards' patterns are called in the report that was made of these documents. ``redis`` is
-    asked for names of new keys; None doesn't ask. ``warn`` hears what the check does without. ``page`` makes the page of a report.
-    """
-
-    documents: Documents
-    policy: Policy
-    new_comparison: NewComparison
-    read_patterns: Callable[[bytes], Sequence[PatternStatistics]]
-    names_in_report: Callable[[Iterable[bytes]], Mapping[str, str]]
-    redis: Redis | None
-    now: Callable[[], dt.datetime]
-    warn: Callable[[str], None]
-    page: Callable[[DriftReport], str]
+    from redis_ttl.usecases.drift.drift_ports import Comparison
 
 
 def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
@@ -91,7 +52,7 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
     """
     accept = request.accept
     if accept is not None:
-        _check_acceptance(accept)
+        check_acceptance(accept)
     documents = DriftDocuments(tools.documents, tools.policy.cluster)
     base = documents.holding(request.audit_id, without_run=request.run if accept else None)
     for earlier in reversed(documents.reports_about(request.audit_id)):
@@ -129,29 +90,13 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
             found=audit.completeness.doubts[0],
             todo="Audit again, and check that one.",
         )
-    scope = _scope(audit, base, accepts=accept is not None)
-    journals = () if base is None else _journals(audit, tools)
+    scope = scope_of(audit, base, accepts=accept is not None)
+    journals = () if base is None else drift_journals(audit, tools)
     before = [] if base is None else earlier_audits(audit, tools.documents, tools.read_patterns)
     about = audit.no_ttl_keys + (0 if base is None else base.keys) + sum(each.keys for each in journals)
     about += sum(each.audit.no_ttl_keys for each in before)
     with tools.new_comparison(scope, about) as comparison:
         return _Check(request, tools, documents, folder, audit, base, scope, journals, before, comparison).report()
-
-
-def _check_acceptance(accept: Acceptance) -> None:
-    if not accept.why.strip():
-        raise NotApproved(
-            "what is accepted needs a reason",
-            where="reason",
-            todo="Trigger it again with accept and a reason: whoever reads it in a year wasn't there.",
-        )
-    if not is_nameable(accept.by):
-        raise NotApproved(
-            "nobody can be named who accepts this",
-            where="the user who triggered this run",
-            found=repr(accept.by),
-            todo="Trigger it as a user who has logged in; an Airflow where everybody is admin can't accept drift.",
-        )
 
 
 def _answers(report: DriftReport, request: DriftRequest, base: Baseline | None, policy: Policy) -> bool:
@@ -164,54 +109,6 @@ def _answers(report: DriftReport, request: DriftRequest, base: Baseline | None, 
     return first or (report.verdict is not Verdict.ACCEPTED and report.baseline == base.number)
 
 
-def _scope(audit: Audit, base: Baseline | None, *, accepts: bool) -> ComparisonScope:
-    chosen = audit.plan.options.databases
-    # What was asked for, and not where keys were: a database that is empty tonight was read all the same.
-    scanned = None if chosen == "all" else tuple(sorted(chosen))
-    if audit.completeness.left_out:
-        scanned = tuple(sorted({split.db for split in audit.plan.splits}))
-    return ComparisonScope(
-        audit_began_ms=int(dt.datetime.fromisoformat(audit.plan.started_at).timestamp() * 1000),
-        scanned=scanned,
-        covered=() if base is None else base.databases,
-        is_first=base is None,
-        accepts_all=accepts,
-        # What slots on the move, or a scan that lost some, didn't meet may still be there: it would come back as new.
-        seed=audit.plan.seed,
-        next_seed=audit.plan.next_seed
-        if accepts and not _beyond(None if base is None else base.databases, scanned)
-        else None,
-        may_leave=met_every_key(audit),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Journal:
-    """The journal of one plan: its objects, the parts that had come to their end when the audit began, and about how many keys it has."""
-
-    plan: PlanDocuments
-    names: tuple[JournalName, ...]
-    done: frozenset[str]
-    keys: int
-
-
-def _journals(audit: Audit, tools: DriftTools) -> tuple[_Journal, ...]:
-    cluster = tools.policy.cluster
-    began = dt.datetime.fromisoformat(audit.plan.started_at)
-    journals = []
-    for plan_id in tools.documents.names(f"{cluster}/journals"):
-        plan = PlanDocuments(tools.documents, cluster, plan_id)
-        parts = plan.parts()
-        done = {
-            each.part
-            for each in parts
-            if each.outcome is Outcome.DONE and dt.datetime.fromisoformat(each.ended_at) <= began
-        }
-        names = tuple(plan.journal_names())
-        journals.append(_Journal(plan, names, frozenset(done), sum(each.changed for each in parts)))
-    return tuple(journals)
-
-
 @dataclass(slots=True)
 class _Check:
     request: DriftRequest
@@ -221,19 +118,22 @@ class _Check:
     audit: Audit
     base: Baseline | None
     scope: ComparisonScope
-    journals: tuple[_Journal, ...]
+    journals: tuple[DriftJournal, ...]
     earlier: Sequence[EarlierAudit]
     comparison: Comparison
 
     def report(self) -> DriftReport:
         self._fill()
         self.comparison.compare()
-        self._refuse_another_data_set()
+        if self.base is not None and self.request.accept is None:
+            refuse_another_data_set(self.base, self.audit, self.comparison.left_keys, self.tools.documents)
         tools, governed = self.tools, Governed(self.audit, self.tools.policy)
         new, names = named_and_governed(
             self.comparison.new_keys(), self.audit, self.folder, governed, tools.names_in_report
         )
-        following = self._next_baseline()
+        following = next_baseline(
+            self.base, audit=self.audit, scope=self.scope, comparison=self.comparison, request=self.request, tools=tools
+        )
         before = self._report_before()
         turnovers = self._turnovers()
         findings = self._findings(new, governed, names, before, turnovers)
@@ -241,30 +141,6 @@ class _Check:
         report = replace(report, churn=churn_levels(new, turnovers, before))
         self.documents.write_report(report, self.tools.page(report))
         return report
-
-    def _refuse_another_data_set(self) -> None:
-        """Raise `OtherServer` where most of the baseline is gone and the servers aren't those that it was made of: an empty or older copy
-        in their place isn't the end of a leak. Somebody may accept it.
-        """
-        base = self.base
-        if base is None or self.request.accept is not None or 2 * self.comparison.left_keys <= base.keys:
-            return
-        folder = AuditFolder(self.tools.documents, self.tools.policy.cluster, base.audit_id)
-        if not folder.has("plan.json"):
-            return
-        then = folder.plan()
-        # Keys that were given TTLs leave the baseline, too, but they are there until these end.
-        if 2 * self.audit.keys > sum(split.keys for split in then.splits):
-            return
-        if not (strangers := _strangers(then.servers, self.audit)):
-            return
-        raise OtherServer(
-            "most keys of the baseline are gone, and another data set answers than the one that it was made of",
-            where=self.folder.path,
-            found=f"{self.comparison.left_keys:,} of {base.keys:,} keys gone; {', '.join(strangers)}",
-            todo="The server was replaced, restarted without its data, or filled anew. If it stays so, accept it: trigger this with accept "
-            "and a reason.",
-        )
 
     def _fill(self) -> None:
         for number, path in enumerate(self.audit.fingerprints):
@@ -303,42 +179,6 @@ class _Check:
             # Nothing is set aside then; what was added already is asked of nobody.
             self.earlier = []
             self.tools.warn(f"what came and went since the audit before can't be told: {error}")
-
-    def _next_baseline(self) -> Baseline:
-        """The baseline that holds from now on; written where it is another one than before."""
-        comparison, base, accept = self.comparison, self.base, self.request.accept
-        newest = next(self.documents.baselines(), None)
-        if accept is not None and newest is not None and newest.run == self.request.run:
-            return newest
-        if base is not None and accept is None:
-            if newest is not None and newest != base and newest.audit_id >= self.audit.plan.audit_id:
-                return newest  # an earlier attempt has written it, or a later audit was checked before this one
-            if not comparison.left_keys and not comparison.joined_keys:
-                return base
-        number = 1 if newest is None else newest.number + 1
-        ranges = self.documents.write_ranges(number, comparison.ranges())
-        kind = BaselineKind.FIRST if base is None else BaselineKind.STANDING
-        kind = kind if accept is None else BaselineKind.ACCEPTED
-        stands = base is not None and accept is None
-        made = Baseline(
-            number=number,
-            cluster=self.tools.policy.cluster,
-            kind=kind,
-            audit_id=self.audit.plan.audit_id,
-            at=self.tools.now().isoformat(),
-            keys=sum(each.keys for each in ranges),
-            databases=_both(self.scope.covered, self.scope.scanned),
-            ranges=ranges,
-            accepted=base.accepted if base is not None and stands else number,
-            accepted_at=base.accepted_at if base is not None and stands else self.audit.plan.started_at,
-            previous=None if base is None else base.number,
-            by=base.by if base is not None and stands else None if accept is None else accept.by,
-            why=base.why if base is not None and stands else None if accept is None else accept.why.strip(),
-            run=None if accept is None else self.request.run,
-            seed=self.scope.seed if self.scope.next_seed is None else self.scope.next_seed,
-        )
-        self.documents.write_baseline(made)
-        return made
 
     def _report_before(self) -> DriftReport | None:
         before = self.documents.report_before(self.audit.plan.audit_id)
@@ -403,54 +243,11 @@ class _Check:
             new_keys=new_keys,
             left_keys=comparison.left_keys,
             findings=findings,
-            notes=self._notes(),
+            notes=notes_on(self.scope, base, is_of_this_policy=self.audit.plan.policy_hash == self.tools.policy.hash),
             by=None if accept is None else accept.by,
             why=None if accept is None else accept.why.strip(),
             previous=self.earlier[0].audit.plan.audit_id if self.earlier else None,
         )
-
-    def _notes(self) -> tuple[str, ...]:
-        notes = []
-        if not self.scope.may_leave:
-            notes.append(
-                "the audit may not have met every key (slots moved, sample keys stayed unseen, or the data set was exchanged meanwhile), "
-                "so none left the baseline"
-            )
-        if self.base is not None and (joined := _beyond(self.scope.scanned, self.base.databases)):
-            notes.append(f"the first audit that read {joined}: their keys joined the baseline")
-        if self.base is not None and (unread := _beyond(self.base.databases, self.scope.scanned)):
-            notes.append(f"the audit didn't read {unread}: their keys stay in the baseline as they are")
-        if self.audit.plan.policy_hash != self.tools.policy.hash:
-            notes.append("the policy was changed after the audit began; keys are judged by today's")
-        return tuple(notes)
-
-
-def _strangers(then: Sequence[ServerProfile], audit: Audit) -> list[str]:
-    """The servers of the audit that don't continue any of those before by what they say of themselves; none where they say nothing."""
-    identities = [NodeIdentity(each.address, each.run_id, each.lineage) for each in then if each.lineage or each.run_id]
-    return [
-        f"{now.address} with {now.lineage or now.run_id}"
-        for now in audit.plan.servers
-        if identities
-        and (now.lineage or now.run_id)
-        and not any(
-            each.is_continued_by(run_id=now.run_id, lineage=now.lineage, former_lineage=now.former_lineage)
-            for each in identities
-        )
-    ]
-
-
-def _both(some: tuple[int, ...] | None, others: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    return None if some is None or others is None else tuple(sorted({*some, *others}))
-
-
-def _beyond(some: tuple[int, ...] | None, others: tuple[int, ...] | None) -> str:
-    """Which of some databases aren't among the others, in words; empty where there are none."""
-    if others is None:
-        return ""
-    if some is None:
-        return f"databases other than {', '.join(map(str, others))}"
-    return ", ".join(f"database {db}" for db in some if db not in others)
 
 
 def _comparable(before: DriftReport, base: Baseline) -> DriftReport | None:

@@ -30,7 +30,16 @@ def test_deployments_can_install_it(tmp_path: Path, python: str) -> None:
     wanted = tmp_path / "wanted.in"
     wanted.write_text("\n".join([*(str(each) for each in requirements("requirements.txt")), *ADDED]))
     uv = Path(sys.executable).with_name("uv")
-    command = [uv, "pip", "compile", "--quiet", "--python-version", python, "--python-platform", "linux"]
+    command: list[str | Path] = [
+        uv,
+        "pip",
+        "compile",
+        "--quiet",
+        "--python-version",
+        python,
+        "--python-platform",
+        "linux",
+    ]
     done = subprocess.run(
         [*command, "--constraint", ROOT / "constraints.txt", wanted], capture_output=True, text=True, check=False
     )

@@ -82,6 +82,7 @@ def test_cleaning_ends_a_demo_at_work(tmp_path: Path, capsys: pytest.CaptureFixt
     finally:
         other.kill()
         other.wait()
+        assert other.stdout is not None
         other.stdout.close()
 
 

@@ -198,6 +198,7 @@ def test_every_polite_end_stops_all_that_was_started(home: Path, sign: signal.Si
     finally:
         program.kill()
         program.wait()
+        assert program.stdout is not None
         program.stdout.close()
         neighbour.kill()
         neighbour.wait()

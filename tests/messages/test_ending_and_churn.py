@@ -18,7 +18,7 @@ ROW = DriftFacts(DriftKind.RULE_MISSING, "uniquejobs:{hex}:GRABBED", 400, 3_400,
 
 def text(facts: AnyFacts, language: str) -> str:
     """All that the message says."""
-    (document,) = documents_of(facts, languages=(language,), timezone="UTC")  # type: ignore[arg-type]
+    (document,) = documents_of(facts, languages=(language,), timezone="UTC")
     return repr(document)
 
 

@@ -13,6 +13,7 @@ from dataclasses import MISSING, fields, is_dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,8 @@ from redis_ttl.domain.messages.facts.any_facts import AnyFacts
 from redis_ttl.domain.messages.facts.burst_detected import BurstDetected
 from redis_ttl.domain.messages.facts.drift_found import DriftFound
 from redis_ttl.domain.messages.facts.memory import Memory
+from redis_ttl.domain.messages.facts.memory_level import MemoryLevel
+from redis_ttl.domain.messages.facts.remediation_result import RemediationResult
 from redis_ttl.domain.messages.facts.run_aborted import RunAborted
 from redis_ttl.domain.messages.kind import STATES, MessageKind
 from redis_ttl.domain.policy.policy import Language
@@ -201,12 +204,12 @@ def with_names(kind: MessageKind, pattern: str, key: str) -> AnyFacts:
             rows_ = tuple(replace(row, pattern=pattern, examples=(key,)) for row in facts.findings)
             return replace(facts, findings=rows_, accepted_by=key)
         case _:
-            if not hasattr(facts, "rules"):
+            if isinstance(facts, MemoryLevel):
                 return facts
-            changed = {"pattern": pattern or "x"}
+            changed: dict[str, Any] = {"pattern": pattern or "x"}
             if hasattr(facts.rules[0], "examples"):
                 changed["examples"] = (key,)
-            changes = {"rules": tuple(replace(rule, **changed) for rule in facts.rules)}
+            changes: dict[str, Any] = {"rules": tuple(replace(rule, **changed) for rule in facts.rules)}
             if hasattr(facts, "unknown"):
                 changes["unknown"] = (UnknownFacts(pattern or "x", 1),)
             return replace(facts, **changes)
@@ -214,7 +217,10 @@ def with_names(kind: MessageKind, pattern: str, key: str) -> AnyFacts:
 
 def shape_of(message: RenderedMessage) -> list[object]:
     """What blocks and pieces a message has, without their words."""
-    return json.loads(re.sub(r'"(text|url)": "(?:[^"\\]|\\.)*"', r'"\1": ""', json.dumps(message.slack_blocks)))
+    shape: list[object] = json.loads(
+        re.sub(r'"(text|url)": "(?:[^"\\]|\\.)*"', r'"\1": ""', json.dumps(message.slack_blocks))
+    )
+    return shape
 
 
 @settings(max_examples=120, deadline=None)
@@ -418,9 +424,9 @@ def test_a_summary_says_what_and_where_of_each() -> None:
 
 def test_a_link_in_a_comment_is_no_link() -> None:
     """What somebody wrote stands as code: no format makes an address of it."""
-    facts = replace(
-        EXAMPLES[MessageKind.RUN_ABORTED], by="mallory", reason="see https://evil.example and www.evil.example"
-    )
+    aborted = EXAMPLES[MessageKind.RUN_ABORTED]
+    assert isinstance(aborted, RunAborted)
+    facts = replace(aborted, by="mallory", reason="see https://evil.example and www.evil.example")
     message = rendered(facts, "en")
     assert "evil" not in "".join(re.findall(r'href="([^"]*)"', message.email_html))
     assert "`see https://evil.example and www.evil.example`" in message.markdown
@@ -430,5 +436,7 @@ def test_a_link_in_a_comment_is_no_link() -> None:
 
 def test_memory_that_has_fallen_already_is_not_foretold() -> None:
     """A forecast above what is in use now isn't called a fall."""
-    facts = replace(EXAMPLES[MessageKind.REMEDIATION_RESULT], memory_expected_bytes=10**12)
+    result = EXAMPLES[MessageKind.REMEDIATION_RESULT]
+    assert isinstance(result, RemediationResult)
+    facts = replace(result, memory_expected_bytes=10**12)
     assert "falls to" not in rendered(facts, "en").email_text

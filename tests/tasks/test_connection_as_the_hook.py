@@ -30,7 +30,8 @@ WHERE_AND_HOW = (
 def connections(monkeypatch: pytest.MonkeyPatch, **fields: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the hook's client would connect with, and what we would."""
     monkeypatch.setenv("AIRFLOW_CONN_REDIS_TEST", json.dumps({"conn_type": "redis", **fields}))
-    pool = RedisHook(redis_conn_id="redis_test").get_conn().connection_pool
+    hook: Any = RedisHook(redis_conn_id="redis_test")  # without types
+    pool = hook.get_conn().connection_pool
     theirs = {name: value for name, value in pool.connection_kwargs.items() if name in WHERE_AND_HOW}
     return theirs, as_arguments(endpoint_of("redis_test"))
 
@@ -85,10 +86,12 @@ def test_a_cluster_is_entered_as_the_hook_enters_it(monkeypatch: pytest.MonkeyPa
     }
     extra = {"cluster": True, "startup_nodes": f"{second},{third}"}
     monkeypatch.setenv("AIRFLOW_CONN_REDIS_TEST", json.dumps({"conn_type": "redis", **fields, "extra": extra}))
-    with RedisHook(redis_conn_id="redis_test").get_conn() as client:
-        assert isinstance(client, RedisCluster)
-        theirs = sorted(node.name for node in client.get_primaries())
-        arguments = client.get_connection_kwargs()
+    hook: Any = RedisHook(redis_conn_id="redis_test")
+    with hook.get_conn() as entered:
+        assert isinstance(entered, RedisCluster)
+        cluster: Any = entered
+        theirs = sorted(node.name for node in cluster.get_primaries())
+        arguments = cluster.get_connection_kwargs()
     endpoint = endpoint_of("redis_test")
     assert sorted(RedisDeployment(endpoint, FAST).nodes(AuditOptions())) == theirs
     assert (endpoint.username, endpoint.password) == (arguments["username"], arguments["password"])

@@ -58,7 +58,7 @@ def test_the_audit_dag_has_its_shape(policies: Path) -> None:
     assert {task.owner for task in dag.tasks} == {"growth"}
     assert all(task.doc_md and "If it fails" in task.doc_md for task in dag.tasks)
     assert [outlet.name for task in dag.tasks for outlet in task.outlets] == ["redis_ttl/one/audit"]
-    assert (dag.timetable.expression, str(dag.timetable.timezone)) == ("0 19 * * *", "Asia/Shanghai")  # type: ignore[attr-defined]
+    assert (dag.timetable.expression, str(dag.timetable.timezone)) == ("0 19 * * *", "Asia/Shanghai")  # type: ignore[union-attr]
     assert (dag.catchup, dag.max_active_runs) == (False, 1)
     assert dag.tags == {"redis-ttl", "one", "growth"}
     assert list(dag.params) == ["load", "shards", "sample_percent", "source", "db"]
@@ -144,7 +144,7 @@ def test_the_documented_dag_runs_on_a_finished_audit(policies: Path, tmp_path: P
     assert bag.import_errors == {}
     (policies / "one.yaml").write_text(policy_text("my-cluster"))
     (outlet,) = parse().dags["redis_ttl.my-cluster.audit"].get_task("merge_audit").outlets
-    assert bag.dags["after_the_audit"].timetable.asset_condition.objects == (outlet,)  # type: ignore[attr-defined]
+    assert bag.dags["after_the_audit"].timetable.asset_condition.objects == (outlet,)  # type: ignore[union-attr]
 
 
 def test_a_task_whose_policy_broke_meanwhile_says_so(policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from airflow.serialization.serialized_objects import decode_timetable, encode_timetable
+from airflow.serialization.decoders import decode_timetable
+from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import TimeRestriction
 
 from redis_ttl.tasks.schedule import timetable
@@ -18,7 +19,9 @@ def test_the_first_run_is_the_next_one() -> None:
     restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
     first = stored.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
     assert first is not None
-    assert dt.timedelta(hours=23) < first.run_after - now < dt.timedelta(hours=25)
+    assert (
+        dt.timedelta(hours=23) < dt.datetime.fromisoformat(first.run_after.isoformat()) - now < dt.timedelta(hours=25)
+    )
 
 
 def test_by_hand_only_is_no_timetable() -> None:

@@ -35,8 +35,8 @@ CHUNK_KEYS = 90
 def main(file: str, part: str, moment: str, number: int) -> None:
     """Do it."""
     applying: Applying = pickle.loads(Path(file).read_bytes())
-    part_work._BATCH_KEYS = BATCH_KEYS
-    write_gate._FAST_CHUNK = CHUNK_KEYS
+    part_work._BATCH_KEYS = BATCH_KEYS  # type: ignore[misc]  # a constant elsewhere
+    write_gate._FAST_CHUNK = CHUNK_KEYS  # type: ignore[misc]
     arm(moment, number)
     print(flush=True)  # noqa: T201  # the test waits for it
     try:

@@ -121,6 +121,10 @@ class Messaging:
         """What the clock shows."""
         return self.now_at
 
+    def monotonic(self) -> float:
+        """The same, in seconds."""
+        return self.now_at.timestamp()
+
     def send(self, envelope: Envelope) -> Receipt:
         """What stands for Slack and mail."""
         self.asked += 1

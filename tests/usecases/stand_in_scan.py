@@ -18,6 +18,7 @@ from redis_ttl.domain.audit.audit import AuditOptions, AuditPlan, Split
 from redis_ttl.domain.audit.server import DatabaseCounts, Flavour, Role, ServerProfile
 from redis_ttl.domain.audit.shards import Shard, SlotClaims, SplitRule
 from redis_ttl.domain.errors import MissingPermission
+from redis_ttl.domain.policy.guards import Reading
 from redis_ttl.usecases.audit.scan_shard import ScanTools
 from redis_ttl.usecases.store.audits import AuditFolder
 
@@ -232,9 +233,13 @@ class ScriptedRedis:
         """Those that are there."""
         return [key for key in keys if key in self.keys]
 
-    def expiries(self, keys: Sequence[bytes]) -> Any:
+    def health(self) -> Reading:
         """Nobody asks here."""
-        raise NotImplementedError(keys)
+        raise NotImplementedError
+
+    def expiries(self) -> Any:
+        """Nor for these."""
+        raise NotImplementedError
 
     @contextmanager
     def reader(self, shard: Shard, *, load_share: int, samples: Iterable[bytes]) -> Iterator[ScriptedReader]:

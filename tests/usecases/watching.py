@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.policy.policy import Policy
 from redis_ttl.domain.watch.levels import Measure
 from redis_ttl.usecases.watch.watch_cluster import Seen, WatchTools, watch_cluster
+from redis_ttl.usecases.watch.watch_ports import RunningJobs
 
 INTERVAL_S = 300.0
 
@@ -29,7 +30,7 @@ class Watching:
     policy: Policy
     now_at: dt.datetime = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
     audited: Callable[[], tuple[str, Mapping[str, int]] | None] = lambda: None
-    jobs: Callable[[dt.datetime, dt.datetime], Sequence[str]] = lambda _since, _until: ()
+    jobs: RunningJobs = lambda since, until: ()  # noqa: ARG005
     told: list[tuple[dt.datetime, str]] = field(default_factory=list)
     seen: Seen | None = None
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 
 import polars as pl
 import pytest
@@ -30,6 +31,7 @@ from tests.plans import plan_of as planned
 
 NOW_MS = 1_770_000_000_000
 DAY_MS = DAY_S * 1000
+Deciding = Callable[..., DecisionColumns]
 
 
 class Answers:
@@ -42,7 +44,7 @@ class Answers:
 
 
 @pytest.fixture
-def plan_of():  # noqa: ANN201  # a function that makes what the test names
+def plan_of() -> Deciding:
     """Makes decisions of a policy."""
 
     def make(policy: Policy, tolerance_ms: int = 0) -> DecisionColumns:
@@ -77,7 +79,7 @@ def test_instants_are_those_of_the_domain(rows: list[tuple[bytes, int]], seed: i
     assert instants_ms(keys, seed, earliest, windows).to_list() == expected
 
 
-def test_default_deny(plan_of) -> None:  # noqa: ANN001
+def test_default_deny(plan_of: Deciding) -> None:
     """Keys that no rule governs, that an exemption matches, or whose rule isn't signed off aren't even counted."""
     decisions = plan_of(policy_of(rule("a:{n}"), rule("b:{n}", sign_off=None), exempt=["a:keep:{n}", "a:7"]))
     decided = decide(decisions, dict.fromkeys([b"a:1", b"a:7", b"a:keep:1", b"b:1", b"c", b"", b"\xff\xfe"]))
@@ -86,7 +88,7 @@ def test_default_deny(plan_of) -> None:  # noqa: ANN001
     assert decided.keys == 7
 
 
-def test_the_first_of_two_rules_governs(plan_of) -> None:  # noqa: ANN001
+def test_the_first_of_two_rules_governs(plan_of: Deciding) -> None:
     """A key that matches two rules gets the first one's instant, even when the first one isn't signed off."""
     decisions = plan_of(policy_of(rule("a:{x}", ttl_s=DAY_S), rule("{y}:1", ttl_s=9 * DAY_S)))
     assert changed(decide(decisions, {b"a:1": None, b"b:1": None})) == {b"a:1": (0, None), b"b:1": (1, None)}
@@ -94,7 +96,7 @@ def test_the_first_of_two_rules_governs(plan_of) -> None:  # noqa: ANN001
     assert changed(decide(decisions, {b"a:1": None, b"b:1": None})) == {b"b:1": (1, None)}
 
 
-def test_mode_set_leaves_every_ttl(plan_of) -> None:  # noqa: ANN001
+def test_mode_set_leaves_every_ttl(plan_of: Deciding) -> None:
     """Mode set changes keys without TTL only, however long another one's is."""
     decided = decide(
         plan_of(policy_of(rule("a:{n}"))), {b"a:1": NOW_MS + 9_999 * DAY_MS, b"a:2": NOW_MS + 1, b"a:3": None}
@@ -103,7 +105,7 @@ def test_mode_set_leaves_every_ttl(plan_of) -> None:  # noqa: ANN001
     assert decided.accounts == {0: RuleAccount(met=3, had_ttl=2)}
 
 
-def test_mode_cap_never_lengthens(plan_of) -> None:  # noqa: ANN001
+def test_mode_cap_never_lengthens(plan_of: Deciding) -> None:
     """Mode cap changes a TTL only if it is longer than the rule's with its jitter, and our instant is earlier."""
     decisions = plan_of(policy_of(rule("a:{n}", ttl_s=60 * DAY_S, mode=Mode.CAP)))
     keys = {b"a:1": NOW_MS + 67 * DAY_MS, b"a:2": NOW_MS + 66 * DAY_MS, b"a:3": NOW_MS + 59 * DAY_MS, b"a:4": None}
@@ -113,7 +115,7 @@ def test_mode_cap_never_lengthens(plan_of) -> None:  # noqa: ANN001
     assert changed(decide(decisions, {b"a:1": later_ms + 30 * DAY_MS}, later_ms)) == {}
 
 
-def test_what_is_ours_already_is_left(plan_of) -> None:  # noqa: ANN001
+def test_what_is_ours_already_is_left(plan_of: Deciding) -> None:
     """A key that expires at our instant exactly is ours; a millisecond off it is the application's."""
     decisions = plan_of(policy_of(rule("a:{n}")))
     ours = decide(decisions, {b"a:1": None}).changes["set_ms"][0]
@@ -129,7 +131,7 @@ def test_what_is_ours_already_is_left(plan_of) -> None:  # noqa: ANN001
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_every_instant_that_the_plan_may_have_set_is_ours(plan_of, mode: Mode) -> None:  # noqa: ANN001
+def test_every_instant_that_the_plan_may_have_set_is_ours(plan_of: Deciding, mode: Mode) -> None:
     """An instant of an earlier step, or of version 0.1, is ours; one between two steps, or of a later day, isn't."""
     decisions = plan_of(policy_of(rule("a:{n}", ttl_s=60 * DAY_S, mode=mode)))
     first = decide(decisions, {b"a:1": None}).changes["set_ms"][0] - ANCHOR_STEP_MS
@@ -143,7 +145,7 @@ def test_every_instant_that_the_plan_may_have_set_is_ours(plan_of, mode: Mode) -
 
 @given(late_ms=st.integers(0, 3 * DAY_MS), number=st.integers(0, 10**9))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-def test_no_key_gets_less_than_its_rules_ttl(plan_of, late_ms: int, number: int) -> None:  # noqa: ANN001
+def test_no_key_gets_less_than_its_rules_ttl(plan_of: Deciding, late_ms: int, number: int) -> None:
     """However long ago the approval was, a key that is decided about now lives for its rule's TTL from now, and its jitter."""
     ttl_s = 2 * DAY_S
     decisions = plan_of(policy_of(rule("a:{x}", ttl_s=ttl_s)))
@@ -152,7 +154,7 @@ def test_no_key_gets_less_than_its_rules_ttl(plan_of, late_ms: int, number: int)
     assert ttl_s * 1000 + 30_000 <= left_ms <= int(ttl_s * 1000 * 1.1) + ANCHOR_STEP_MS + 30_000
 
 
-def test_a_second_look_finds_what_changed_since(plan_of) -> None:  # noqa: ANN001
+def test_a_second_look_finds_what_changed_since(plan_of: Deciding) -> None:
     """Of keys that were to change, those that need no change any more are counted, and those whose row isn't true are told."""
     policy = policy_of(rule("a:{x}", mode=Mode.CAP), rule("b:{x}", cold=Cold(idle_s=60)))
     decisions = plan_of(policy)
@@ -196,7 +198,7 @@ def _changes_of(decisions: DecisionColumns, names: list[bytes]) -> pl.DataFrame:
     return pl.concat([one.with_columns(key=pl.lit(name, pl.Binary)) for name in names])
 
 
-def test_cold_rules_spare_hot_keys(plan_of) -> None:  # noqa: ANN001
+def test_cold_rules_spare_hot_keys(plan_of: Deciding) -> None:
     """A rule for cold keys leaves those alone that are in use; one that vanished meanwhile is counted as such."""
     decisions = plan_of(policy_of(rule("a:{x}", cold=Cold(idle_s=60)), rule("b:{x}")))
     decided = decide(decisions, dict.fromkeys([b"a:1c", b"a:2h", b"a:3?", b"a:4c", b"b:h"]))
@@ -220,14 +222,14 @@ def test_a_plan_that_differs_from_its_policy_is_refused() -> None:
 
 
 @given(st.sets(st.integers(0, 10_000), min_size=1, max_size=300), st.randoms(use_true_random=False), st.integers(0, 40))
-def test_the_canary_depends_on_names_alone(numbers: set[int], random, keys: int) -> None:  # noqa: ANN001
+def test_the_canary_depends_on_names_alone(numbers: set[int], random: Random, keys: int) -> None:
     """In whatever order keys are met, and whichever of them are ours already, the same ones are picked."""
     names = [b"k:%d" % number for number in numbers]
     hashes = sorted((xxh3_64_intdigest(name), name) for name in names)
     bound = int(0.05 * 2**64)
     expected = {name for at, (value, name) in enumerate(hashes) if value < bound or at < keys}
 
-    def pick() -> CanaryColumns:
+    def pick() -> tuple[CanaryColumns, set[bytes]]:
         canary = CanaryColumns(0.05, keys)
         random.shuffle(names)
         done = {name for name in names if random.random() < 0.3}
@@ -294,7 +296,9 @@ def test_in_a_cluster_an_instant_of_ours_may_have_shifted(in_cluster: bool) -> N
 
 
 @pytest.mark.parametrize(("steps", "is_ours"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
-def test_a_server_with_a_faster_clock_may_have_set_the_next_instant(plan_of, steps: int, *, is_ours: bool) -> None:  # noqa: ANN001
+def test_a_server_with_a_faster_clock_may_have_set_the_next_instant(
+    plan_of: Deciding, steps: int, *, is_ours: bool
+) -> None:
     """Ours are the instants from the approval's own to the one after the present one, and none beyond."""
     decisions = plan_of(policy_of(rule("a:{n}")))
     now = decide(decisions, {b"a:1": None}).changes["set_ms"][0]
@@ -303,7 +307,7 @@ def test_a_server_with_a_faster_clock_may_have_set_the_next_instant(plan_of, ste
 
 
 @pytest.mark.parametrize(("off_ms", "changes"), [(0, False), (1, True)])
-def test_a_cap_changes_what_is_longer_by_a_millisecond(plan_of, off_ms: int, changes: bool) -> None:  # noqa: ANN001, FBT001
+def test_a_cap_changes_what_is_longer_by_a_millisecond(plan_of: Deciding, off_ms: int, changes: bool) -> None:  # noqa: FBT001
     """A remaining life of exactly the rule's TTL and its jitter stays; one that is longer by a millisecond is shortened."""
     ttl_s = 60 * DAY_S
     decisions = plan_of(policy_of(rule("a:{n}", ttl_s=ttl_s, mode=Mode.CAP)))
@@ -324,7 +328,7 @@ def test_a_cap_moves_no_expiry_that_ours_would_not_precede(off_ms: int, *, chang
     assert found.change_keys == changes
 
 
-def test_a_batch_says_what_was_met_and_since_when(plan_of) -> None:  # noqa: ANN001
+def test_a_batch_says_what_was_met_and_since_when(plan_of: Deciding) -> None:
     """How many keys were met and since when they were read is handed on, whether any of them is the plan's or none."""
     frame = pl.DataFrame({"key": [b"a:1"], "expires_ms": [None]}, schema={"key": pl.Binary, "expires_ms": pl.Int64})
     decisions = plan_of(policy_of(rule("a:{n}"), rule("c:{n}", sign_off=None)))

@@ -241,7 +241,7 @@ def test_a_key_of_the_baseline_that_was_wiped_since_is_new() -> None:
     """What was given a TTL after the accepted baseline and has lost it is new, though the baseline has the key; before it, it isn't."""
     scope = ComparisonScope(BEGAN_MS, (0,), (0,))
     later = BEGAN_MS + 1
-    journals = [
+    journals: list[tuple[dict[int, int | None], dict[str, bool]]] = [
         ({1: later, 2: later}, {"is_later": True}),
         ({3: later}, {"is_later": False}),
         ({5: BEGAN_MS}, {"is_later": True}),
@@ -257,7 +257,7 @@ def test_a_key_of_the_baseline_that_was_wiped_since_is_new() -> None:
 def test_what_a_rollback_took_back_is_as_it_was_accepted() -> None:
     """A key whose TTL a rollback took off is old where the accepted baseline has it, and new where it hasn't."""
     scope = ComparisonScope(BEGAN_MS, (0,), (0,))
-    journals = [
+    journals: list[tuple[dict[int, int | None], dict[str, bool]]] = [
         ({1: BEGAN_MS + 1, 3: BEGAN_MS + 1}, {"is_later": True}),
         ({1: None, 3: None, 5: BEGAN_MS + 2}, {"undoes": True, "is_later": True}),
         ({7: None}, {"undoes": False}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def test_a_reply_without_end_is_given_up_by_its_size(monkeypatch: pytest.MonkeyP
 def test_a_reply_that_drips_is_given_up_by_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that always sends something, too little to run into the timeout of a read, runs into that of a reply."""
     clock = itertools.count(0, 31)
-    monkeypatch.setattr(redis_link.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     with (
         endless(b"$400000000\r\n", b"x") as url,
         pytest.raises(UnexpectedReply, match="no end after 300 s"),

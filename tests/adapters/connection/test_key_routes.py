@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
@@ -63,8 +64,8 @@ class Nodes:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited, each time, on a clock that goes on by it."""
     found: list[float] = []
-    monkeypatch.setattr(key_routes.time, "sleep", found.append)
-    monkeypatch.setattr(key_routes.time, "monotonic", lambda: 1_000 + sum(found))
+    monkeypatch.setattr(time, "sleep", found.append)
+    monkeypatch.setattr(time, "monotonic", lambda: 1_000 + sum(found))
     return found
 
 
@@ -217,12 +218,13 @@ def test_a_node_that_breaks_off_is_avoided_and_what_it_did_is_doubtful() -> None
     routes = routes_of()
     refreshed: list[Any] = []
     routes.refresh = lambda *, avoid=frozenset(): refreshed.append(set(avoid))  # type: ignore[method-assign]
-    closed: list[str] = []
-    routes._links = {
+    closed: list[tuple[str, int]] = []
+    links: dict[tuple[str, int], Any] = {
         (address, db): SimpleNamespace(close=lambda at=(address, db): closed.append(at))
         for address in (N1, N2)
         for db in (0, 3)
     }
+    routes._links = links
     routes.profiles = {N1: "x", N2: "x"}  # type: ignore[dict-item]
     doubts: list[list[bool]] = []
 

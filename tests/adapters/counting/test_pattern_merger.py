@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from redis_ttl.adapters.counting import pattern_merger
 from redis_ttl.adapters.counting.pattern_merger import PatternMerger, names_in_report, read_patterns
 from redis_ttl.adapters.counting.pattern_table import conform, to_parquet
 from redis_ttl.adapters.counting.tally import Tally
+from redis_ttl.domain.keys.fold_by_count import AUDIT_LIMITS, SHARD_LIMITS, FoldingLimits, fold_by_count
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 #: Each family has more texts than a report shows, and one that is too heavy to be folded.
@@ -65,21 +67,23 @@ def test_a_table_that_grows_is_folded_before_it_is_large(
     documents: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that wait for the last folding are bounded: with more the table is folded as a shard's is, and not before."""
-    bounds = []
-    fold = pattern_merger.fold_by_count
-    monkeypatch.setattr(
-        pattern_merger, "fold_by_count", lambda keys, limits: bounds.append((len(keys), limits)) or fold(keys, limits)
-    )
+    bounds: list[tuple[int, FoldingLimits]] = []
+
+    def bounded(keys: Mapping[str, int], limits: FoldingLimits) -> dict[str, str]:
+        bounds.append((len(keys), limits))
+        return fold_by_count(keys, limits)
+
+    monkeypatch.setattr(pattern_merger, "fold_by_count", bounded)
     rows = len(read_patterns(documents[0]))
     for held, folded in ((rows, 0), (rows - 1, 1)):
         bounds.clear()
         monkeypatch.setattr(pattern_merger, "PATTERNS_MERGED", held)
         merger = PatternMerger()
         merger.add(documents[0])
-        assert bounds == [(rows, pattern_merger.SHARD_LIMITS)] * folded
-    assert pattern_merger.AUDIT_LIMITS != pattern_merger.SHARD_LIMITS
+        assert bounds == [(rows, SHARD_LIMITS)] * folded
+    assert AUDIT_LIMITS != SHARD_LIMITS
     merger.result()
-    assert bounds[-1][1] == pattern_merger.AUDIT_LIMITS
+    assert bounds[-1][1] == AUDIT_LIMITS
 
 
 def test_an_audit_of_nothing_has_no_rows() -> None:
@@ -93,9 +97,12 @@ def test_an_audit_of_nothing_has_no_rows() -> None:
 def test_forty_thousand_rows_may_wait(rows: int, folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more, and the table is folded."""
     folded: list[int] = []
-    monkeypatch.setattr(
-        pattern_merger, "fold_by_count", lambda keys, _: folded.append(len(keys)) or {each: each for each in keys}
-    )
+
+    def fold(keys: Mapping[str, int], _: FoldingLimits) -> dict[str, str]:
+        folded.append(len(keys))
+        return {each: each for each in keys}
+
+    monkeypatch.setattr(pattern_merger, "fold_by_count", fold)
     table = pl.DataFrame(
         {"db": 0, "pattern": [f"p{number}" for number in range(rows)], "governance": "none", "keys": 1}
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ rows = st.fixed_dictionaries(
         ),
     }
 )
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "governed_by": pl.String,
     "ttl_min_s": pl.Int64,
     "ttl_max_s": pl.Int64,

@@ -174,9 +174,12 @@ def test_batches_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     waiting: list[int] = []
     with Tally(0, None, 0.0) as tally:
         slow = tally._worker.submit
-        monkeypatch.setattr(
-            tally._worker, "submit", lambda work, batch: waiting.append(len(tally._waiting)) or slow(work, batch)
-        )
+
+        def submit(work: Any, batch: Any) -> Any:
+            waiting.append(len(tally._waiting))
+            return slow(work, batch)
+
+        monkeypatch.setattr(tally._worker, "submit", submit)
         for number in range(6):
             tally.add(frame([(b"a:%d" % each, None) for each in range(number, number + 300)]))
         assert len(tally._waiting) <= 2

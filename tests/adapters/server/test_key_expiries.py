@@ -11,7 +11,6 @@ from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.errors import ErrorReply
 from redis_ttl.adapters.connection.link import RedisLink
-from redis_ttl.adapters.server import key_expiries
 from redis_ttl.adapters.server.key_expiries import KeyExpiries
 from redis_ttl.domain.errors import MissingPermission
 from redis_ttl.domain.policy.load import parse_load
@@ -104,7 +103,7 @@ def test_what_a_node_says_of_a_key_is_no_expiry() -> None:
 def test_looking_keeps_to_its_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys are asked page by page, each as large as the load lets it be and 500 at most, with its pauses."""
     slept: list[float] = []
-    monkeypatch.setattr(key_expiries.time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     link = ScriptedLink([-2], *[[-2] * 10] * 3)
     KeyExpiries(link, parse_load("100/s")).read([b"k"] * 30)  # type: ignore[arg-type]
     assert [count for _, count in link.sent] == [1, 10, 10, 10]

@@ -228,7 +228,7 @@ def test_a_broken_connection_is_told_as_that(any_server: Server) -> None:
     with link_to(any_server) as link, any_server.client() as client:
         own_id = str(link.call("CLIENT", "ID"))
         load: Any = PagesWithInterruptions(lambda page: client.client_kill_filter(_id=own_id) if page == 20 else None)
-        batches = []
+        batches: list[Any] = []
         with pytest.raises(ConnectionLost):
             batches.extend(ShardReader(link, whole(any_server), load, batch_keys=500).batches())
 

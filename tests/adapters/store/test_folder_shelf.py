@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from redis_ttl.adapters.store import folder_shelf
 from redis_ttl.adapters.store.folder_shelf import FolderShelf
 
 NOW_S = float(int(time.time()))
@@ -19,7 +18,7 @@ NOW_S = float(int(time.time()))
 @pytest.mark.parametrize(("age_s", "stays"), [(86_399.5, True), (86_400.0, True), (86_400.5, False)])
 def test_a_draft_lasts_for_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: float, *, stays: bool) -> None:
     """One that is older was left by somebody dead, and goes with the next write into its folder."""
-    monkeypatch.setattr(folder_shelf.time, "time", lambda: NOW_S)
+    monkeypatch.setattr(time, "time", lambda: NOW_S)
     draft = tmp_path / ".x.json.0a1b2c3d"
     draft.write_bytes(b"half")
     os.utime(draft, (NOW_S - age_s, NOW_S - age_s))

@@ -5,6 +5,7 @@ That the real libraries and services answer so is what ``test_object_shelf`` and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -112,7 +113,7 @@ def fs() -> Any:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited, each time."""
     found: list[float] = []
-    monkeypatch.setattr(object_shelf.time, "sleep", found.append)
+    monkeypatch.setattr(time, "sleep", found.append)
     return found
 
 

@@ -245,7 +245,7 @@ def test_restoring_asks_before_each_page_and_keeps_its_rate(valkey: Server, monk
     ours = now_ms() + DAY_MS
     names = [b"a:%d" % number for number in range(25)]
     slept: list[float] = []
-    monkeypatch.setattr(key_restorer.time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     found = rows(*((name, None, ours) for name in names)).with_columns(state=pl.lit("ours"))
     with restorer_of(valkey, "200/s") as restorer, valkey.client() as client:
         put(valkey, dict.fromkeys(names, ours))

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from lab.servers.cluster import Cluster
-from lab.servers.kinds import REDIS_62, VALKEY
+from lab.servers.kinds import REDIS_62, VALKEY, ServerKind
 from lab.servers.server import Server, run_server
 from redis_ttl.adapters.columns.decisions import CHANGE_TYPES
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
@@ -150,7 +150,7 @@ def test_what_was_not_sent_is_given_back(any_server: Server, *, caps: bool) -> N
 
 @pytest.mark.parametrize("kind", [VALKEY, REDIS_62])
 @pytest.mark.parametrize("caps", [False, True])
-def test_an_error_is_no_answer_about_a_key(kind, *, caps: bool) -> None:  # noqa: ANN001
+def test_an_error_is_no_answer_about_a_key(kind: ServerKind, *, caps: bool) -> None:
     """A server that refuses writes is an error, plainly and by script, and never keys that the application changed."""
     with run_server(require(kind)) as server:
         send(server, [("SET", b"a", "x"), *([("PEXPIREAT", b"a", LONG_MS)] if caps else [])])

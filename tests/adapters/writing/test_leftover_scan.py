@@ -15,6 +15,7 @@ from lab.remediation.policies import DAY_S, policy_of, rule
 from lab.servers.server import Server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.connection.key_routes import SlotsState
+from redis_ttl.adapters.server.reader import ShardReader
 from redis_ttl.adapters.writing import leftover_scan
 from redis_ttl.adapters.writing.key_restorer import KeyRestorer
 from redis_ttl.domain.audit.shards import Shard, SplitRule
@@ -225,11 +226,10 @@ def test_a_database_is_read_whole(valkey: Server, tmp_path: Path, monkeypatch: p
     """From its beginning to its end, in large batches, with the instants that the server tells."""
     applying = Applying(valkey.url, tmp_path, POLICY)
     read: list[Any] = []
-    real = leftover_scan.ShardReader
 
     def reader(link: Any, shard: Shard, load: Any, **more: Any) -> Any:
         read.append((shard, more))
-        return real(link, shard, load, **more)
+        return ShardReader(link, shard, load, **more)
 
     monkeypatch.setattr(leftover_scan, "ShardReader", reader)
     leftovers(applying, valkey)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ CONFIG = Exemption(KeyPattern("config:{name}"), "read at start-up")
 ANOTHER = Rule(KeyPattern("cart:{id}"), 60 * DAY_S, sign_off=AGREED)
 
 
-def changed(policy: Policy = POLICY, audited_by: Policy = POLICY, **audited: object) -> str:
+def changed(policy: Policy = POLICY, audited_by: Policy = POLICY, **audited: Any) -> str:
     """What is found when an audit by one policy is planned by another; empty when it may be."""
     audit = audit_of(policy=audited_by)
     audit = replace(audit, plan=replace(audit.plan, **audited))

@@ -89,6 +89,7 @@ def test_a_refused_peak_names_the_server_the_figures_and_what_would_fit() -> Non
         "not one of the rules fits."
     )
     seens_only = forecast(SEENS, servers=(TIGHT,)).peak_bytes
+    assert seens_only is not None
     exact = replace(TIGHT, memory_limit_bytes=seens_only * 2)
     with pytest.raises(NoRoom, match=rf"split it: `{SEEN.replace('{', '.').replace('}', '.')}` would fit"):
         forecast(COUPONS, SEENS, servers=(exact,), policy=policy)

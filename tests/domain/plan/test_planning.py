@@ -99,7 +99,7 @@ def audit_of(
         vanished=0,
         keyspace_before=(),
         keyspace_after=(),
-        completeness=Completeness(0, 0, 0),
+        completeness=Completeness(0, 0),
         patterns=rows or ROWS,
     )
 
@@ -201,6 +201,7 @@ def test_an_audit_at_the_limit_of_its_age(age_s: float, *, is_fine: bool) -> Non
 def test_a_peak_at_what_is_allowed() -> None:
     """A peak that reaches the bound exactly is allowed, and one a byte above it is refused with what was measured."""
     peak = plan_of().forecast.peak_bytes
+    assert peak is not None
     bound = MemoryThresholds(0.4, 0.5)
     at_limit = replace(SERVER, memory_limit_bytes=peak * 2)
     plan = plan_of(policy=replace(POLICY, memory=bound), server=at_limit)

@@ -211,7 +211,7 @@ def test_counters_are_judged_by_what_they_moved() -> None:
 
 def test_a_counter_without_an_earlier_figure_says_nothing() -> None:
     """The first reading, and one after a reading that lacked the figure, can't tell how fast a counter moves."""
-    now = {"at_s": 1, "evicted_keys": 50}
+    now: dict[str, Any] = {"at_s": 1, "evicted_keys": 50}
     assert found_between({"evicted_keys": None}, now) == {}
     assert reasons(replace(GOOD, **now), None, SETTINGS, critical_ratio=0.85, start_round_trip_s=0.0005) == {}
 
@@ -225,7 +225,7 @@ def test_two_readings_at_once_make_no_storm() -> None:
 
 def test_a_slow_start_moves_the_bound_of_round_trips() -> None:
     """The bound is the start's round trip times the factor, and never below 2 ms."""
-    slow = {"critical_ratio": 0.85, "start_round_trip_s": 0.01}
+    slow: dict[str, Any] = {"critical_ratio": 0.85, "start_round_trip_s": 0.01}
     assert reasons(replace(GOOD, round_trip_s=0.05), None, SETTINGS, **slow) == {}
     assert reasons(replace(GOOD, round_trip_s=0.0512), None, SETTINGS, **slow) == {
         "latency": "a round trip takes 51.2 ms (bound 50.0 ms)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -42,15 +43,12 @@ PART = PartResult(
     run_id="a" * 40,
     whole=True,
 )
-RULE = VerifiedRule(
-    **{
-        field.name: number + 1
-        for number, field in enumerate(fields(VerifiedRule))
-        if field.name not in {"pattern", "mode", "refusal"}
-    },
-    pattern="a:{n}",
-    mode="set",
-)  # type: ignore[arg-type]
+FIGURES: dict[str, Any] = {
+    field.name: number + 1
+    for number, field in enumerate(fields(VerifiedRule))
+    if field.name not in {"pattern", "mode", "refusal"}
+}
+RULE = VerifiedRule(**FIGURES, pattern="a:{n}", mode="set")
 
 
 def test_every_figure_of_an_account_adds_up() -> None:

@@ -124,6 +124,7 @@ def test_a_daily_cycle_is_no_trend() -> None:
             ((name, _, likely, _),) = found.reaches
             assert name == "critical"
             if per_day:
+                assert now.used_bytes is not None
                 days = (2e6 - now.used_bytes) / per_day
                 assert likely is not None
                 reached = dt.datetime.fromisoformat(likely) - now.moment

@@ -141,6 +141,7 @@ def test_memory_limit_is_the_limit_of_a_server_without_maxmemory() -> None:
     unlimited = tuple(replace(server, memory_limit_bytes=None) for server in AUDIT.plan.servers)
     audit = replace(AUDIT, plan=replace(AUDIT.plan, servers=unlimited))
     used = audit.used_memory_bytes
+    assert used is not None
     assert "no limit" in audit_page(audit)
     assert "Memory is at 50.0%" in audit_page(audit, memory_limit_bytes=used * 2 // len(unlimited))
     assert audit_page(AUDIT, memory_limit_bytes=1) == audit_page(AUDIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from redis_ttl.domain.watch.events import BurstReport, LevelChange, PatternGrowth, WritingClients
+from redis_ttl.domain.watch.events import BurstReport, LevelChange, NotKnown, PatternGrowth, WritingClients
 from redis_ttl.domain.watch.levels import Level, Measure
 from redis_ttl.domain.watch.sample import NodeSample, Sample
 from redis_ttl.domain.watch.trend import Forecast
@@ -47,7 +47,7 @@ def test_a_burst_names_what_it_is() -> None:
         "c", AT, "2026-02-12T13:55:00+00:00", 1_290_000, 90 * 2**20, 0, 4_300.0, 4_000,
         (PatternGrowth("{n}", 0.31, 0.296, 0.324, 2_075_089, 1_981_375, 2_168_802, 900, 0.0, 870, ("10\u202e",)),),
         (WritingClients("", "", "10.0.0.9", 3, ("set", "mset")),), (("set", 1_290_100),), ("DAG etl, run r",), "a",
-        ("CLIENT LIST may not be called",),
+        (NotKnown.CLIENTS,),
     )  # fmt: skip
     assert burst_lines(report) == [
         "burst: 1,290,000 new keys since 2026-02-12 13:55 (4,300/s), 90.0 MiB, 0 of them without TTL",

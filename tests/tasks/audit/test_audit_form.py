@@ -63,7 +63,7 @@ def test_a_database_that_is_none_is_refused(policies: Path, answer: str) -> None
         {"load": "fsat"},
     ],
 )
-def test_the_form_itself_refuses_what_is_out_of_range(policies: Path, wrong: dict[str, object]) -> None:
+def test_the_form_itself_refuses_what_is_out_of_range(policies: Path, wrong: dict[str, Any]) -> None:
     """Airflow doesn't start a run with such an answer."""
     with pytest.raises(Exception, match="Invalid input for param"):
         answers(policies, **wrong)

@@ -34,7 +34,7 @@ def test_the_drift_check_has_its_shape(policies: Path) -> None:
     (dag,) = bag.dags.values()
     assert dag.dag_id == "redis_ttl.one.drift_check"
     assert [task.task_id for task in dag.tasks] == ["compare"]
-    assert [asset.name for asset in dag.timetable.asset_condition.objects] == ["redis_ttl/one/audit"]  # type: ignore[attr-defined]
+    assert [asset.name for asset in dag.timetable.asset_condition.objects] == ["redis_ttl/one/audit"]  # type: ignore[union-attr]
     assert (dag.params["accept"], dag.params["reason"], dag.max_active_runs) == (False, "", 1)
     assert all(task.doc_md for task in dag.tasks)
     assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id

@@ -23,6 +23,7 @@ from redis_ttl.tasks.remediate.approval_evidence import (
     refuse_own_approval,
     requester_of,
 )
+from redis_ttl.usecases.plan import confirm_approval as approving
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.plans import PLAN, POLICY
 
@@ -70,7 +71,7 @@ def test_whoever_triggered_the_run_is_refused_by_airflow_s_word(monkeypatch: pyt
     old = dataclasses.replace(PLAN, schema="redis_ttl.plan/1")
     documents = PlanDocuments(cast("Any", None), PLAN.cluster, PLAN.plan_id)
     monkeypatch.setenv("AIRFLOW_CONN_REDIS", "redis://127.0.0.1:1")
-    monkeypatch.setattr(remediate_run.approving, "require_approval", lambda *_: approval)
+    monkeypatch.setattr(approving, "require_approval", lambda *_: approval)
     tools = remediate_run._tools(policy_of(), context_of("maria"), documents, old)
     with pytest.raises(NotApproved, match="who triggered the run can't approve its plan"):
         tools.approve()

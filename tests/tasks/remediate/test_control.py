@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.sdk import Variable
 
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.policy.rate import Rate
 from redis_ttl.domain.remediation.control import Wish, WishedState
-from redis_ttl.tasks.remediate import control
 from redis_ttl.tasks.remediate.control import VariableControl, parse_wish
 
 
@@ -47,9 +47,9 @@ def test_what_cant_be_read_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise ConnectionError("no API server")
 
-    monkeypatch.setattr(control.Variable, "get", fail)
+    monkeypatch.setattr(Variable, "get", fail)
     unread = VariableControl("shop", "remediate").read()
-    monkeypatch.setattr(control.Variable, "get", lambda *_, **__: "paus")
+    monkeypatch.setattr(Variable, "get", lambda *_, **__: "paus")
     nonsense = VariableControl("shop", "remediate").read()
 
     assert (unread.state, nonsense.state) == (WishedState.PAUSE, WishedState.PAUSE)

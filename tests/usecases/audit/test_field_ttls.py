@@ -206,6 +206,7 @@ def test_a_plan_frees_nothing_that_goes_anyway(modern: Server, tmp_path: Path) -
     assert (sess.changes[Action.SET], sess.size_bytes) == (60, 0)
     assert half.size_bytes is not None
     assert half.size_bytes > 0
+    assert plan.forecast.used_bytes is not None
     assert plan.forecast.after_bytes == plan.forecast.used_bytes - half.size_bytes
     assert [each.kind for each in sess.cautions if "field" in each.kind] == [CautionKind.FIELDS_END]
     assert [each.kind for each in half.cautions if "field" in each.kind] == [CautionKind.FIELDS_MIXED]

@@ -19,12 +19,12 @@ from tests.usecases.plan.test_build_plan import plan_from
 
 KEYS = 60
 #: How the keys of a pattern are written, and what is known of them: a kind that is updated in place, or that it can't be told.
-WRITTEN: dict[str, tuple[list[tuple[object, ...]], str | None]] = {
+WRITTEN: dict[str, tuple[list[tuple[str | int, ...]], str | None]] = {
     "hash": ([("HSET", "f", "1")], "hash"),
     "list": ([("RPUSH", "a")], "list"),
     "set": ([("SADD", "a")], "set"),
     "zset": ([("ZADD", 1, "a")], "zset"),
-    "geo": ([("GEOADD", 13.3, 38.1, "a")], "zset"),
+    "geo": ([("GEOADD", "13.3", "38.1", "a")], "zset"),
     "stream": ([("XADD", "*", "f", "v")], "stream"),
     "incr": ([("INCR",)], "counter"),
     "bits": ([("SETBIT", 7, 1)], SHORT_RAW),
@@ -38,7 +38,7 @@ WRITTEN: dict[str, tuple[list[tuple[object, ...]], str | None]] = {
 }
 
 
-def fill(server: Server, written: dict[str, tuple[list[tuple[object, ...]], str | None]]) -> None:
+def fill(server: Server, written: dict[str, tuple[list[tuple[str | int, ...]], str | None]]) -> None:
     """Keys of every pattern."""
     send(
         server,

@@ -19,13 +19,12 @@ from redis_ttl.domain.remediation.approval import GATES, ApprovalRequest, Channe
 from redis_ttl.domain.remediation.signing import NO_KEYS, SigningKeys, parse_signing_keys
 from redis_ttl.usecases.plan.confirm_approval import (
     FormAnswer,
-    GateTrace,
-    Mark,
     confirm_approval,
     decide_answer,
     plan_of_run,
     require_approval,
 )
+from redis_ttl.usecases.plan.gate_records import GateTrace, Mark
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.domain.remediation.test_approval import PLAN as SHAPE
 

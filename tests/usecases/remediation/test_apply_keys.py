@@ -18,6 +18,7 @@ from redis_ttl.domain.audit.shards import key_slot
 from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.policy import Cold
 from redis_ttl.domain.remediation.remediation import RuleAccount
+from redis_ttl.domain.rollback.journal import JournalName
 from tests.adapters.keyspaces import send, set_keys
 
 
@@ -62,7 +63,7 @@ def test_several_databases(any_server: Server, tmp_path: Path) -> None:
 def test_a_cluster(any_cluster: Cluster, tmp_path: Path) -> None:
     """In a cluster every primary's keys are changed, whatever their slots and tags."""
     names = [b"a:%d" % number for number in range(900)] + [b"a:{t}%d" % number for number in range(100)]
-    owner = {}
+    owner: dict[bytes, Server] = {}
     for number, server in enumerate(any_cluster.primaries):
         first, last = number * 16_384 // 3, (number + 1) * 16_384 // 3 - 1
         own = [name for name in names if first <= key_slot(name) <= last]
@@ -106,12 +107,13 @@ def test_an_application_that_was_faster(any_server: Server, tmp_path: Path) -> N
     documents = applying.documents
     write = documents.write_journal
 
-    def late(name: object, data: bytes) -> None:
-        write(name, data)  # type: ignore[arg-type]
+    def late(name: JournalName, data: bytes) -> JournalName:
+        kept = write(name, data)
         with any_server.client() as client:
             for number in range(5):
                 client.expire(f"a:{number}", 10)
             client.delete("a:5", "a:6", "a:7")
+        return kept
 
     documents.write_journal = late  # type: ignore[method-assign]
     account = applying.shard(documents=documents).accounts[0]

@@ -9,7 +9,7 @@ import pickle
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -356,7 +356,7 @@ def test_a_full_disk_leaves_the_invariants(server: Server, tmp_path: Path) -> No
     case.check_end()
 
 
-def _print(rows: list[tuple[object, ...]], titles: tuple[str, ...]) -> None:
+def _print(rows: Sequence[tuple[object, ...]], titles: tuple[str, ...]) -> None:
     for row in (titles, *rows):
         cells = zip(row, (5, 7, 24, 20, 12), strict=True)
         print("  ".join(f"{cell!s:<{width}}" for cell, width in cells))  # noqa: T201  # the table is what it is for

@@ -20,7 +20,7 @@ from lab.remediation.applying import Applying
 from lab.remediation.policies import policy_of, rule
 from lab.servers.kinds import VALKEY
 from lab.servers.server import Server, run_server
-from redis_ttl.adapters.columns.decisions import CHANGE_TYPES
+from redis_ttl.adapters.columns.decisions import CHANGE_TYPES, Decided
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
 from redis_ttl.domain.errors import Aborted, RedisTtlError, ServerChanged, StoreProblem, TooManyMatches
@@ -148,7 +148,7 @@ def test_an_approval_that_cannot_be_read_pauses_the_writing(
     applying = Applying(valkey.url, tmp_path, POLICY)
     applying.pass_canary()
     left = without_ttl(valkey)
-    asked = []
+    asked: list[None] = []
     silent = [True]
 
     def approve() -> Any:
@@ -282,6 +282,6 @@ def test_a_key_that_was_met_twice_is_one_key_of_the_canary() -> None:
     once = rows((b"a:1", None, 9), (b"a:2", None, 9))
     again = rows((b"a:2", None, 9), (b"a:3", None, 9))
     for changes in (once, again):
-        picked.add(0, Changed(None, changes=changes, ours=changes.clear()))
+        picked.add(0, Decided(changes.height, {}, changes, changes.clear()))
     assert picked.counts([0]) == {0: 3}
     assert sorted(picked.changes([0])["key"].to_list()) == [b"a:1", b"a:2", b"a:3"]

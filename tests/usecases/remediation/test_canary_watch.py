@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +21,6 @@ from redis_ttl.domain.policy.policy import GuardSettings, MemoryThresholds
 from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.control import Wish, WishedState
 from redis_ttl.domain.remediation.remediation import Outcome
-from redis_ttl.usecases.remediation import canary_watch
 from redis_ttl.usecases.remediation.apply_tools import ApplyTools
 from redis_ttl.usecases.remediation.canary_watch import CanaryWatch, start_of, write_baseline
 from redis_ttl.usecases.remediation.write_gate import Ended
@@ -47,7 +47,7 @@ class Scene:
     looks: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.monkeypatch.setattr(canary_watch.time, "sleep", self.sleep)
+        self.monkeypatch.setattr(time, "sleep", self.sleep)
         self.documents = PlanDocuments(Store(self.folder), PLAN.cluster, PLAN.plan_id)
 
     def watch(self) -> CanaryReport:
@@ -55,13 +55,13 @@ class Scene:
         guards = replace(POLICY.remediation, guards=GuardSettings())
         policy = replace(POLICY, memory=self.memory, remediation=guards)
         plan = replace(
-            PLAN, nodes=tuple(NodeIdentity(each, "a" * 40, None) for each in (A, B)), canary_watch_s=self.watch_s
+            PLAN, nodes=tuple(NodeIdentity(each, "a" * 40, "") for each in (A, B)), canary_watch_s=self.watch_s
         )
         tools = ApplyTools(
             redis=self,  # type: ignore[arg-type]  # the watch connects and looks only
             documents=self.documents,
             policy=policy,
-            approve=lambda: None,  # type: ignore[arg-type, return-value]  # the watch looks at its own
+            approve=lambda: None,  # type: ignore[arg-type]  # the watch looks at its own
             control=self.wishes,
             clock=self,
             log=self.log.append,
@@ -102,12 +102,12 @@ class Scene:
             def health(_) -> Reading:  # noqa: N805  # the scene is self
                 number = self.looks.get(named, -1) + 1
                 self.looks[named] = number
-                shown = self.bad.get(named, lambda _: {})(number)
+                shown = self.bad[named](number) if named in self.bad else {}
                 return replace(GOOD, **{"at_s": self.at_s, **shown})
 
         yield Node()
 
-    def before(self, *, seconds: float = 10.0, **rising: int) -> None:
+    def before(self, *, seconds: float = 10.0, **rising: Any) -> None:
         """Keep what the servers were like before the canary: fine at the first look, and counters that rise by so many till the second."""
         first = replace(GOOD, at_s=0.0, replicas_online=1)
         last = replace(first, at_s=seconds, round_trip_s=1.0, replicas_online=0, **rising)

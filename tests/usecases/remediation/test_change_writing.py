@@ -6,6 +6,7 @@ What becomes of keys on real servers is in ``test_write_freshness``.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -54,7 +55,7 @@ class Scene:
     _under_way: list[pl.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.monkeypatch.setattr(change_writing.time, "sleep", self.sleep)
+        self.monkeypatch.setattr(time, "sleep", self.sleep)
 
     def writing(self) -> ChangeWriting:
         """The work under test."""
@@ -177,7 +178,7 @@ def test_nothing_is_sent_that_was_read_long_ago(scene: Scene, rate: float) -> No
 
 def test_without_a_rate_old_keys_are_read_again_in_thousands(scene: Scene) -> None:
     """What is older than five seconds is read again at once, five thousand together; what is exactly that old isn't."""
-    scene.journal = lambda _changes: b""  # type: ignore[method-assign, misc]  # keys have no byte each here
+    scene.journal = lambda changes: b""  # type: ignore[method-assign]  # noqa: ARG005  # keys have no byte each here
     scene.writing().write(keys(12_000), read_at_s=94.9)
     assert [len(names) for names, _ in scene.looks] == [5_000, 5_000, 2_000]
     scene.looks.clear()

@@ -6,6 +6,7 @@ What the gate does in a whole run, with a real server, is in ``test_apply_refusa
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,7 +61,7 @@ class Scene:
     address: str = "10.0.0.1:6379"
 
     def __post_init__(self) -> None:
-        self.monkeypatch.setattr(write_gate.time, "sleep", self.sleep)
+        self.monkeypatch.setattr(time, "sleep", self.sleep)
 
     def gate(self, *, rate: str = "1000/s", sharers: int = 1) -> WriteGate:
         """The gate."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ class Patient:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, real: Any) -> None:
         self.slept_s = 0.0
         self._real = real
-        monkeypatch.setattr(part_work.time, "sleep", self.sleep)
+        monkeypatch.setattr(time, "sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         """Time passes."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,8 @@ class Move:
     """The slot on its way from its owner to another primary."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.clients = [server.client() for server in cluster.primaries]
+        # redis-py doesn't type the commands that it has no function for.
+        self.clients: list[Any] = [server.client() for server in cluster.primaries]
         self.ids = [client.execute_command("CLUSTER", "MYID").decode() for client in self.clients]
         owners = [client.execute_command("CLUSTER", "COUNTKEYSINSLOT", SLOT) for client in self.clients]
         self.source = owners.index(max(owners))

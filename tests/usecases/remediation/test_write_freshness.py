@@ -21,6 +21,7 @@ from redis_ttl.domain.policy.policy import Cold
 from redis_ttl.domain.policy.rate import Rate
 from redis_ttl.domain.remediation.control import Wish, WishedState
 from redis_ttl.domain.remediation.remediation import PartResult, RuleAccount
+from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.usecases.remediation import change_writing, write_gate
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.adapters.keyspaces import send, set_keys
@@ -42,10 +43,11 @@ def paused_after_the_journal(applying: Applying, meanwhile: Callable[[], None], 
     documents, write = applying.documents, PlanDocuments.write_journal
     happened = threading.Event()
 
-    def journalled(name: Any, data: bytes) -> None:
-        write(documents, name, data)
+    def journalled(name: JournalName, data: bytes) -> JournalName:
+        kept = write(documents, name, data)
         if not happened.is_set():
             applying.wishes.wish = Wish(WishedState.PAUSE)
+        return kept
 
     def heard(text: str) -> None:
         if text.startswith("paused: the operator paused it") and not happened.is_set():
@@ -116,7 +118,7 @@ def test_a_ttl_that_the_application_sets_in_a_pause_stays(any_server: Server, tm
         assert account.capped == 150 - sum(not number % 2 for number in done)
         rows = dict(applying.journal()[journalled:].select("key", "was_ms").iter_rows())
         for number in set(range(300)) - done:
-            left_s = client.ttl(f"a:{number}")
+            left_s: int = client.ttl(f"a:{number}")
             assert 90 * DAY_S - 60 <= left_s <= 90 * DAY_S + 960
             if not number % 2:
                 assert rows[b"a:%d" % number] > applying.approved_at_ms + 499 * DAY_S * 1000
@@ -209,7 +211,7 @@ def test_a_lost_connection_takes_no_true_expiry_with_it(any_server: Server, tmp_
     with any_server.client() as client:
 
         def renewed(number: int) -> bool:
-            left_s = client.ttl(f"a:{number}")
+            left_s: int = client.ttl(f"a:{number}")
             if left_s > 300 * DAY_S:
                 client.expire(f"a:{number}", 500 * DAY_S)
             return left_s > 300 * DAY_S
@@ -254,11 +256,12 @@ def test_an_application_that_is_always_faster_keeps_what_it_sets(
     with any_server.client() as client:
         ours = {number for number in range(20) if -1 < client.ttl(f"a:{number}") < 100 * DAY_S}
 
-        def faster(name: Any, data: bytes) -> None:
-            write(documents, name, data)
+        def faster(name: JournalName, data: bytes) -> JournalName:
+            kept = write(documents, name, data)
             move = next(moves)
             for number in set(range(20)) - ours:
                 client.expire(f"a:{number}", long_s + 1_000 * move)
+            return kept
 
         documents.write_journal = faster  # type: ignore[method-assign]
         result = applying.shard(documents=documents)
@@ -289,11 +292,11 @@ def test_journal_numbers_have_no_gap(valkey: Server, tmp_path: Path) -> None:
     documents, write = applying.documents, PlanDocuments.write_journal
     tried: list[str] = []
 
-    def unsteady(name: Any, data: bytes) -> None:
+    def unsteady(name: JournalName, data: bytes) -> JournalName:
         tried.append(str(name))
         if len(tried) % 2:
             raise StoreProblem("not now")
-        write(documents, name, data)
+        return write(documents, name, data)
 
     documents.write_journal = unsteady  # type: ignore[method-assign]
     result = applying.shard(documents=documents)
@@ -309,7 +312,7 @@ def test_each_attempt_says_that_it_begins_before_its_first_object(valkey: Server
     applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")))
     documents, write = applying.documents, PlanDocuments.write_journal
 
-    def dies(name: Any, data: bytes) -> None:
+    def dies(name: JournalName, data: bytes) -> JournalName:
         assert [each.attempt for each in applying.documents.begun()][-1] == name.attempt
         write(documents, name, data)
         raise KeyboardInterrupt
@@ -341,10 +344,11 @@ def test_a_slot_that_moves_is_no_key_that_is_gone(any_cluster: Cluster, tmp_path
         source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
         documents, write = applying.documents, PlanDocuments.write_journal
 
-        def moves(name: Any, data: bytes) -> None:
-            write(documents, name, data)
+        def moves(name: JournalName, data: bytes) -> JournalName:
+            kept = write(documents, name, data)
             if keys := source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1_000):
                 source.execute_command("MIGRATE", goal.host, goal.port, "", 0, 5_000, "KEYS", *keys)
+            return kept
 
         documents.write_journal = moves  # type: ignore[method-assign]
         with pytest.raises(ConnectionLost):

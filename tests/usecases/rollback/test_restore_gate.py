@@ -6,6 +6,7 @@ What the gate does in a whole rollback, with a real server, is in ``test_restore
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,6 @@ from redis_ttl.domain.remediation.control import Wish, WishedState
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.rollback import WatchedNode
 from redis_ttl.usecases.remediation.write_gate import Ended
-from redis_ttl.usecases.rollback import restore_gate
 from redis_ttl.usecases.rollback.restore_gate import RestoreGate
 from tests.usecases.remediation.test_gate_and_pace import BEGAN, BEGAN_MS, GOOD
 
@@ -43,7 +43,7 @@ class Scene:
     earliest_ms: int | None = None
 
     def __post_init__(self) -> None:
-        self.monkeypatch.setattr(restore_gate.time, "sleep", self.sleep)
+        self.monkeypatch.setattr(time, "sleep", self.sleep)
 
     def gate(self, *, sharers: int = 1) -> RestoreGate:
         """The gate."""

@@ -64,7 +64,7 @@ def restore(
 
     def opened() -> Ill:
         restorer = Ill(endpoint_from_url(run.url), parse_load("fast"), parse_rate("unlimited"))
-        restorer.change, restorer.evicts = change, evicts  # type: ignore[method-assign]
+        restorer.change, restorer.evicts = change, evicts
         return restorer
 
     settings = GuardSettings(**{"latency_factor": 1e9, "expire_cap_hits_per_s": 1e9, "patience_s": 300, **guards})

@@ -129,7 +129,7 @@ def interrupted(run: Applying, happens: Callable[[], object]) -> Any:
 
     def opened() -> Interrupted:
         restorer = Interrupted(endpoint_from_url(run.url), parse_load("fast"), parse_rate("unlimited"))
-        restorer.happens = happens  # type: ignore[method-assign]
+        restorer.happens = happens
         return restorer
 
     return replace(restore_tools(run), open_restorer=opened)

@@ -22,6 +22,7 @@ from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import Leftovers, RestoreAccount, RestoreResult
 from redis_ttl.usecases.remediation.write_gate import Ended
 from redis_ttl.usecases.rollback import restore_gate, restore_journal
+from redis_ttl.usecases.rollback.restore_gate import RestoreGate
 from redis_ttl.usecases.rollback.restore_journal import (
     RestoreOptions,
     load_journal,
@@ -248,7 +249,7 @@ def test_who_stops_a_rollback_is_told_apart(written: Written, monkeypatch: pytes
     def full(_: Any) -> None:
         raise Ended(Outcome.ABORTED, "the memory is full")
 
-    monkeypatch.setattr(restore_journal.RestoreGate, "begin", full)
+    monkeypatch.setattr(RestoreGate, "begin", full)
     with pytest.raises(Aborted, match=r"a guard ended the rollback.*the memory is full"):
         written.restore()
 
@@ -281,16 +282,15 @@ def test_an_operator_is_heard_within_an_object(written: Written, monkeypatch: py
 def test_the_gate_knows_the_first_instant_and_the_sharers(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the earliest approval and the shortest rule follows when an expiry storm may be our own; without an approval nobody knows."""
     made: list[dict[str, Any]] = []
-    real = restore_journal.RestoreGate
 
     def gate(**told: Any) -> Any:
         made.append(told)
-        return real(**told)
+        return RestoreGate(**told)
 
     monkeypatch.setattr(restore_journal, "RestoreGate", gate)
     written.journal((b"a:1", None, written.now_ms + DAY_MS))
     written.restore(sharers=3)
-    assert made[-1]["earliest_ms"] is None
+    assert [each["earliest_ms"] for each in made[-1:]] == [None]
     written.begun(approved_at_ms=5_000)
     written.begun(attempt=LATER, approved_at_ms=4_000)
     written.restore(sharers=3)

@@ -92,6 +92,7 @@ def test_a_burst_is_found_and_attributed(valkey: Server, tmp_path: Path) -> None
         seen = watching.look()
     report = seen.burst
     assert report is not None
+    assert report.keys is not None
     assert report.keys >= 2 * RATE
     first = report.patterns[0]
     assert first.pattern == "{n}"

@@ -151,7 +151,7 @@ def test_a_burst_is_told_once_from_its_first_look_to_three_quiet_ones(watch: Wat
 def test_a_burst_is_reported_with_who_and_what(watch: Watch) -> None:
     """By how much, since when and how fast; which commands were called in between; who writes, and what ran."""
     watch.look(keys=1_000, calls={"set": 10, "get": 5, "del": 7, "hset": 1})
-    watch.redis.clients = tuple(WritingClients(f"c{number}", None, "10.0.0.1", 1, ("set",)) for number in range(12))
+    watch.redis.clients = tuple(WritingClients(f"c{number}", "", "10.0.0.1", 1, ("set",)) for number in range(12))
     watch.audited = ("audit-1", {"{n}": 100})
     seen = watch.look(
         keys=2_500, expires=2_300, used_bytes=900, calls={"set": 1_510, "get": 9_005, "del": 7, "hset": 0}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from redis_ttl.adapters.policy_files.leaves import MISTAKE, describe, did_you_mean
+from redis_ttl.adapters.policy_files.leaves.leaf import MISTAKE, describe, did_you_mean
 from redis_ttl.adapters.policy_files.relations import relation_mistakes
 from redis_ttl.adapters.policy_files.shape import PolicyEntry, known_keys
 from redis_ttl.adapters.policy_files.text import find_cluster_line, line_of

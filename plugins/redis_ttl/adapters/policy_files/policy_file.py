@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redis_ttl.adapters.policy_files.leaves import did_you_mean
+from redis_ttl.adapters.policy_files.leaves.leaf import did_you_mean
 from redis_ttl.adapters.policy_files.parser import parse_policy
 from redis_ttl.adapters.policy_files.text import MAX_BYTES, find_cluster_line, read_text
 from redis_ttl.domain.errors import BadInput, InvalidPolicy

@@ -13,8 +13,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from redis_ttl.adapters.policy_files.leaves import did_you_mean
-from redis_ttl.adapters.policy_files.shape import MemoryEntry, RemediationEntry
+from redis_ttl.adapters.policy_files.entries.audit import MemoryEntry
+from redis_ttl.adapters.policy_files.entries.remediation import RemediationEntry
+from redis_ttl.adapters.policy_files.leaves.leaf import did_you_mean
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.keys.pattern import KeyPattern, shown
 from redis_ttl.domain.keys.steps import Effort, TooMuchEffort

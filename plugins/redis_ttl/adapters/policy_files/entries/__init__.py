@@ -1,0 +1,1 @@
+"""The entries of a policy file: which keys each has, and what it becomes."""

@@ -16,17 +16,15 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
 from redis_ttl.domain.drift.drift import ComparisonScope
 from redis_ttl.domain.messages.kind import MessageKind
-from redis_ttl.domain.remediation.canary import CanaryReport
-from redis_ttl.domain.remediation.verification import Verification
-from redis_ttl.domain.rollback.rollback import RestoreResult
 from redis_ttl.domain.schema import read_document
 from redis_ttl.usecases.audit.read_audit import read_audit
 from redis_ttl.usecases.messages.message_sources import MessageSources
 from redis_ttl.usecases.store.audits import AuditFolder
+from redis_ttl.usecases.store.catalogue import Pending
 from redis_ttl.usecases.store.drift import DriftDocuments
-from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+from redis_ttl.usecases.store.messages import MessageDocuments
 from redis_ttl.usecases.store.plans import PlanDocuments
-from redis_ttl.usecases.watch.watch_cluster import _memory, _WatchFolder
+from redis_ttl.usecases.store.watch import WatchDocuments, read_look
 from tests.usecases.kept_store import CLUSTER, FOLDER, POLICY, KeptStore
 
 FOLDERS = FOLDER / "store"
@@ -93,14 +91,14 @@ def _event(root: Path, name: str, kind: str) -> None:
 
 def _sample(root: Path, path: str) -> None:
     # What a look reads of its day is the last sample; each can be that one.
-    assert read_document((root / CLUSTER / path).read_bytes(), _memory, where=path).sample is not None
+    assert read_document((root / CLUSTER / path).read_bytes(), read_look, where=path).sample is not None
 
 
 def _days(root: Path, day: str) -> None:
     import datetime as dt
 
     now = dt.datetime.strptime(day, "%Y%m%d").replace(tzinfo=dt.UTC) + dt.timedelta(days=1)
-    assert _WatchFolder(Store(root), CLUSTER).history(now)
+    assert WatchDocuments(Store(root), CLUSTER).history(now, 14)
 
 
 def _journal(root: Path, plan_id: str, name: str) -> pl.DataFrame:
@@ -136,16 +134,16 @@ _READERS: Sequence[tuple[str, Callable[..., Any]]] = (
     (r"results/([^/]+)/(?:canary|shard-\d+)-\d{8}T.*\.json", lambda root, plan: _plan(root, plan).parts()),
     (
         r"results/([^/]+)/check_canary-.*\.json",
-        lambda root, plan: _plan(root, plan).results_as("check_canary", CanaryReport.from_json),
+        lambda root, plan: _plan(root, plan).canary_reports(),
     ),
-    (r"results/([^/]+)/canary_baseline-.*\.json", lambda root, plan: _plan(root, plan).results("canary_baseline")),
+    (r"results/([^/]+)/canary_baseline-.*\.json", lambda root, plan: _plan(root, plan).canary_baseline()),
     (
         r"results/([^/]+)/verify-.*\.json",
-        lambda root, plan: _plan(root, plan).results_as("verify", Verification.from_json),
+        lambda root, plan: _plan(root, plan).verifications(),
     ),
     (
         r"results/([^/]+)/rollback-[0-9a-f]{8}\.json",
-        lambda root, plan: _plan(root, plan).results_as("rollback", RestoreResult.from_json),
+        lambda root, plan: _plan(root, plan).restored(),
     ),
     (r"results/([^/]+)/rollback_check-.*\.json", _checks),
     (r"baselines/(\d+)\.json", lambda root, number: _drift(root).baseline(int(number))),

@@ -20,8 +20,10 @@ from redis_ttl.messages.rendering import documents_of
 from redis_ttl.usecases.messages.deliver_messages import Delivery, deliver_due
 from redis_ttl.usecases.messages.message_tools import MessageTools
 from redis_ttl.usecases.messages.post_message import Post, post_message
-from redis_ttl.usecases.store.message_ports import Composed, Envelope, MessageStore
-from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+from redis_ttl.usecases.ports import RemovableDocuments
+from redis_ttl.usecases.store.catalogue import Pending
+from redis_ttl.usecases.store.message_ports import Composed, Envelope
+from redis_ttl.usecases.store.messages import MessageDocuments
 
 NOON = dt.datetime(2026, 2, 12, 12, tzinfo=dt.UTC)
 
@@ -73,7 +75,7 @@ class Died(BaseException):
 class DyingStore:
     """A store whose worker dies just before it changes anything for the ``dies_at``-th time, from 1."""
 
-    store: MessageStore
+    store: RemovableDocuments
     dies_at: int
     changes: int = 0
 
@@ -136,7 +138,7 @@ class Messaging:
         below = None if envelope.reply_to is None else envelope.reply_to[0].thread
         return Receipt(self.now_at.isoformat(), "C1", below or number)
 
-    def tools(self, store: MessageStore | None = None) -> MessageTools:
+    def tools(self, store: RemovableDocuments | None = None) -> MessageTools:
         """Those of one worker, with a store object of its own."""
         return MessageTools(store or Store(self.root), self.policy, plain, self.send, self)
 

@@ -300,10 +300,11 @@ class Scanning:
             shards=self.shards,
             topology=self.topology,
         )
-        self.folder.write_json(
-            "samples.json", {place: [key.hex() for key in keys] for place, keys in self.samples.items()}
-        )
-        self.folder.write_json("plan.json", self.plan.to_json())
+        drawn = {
+            (place.rpartition(" ")[0], int(place.rpartition(" ")[2])): keys for place, keys in self.samples.items()
+        }
+        self.folder.write_samples(drawn)
+        self.folder.write_plan(self.plan)
 
     @property
     def folder(self) -> AuditFolder:

@@ -210,9 +210,12 @@ class Verifying:
         self.documents = PlanDocuments(self.store, PLAN.cluster, PLAN.plan_id)
         audit = AuditFolder(self.store, PLAN.cluster, PLAN.audit_id)
         made = AuditPlan(PLAN.audit_id, PLAN.cluster, "x", AuditOptions(), None, (), (), (), seed=77)
-        audit.write_json("plan.json", made.to_json())
-        paths = [audit.write(f"fingerprints-{number}", b"f%d" % number) for number in range(2)]
-        audit.write("audit.json", json.dumps({"schema": AUDIT_SCHEMA, "fingerprints": paths}).encode())
+        audit.write_plan(made)
+        paths = [f"{audit.path}/fingerprints-{number}" for number in range(2)]
+        for number, path in enumerate(paths):
+            self.store.write(path, b"f%d" % number)
+        said = json.dumps({"schema": AUDIT_SCHEMA, "fingerprints": paths})
+        self.store.write(f"{audit.path}/audit.json", said.encode())
 
     def part(
         self,

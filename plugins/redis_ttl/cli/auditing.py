@@ -129,9 +129,7 @@ def _run(endpoint: Endpoint, options: AuditOptions, policy: Policy | None, place
         scan_all(job, progress.shard)
         progress.merging()
         done = merge_audit(folder, PatternMerger(), job.tools(progress.shard))
-    folder.write(
-        "report.md", audit_page(done, memory_limit_bytes=policy.memory.limit_bytes if policy else None).encode()
-    )
+    folder.write_report(audit_page(done, memory_limit_bytes=policy.memory.limit_bytes if policy else None))
     return done
 
 

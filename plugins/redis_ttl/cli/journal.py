@@ -13,7 +13,7 @@ from redis_ttl.cli.store_folder import store_folder
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.messages.pages.journal_page import journal_page
-from redis_ttl.usecases.store.plans import PlanDocuments
+from redis_ttl.usecases.store.plans import PlanDocuments, has_plan
 
 if TYPE_CHECKING:
     from redis_ttl.domain.plan.plan import Plan
@@ -51,7 +51,7 @@ def show(
 def _documents(store: Store, plan: str, cluster: str | None) -> PlanDocuments:
     plan_id = check_document_id(plan, where="PLAN")
     clusters = [cluster] if cluster else store.names("")
-    held = [each for each in clusters if store.exists(f"{each}/plans/{plan_id}.json")]
+    held = [each for each in clusters if has_plan(store, each, plan_id)]
     if len(held) != 1:
         raise InvalidOption(
             "there is no such plan in this store" if not held else "several clusters have a plan of this id",

@@ -154,6 +154,12 @@ class Documents(Protocol):
     def names(self, folder: str) -> list[str]: ...
 
 
+class RemovableDocuments(Documents, Protocol):
+    """The store, for what removes documents of its own when they have served: what waited to be sent, and looks of days long over."""
+
+    def remove(self, path: str) -> None: ...
+
+
 class Clock(Protocol):
     """Wall time for documents, monotonic time for durations."""
 

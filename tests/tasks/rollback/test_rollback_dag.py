@@ -141,8 +141,8 @@ def test_a_hole_in_the_journal_fails_the_run_after_everything_else_is_restored(
     left = sum(at != -1 for at in expiries([redis7]).values())
     assert 0 < left < 300
     assert f"**{left} keys still have the plan's expiry.**" in caplog.text
-    (check, *_) = sorted(run.documents.results("rollback_check"), key=lambda each: each["restored"]["dry_run"])
-    assert check["found"]["leftovers"] == {"0": left}
+    (check, *_) = sorted(run.documents.rollbacks(), key=lambda each: each[0].dry_run)
+    assert check[1].leftovers == {0: left}
 
 
 @pytest.mark.parametrize(

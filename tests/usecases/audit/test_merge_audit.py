@@ -61,7 +61,7 @@ def test_the_shards_add_up(tmp_path: Path) -> None:
     audit = merge_audit(scan.folder, pile, scan.tools)
     assert (audit.keys, audit.no_ttl_keys, audit.vanished) == (3, 2, 3)
     assert pile.added == [b"no1 a", b"no2"]
-    assert scan.folder.read("patterns.parquet") == b"no1 a|no2"
+    assert scan.folder.table("patterns.parquet") == b"no1 a|no2"
     assert audit.patterns_document == f"{scan.folder.path}/patterns.parquet"
     assert len(audit.fingerprints) == 2
     assert audit.duration_s == pytest.approx(60.0)
@@ -69,7 +69,7 @@ def test_the_shards_add_up(tmp_path: Path) -> None:
     assert audit.keyspace_before == (KeyspaceCount(0, 0, 0),)
     assert audit.keyspace_after == (KeyspaceCount(0, 3, 1),)
     assert audit.warnings == ()
-    assert scan.folder.read_json("audit.json")["keys"] == 3
+    assert scan.folder.audit(scan.plan).keys == 3
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_duration(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_keys_that_no_scan_meets_fail_the_audit(tmp_path: Path) -> None:
     scan.redis.hidden = True
     with pytest.raises(IncompleteScan, match=rf"{NODE} db0.*4 of 5 unseen.*at most 3"):
         merge_audit(scan.folder, Pile(), scan.tools)
-    assert not scan.folder.has("audit.json")
+    assert not scan.folder.is_finished
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_an_open_checkpoint_is_no_end(tmp_path: Path) -> None:
     scan_shard(scan.folder, scan.plan, 0, scan.plan.shards[0], scan.tools)
     (whole,) = scan.folder.checkpoints(0)
     (tmp_path / path).unlink()
-    scan.folder.write_json("shards/0/0-00000.json", replace(whole, done=False, cursor=4, keys=1).to_json())
+    scan.folder.write_checkpoint(replace(whole, done=False, cursor=4, keys=1))
     audit = merge_audit(scan.folder, Pile(), scan.tools)
     assert audit.completeness.scanned_again == (f"{NODE} db0 1/2",)
     assert [(each.cursor, each.done) for each in scan.folder.checkpoints(0)] == [(4, False), (0, True)]
@@ -195,11 +195,10 @@ def test_a_table_of_a_killed_merge_is_passed_over(tmp_path: Path) -> None:
     """Where a table of patterns is there already, the audit writes and names another."""
     scan = two_shards(tmp_path)
     scan_all(scan)
-    scan.folder.write("patterns.parquet", b"of the killed one")
+    scan.folder.write_patterns(b"of the killed one")
     audit = merge_audit(scan.folder, Pile(), scan.tools)
     assert audit.patterns_document != f"{scan.folder.path}/patterns.parquet"
-    name = audit.patterns_document.removeprefix(f"{scan.folder.path}/")
-    assert scan.folder.read(name) == b"no1 a|no2"
+    assert scan.folder.table(audit.patterns_document) == b"no1 a|no2"
 
 
 def test_slots_that_moved_are_a_warning(tmp_path: Path) -> None:

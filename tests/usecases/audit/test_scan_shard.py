@@ -42,8 +42,8 @@ def test_a_shard_is_one_checkpoint_where_nothing_is_due(tmp_path: Path) -> None:
     assert (saved.cursor, saved.done) == (0, True)
     assert (saved.keys, saved.no_ttl_keys, saved.vanished) == (5, 2, 3)
     assert saved.seen_samples == (b"no1".hex(), b"no2".hex())
-    assert scan.folder.read(saved.patterns.removeprefix(f"{scan.folder.path}/")) == b"a no1 b c no2"
-    assert scan.folder.read(saved.fingerprints.removeprefix(f"{scan.folder.path}/")) == b"no1 no2"
+    assert scan.folder.table(saved.patterns) == b"a no1 b c no2"
+    assert scan.folder.table(saved.fingerprints) == b"no1 no2"
     assert (scan.tallies, scan.seeds) == ([0], [(7, 9)])
     assert scan.heard == [
         (0, 2, scan.plan.shards[0].ratio_done(8)),

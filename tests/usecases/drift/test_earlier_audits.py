@@ -36,10 +36,10 @@ class Audits:
     def keep(self, audit: Audit, *, ended: bool = True) -> None:
         """Write an audit as one leaves it."""
         folder = AuditFolder(Store(self.folder), "shop", audit.plan.audit_id)
-        folder.write_json("plan.json", audit.plan.to_json())
-        path = folder.write("patterns.parquet", b"x")
+        folder.write_plan(audit.plan)
+        path = folder.write_patterns(b"x")
         if ended:
-            folder.write_json("audit.json", replace(audit, patterns_document=path).to_json())
+            folder.write_audit(replace(audit, patterns_document=path))
 
     def before(self, audit: Audit) -> list[str]:
         """The days of the audits that are found before it."""

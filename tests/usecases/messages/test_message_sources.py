@@ -31,7 +31,7 @@ from redis_ttl.usecases.messages.message_sources import LATEST, Addressed, Messa
 from redis_ttl.usecases.store.audits import AuditFolder
 from redis_ttl.usecases.store.drift import DriftDocuments
 from redis_ttl.usecases.store.plans import PlanDocuments
-from redis_ttl.usecases.watch.watch_cluster import _WatchFolder
+from redis_ttl.usecases.store.watch import WatchEvents
 from tests.domain.messages.test_facts import (
     APPROVED,
     BURST,
@@ -65,13 +65,13 @@ class Shelf:
     def audit(self, audit_id: str, keys: int, *, is_finished: bool = True) -> None:
         """One of that id, which met so many keys that don't keep the first rule."""
         folder = AuditFolder(self.store, POLICY.cluster, audit_id)
-        folder.write_json("plan.json", replace(AUDIT.plan, audit_id=audit_id).to_json())
+        folder.write_plan(replace(AUDIT.plan, audit_id=audit_id))
         rows = {"pattern": [COUPONS], "governance": ["rule"], "governed_by": [COUPONS], "keys": [9 * keys]}
         table = conform(pl.DataFrame({"db": [0], **rows, "no_ttl_keys": [keys]}))
-        path = folder.write("patterns.parquet", to_parquet(table))
+        path = folder.write_patterns(to_parquet(table))
         if is_finished:
             finished_at = dt.datetime.strptime(audit_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC).isoformat()
-            folder.write_json("audit.json", replace(AUDIT, finished_at=finished_at, patterns_document=path).to_json())
+            folder.write_audit(replace(AUDIT, finished_at=finished_at, patterns_document=path))
 
     def plan(self, plan_id: str) -> PlanDocuments:
         """One of that id, of which nothing has become yet."""
@@ -82,7 +82,7 @@ class Shelf:
     def event(self, at: dt.datetime, data: LevelChange | BurstReport) -> str:
         """Something that the watch saw; its name."""
         kind = "burst" if isinstance(data, BurstReport) else data.measure.value
-        _WatchFolder(self.store, POLICY.cluster).write_event(at, kind, replace(data, at=at.isoformat()).to_json())
+        WatchEvents(self.store, POLICY.cluster).write(at, replace(data, at=at.isoformat()))
         return f"{at:%Y%m%dT%H%M%S%fZ}-{kind}"
 
     def only(self, kind: MessageKind, which: str = LATEST) -> tuple[Owner, Any]:
@@ -155,7 +155,7 @@ def test_a_plan_that_was_written_has_a_result(shelf: Shelf) -> None:
     for hour, kept in ((19, 1), (23, 3), (21, 2)):
         rules = (replace(VERIFICATION.rules[0], kept=kept), *VERIFICATION.rules[1:])
         ended_at = f"2026-02-20T{hour}:45:00+00:00"
-        documents.write_result("verify", replace(VERIFICATION, ended_at=ended_at, rules=rules).to_json())
+        documents.write_verification(replace(VERIFICATION, ended_at=ended_at, rules=rules))
     for which in (LATEST, NEW_PLAN):
         _, facts = shelf.only(MessageKind.REMEDIATION_RESULT, which)
         assert (facts.plan_id, facts.kept, facts.approved_by) == (NEW_PLAN, 3, ("ann",))
@@ -186,7 +186,7 @@ def test_a_plan_that_was_stopped_was_aborted(shelf: Shelf) -> None:
     documents = shelf.plan(NEW_PLAN)
     documents.write_decision(APPROVED)
     documents.write_part(replace(PART, part="canary", outcome=Outcome.ABORTED, reason="full"))
-    documents.write_result("verify", replace(VERIFICATION, complete=False).to_json())
+    documents.write_verification(replace(VERIFICATION, complete=False))
     _, facts = shelf.only(MessageKind.RUN_ABORTED)
     assert (facts.cause, facts.reason, facts.changed_keys) == (AbortCause.GUARD, "full", 8)
 
@@ -207,12 +207,12 @@ def test_a_rollback_has_a_result(shelf: Shelf) -> None:
     for hour, left in ((9, 5), (11, 3), (10, 4)):
         restored = replace(RESTORED, ended_at=f"2026-02-21T{hour:02}:01:00+00:00")
         found = replace(RESTORED, dry_run=True, accounts={0: RestoreAccount(keys=left, removed=left - 1, put_back=1)})
-        documents.write_result("rollback_check", {"restored": restored.to_json(), "found": found.to_json()})
+        documents.write_rollback(restored, found)
     for which in (LATEST, NEW_PLAN):
         _, facts = shelf.only(MessageKind.ROLLBACK_RESULT, which)
         assert (facts.ended_at, facts.left) == ("2026-02-21T11:01:00+00:00", 3)
-    dry = replace(RESTORED, dry_run=True, ended_at="2026-02-22T10:01:00+00:00").to_json()
-    documents.write_result("rollback_check", {"restored": dry, "found": dry})
+    dry = replace(RESTORED, dry_run=True, ended_at="2026-02-22T10:01:00+00:00")
+    documents.write_rollback(dry, dry)
     assert shelf.sources.facts_of(MessageKind.ROLLBACK_RESULT) == []
 
 

@@ -27,8 +27,9 @@ from redis_ttl.domain.watch.levels import Level
 from redis_ttl.messages.formats.document import Document
 from redis_ttl.usecases.messages.deliver_messages import deliver_due, has_due_messages
 from redis_ttl.usecases.messages.post_message import post_message
+from redis_ttl.usecases.store.catalogue import Pending
 from redis_ttl.usecases.store.message_ports import Envelope
-from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+from redis_ttl.usecases.store.messages import MessageDocuments
 from tests.usecases.messaging import (
     GROWTH,
     NOON,

@@ -82,7 +82,7 @@ class Plans:
         """A rollback of these rules of a plan was run."""
         accounts = {each: RestoreAccount(keys=1, removed=1) for each in rules}
         result = RestoreResult(IDS[number], "rollback-0", ATTEMPT, dry_run, "x", "x", accounts)
-        self.documents(number).write_result("rollback", result.to_json())
+        self.documents(number).write_restored(result)
 
     def objects(self, number: int = 0) -> JournalObjects:
         """A plan's journal as a rollback reads it."""

@@ -227,7 +227,7 @@ def test_a_figure_that_flickers_does_not_fail_the_canary(
     assert report.passed
     with pytest.raises(Aborted, match="seconds that a replica is behind: 99"):
         check_canary(applying.plan, applying.tools(**watched(applying, clock, [0, *[99] * 10])))
-    assert len(applying.documents.results("check_canary")) == 2
+    assert len(applying.documents.canary_reports()) == 2
 
 
 def test_the_last_check_of_the_canary_counts(valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

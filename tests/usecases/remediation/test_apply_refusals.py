@@ -159,8 +159,8 @@ def test_a_canary_that_is_evicted_is_not_passed(tmp_path: Path) -> None:
             applying.on_log = squeeze
             with pytest.raises(Aborted, match="evicted keys"):
                 check_canary(applying.plan, applying.tools())
-        [report] = applying.documents.results("check_canary")
-        assert not report["passed"]
+        [report] = applying.documents.canary_reports()
+        assert not report.passed
         with pytest.raises(Aborted, match="hasn't been passed"):
             applying.shard()
 

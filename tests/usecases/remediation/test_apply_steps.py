@@ -53,7 +53,7 @@ def report_of(applying: Applying, *, passed: bool = True, at: str = CHECKED_AT, 
     """Keep a report of the canary's check."""
     reasons = ("all is well",) if passed else ("it is slow", "and hot")
     report = CanaryReport(applying.plan.plan_id, applying.plan.digest, passed, "x", at, 0.0, reasons, {})
-    applying.documents.write_result("check_canary", replace(report, **more).to_json())
+    applying.documents.write_canary_report(replace(report, **more))
 
 
 def test_the_canary_counts_everything_and_writes_a_few_of_each_rule(two: Applying, valkey: Server) -> None:
@@ -236,7 +236,7 @@ def test_a_check_that_is_passed_is_kept(two: Applying) -> None:
     two.canary()
     report = check_canary(two.plan, two.tools())
     assert report.passed
-    assert [CanaryReport.from_json(each) for each in two.documents.results("check_canary")] == [report]
+    assert two.documents.canary_reports() == [report]
 
 
 def test_shards_without_a_count_are_not_begun(two: Applying) -> None:

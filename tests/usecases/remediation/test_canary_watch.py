@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.control import Wish, WishedState
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.usecases.remediation.apply_tools import ApplyTools
-from redis_ttl.usecases.remediation.canary_watch import CanaryWatch, start_of, write_baseline
+from redis_ttl.usecases.remediation.canary_watch import CanaryWatch, start_of
 from redis_ttl.usecases.remediation.write_gate import Ended
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.plans import PLAN, POLICY
@@ -111,7 +112,7 @@ class Scene:
         """Keep what the servers were like before the canary: fine at the first look, and counters that rise by so many till the second."""
         first = replace(GOOD, at_s=0.0, replicas_online=1)
         last = replace(first, at_s=seconds, round_trip_s=1.0, replicas_online=0, **rising)
-        write_baseline(self.documents, "2026-11-24T00:00:00+00:00", {A: (first, last), B: (first, last)})
+        self.documents.write_canary_baseline("2026-11-24T00:00:00+00:00", {A: (first, last), B: (first, last)})
 
 
 @pytest.fixture
@@ -248,10 +249,11 @@ def test_what_servers_were_like_comes_back_from_the_store(scene: Scene) -> None:
     """The latest that was kept; what version 0.1 kept is read as well; nothing is known of other servers."""
     assert start_of(scene.documents, A) is None
     old = replace(GOOD, misses=1)
-    scene.documents.write_result("canary_baseline", {A: [asdict(old), asdict(old)]})
+    kept = json.dumps({A: [asdict(old), asdict(old)]}).encode()
+    Store(scene.folder).write(f"{PLAN.cluster}/results/{PLAN.plan_id}/canary_baseline-0a1b2c3d.json", kept)
     assert start_of(scene.documents, A) == old
     first, last = replace(GOOD, misses=2), replace(GOOD, misses=3)
-    write_baseline(scene.documents, "2026-11-25T00:00:00+00:00", {A: (first, last)})
-    write_baseline(scene.documents, "2026-11-24T00:00:00+00:00", {A: (last, last)})
+    scene.documents.write_canary_baseline("2026-11-25T00:00:00+00:00", {A: (first, last)})
+    scene.documents.write_canary_baseline("2026-11-24T00:00:00+00:00", {A: (last, last)})
     assert start_of(scene.documents, A) == first
     assert start_of(scene.documents, B) is None

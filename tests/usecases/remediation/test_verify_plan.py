@@ -12,7 +12,6 @@ from lab.waiting import wait_for
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.policy import Cold
-from redis_ttl.domain.remediation.verification import Verification
 from tests.adapters.keyspaces import set_keys
 from tests.usecases.verifying import Remediation, figures
 
@@ -26,7 +25,7 @@ def test_everything_that_was_set_and_stayed_is_kept(any_server: Server, tmp_path
     verification = run.verify()
     assert figures(verification.rules[0]) == {"met": 500, "kept": 500}
     assert (verification.complete, verification.missed, verification.scanned) == (True, 0, 500)
-    assert Verification.from_json(run.applying.documents.results("verify")[0]) == verification
+    assert run.applying.documents.verifications()[0] == verification
 
 
 def test_what_the_application_did_since_is_told_apart(any_server: Server, tmp_path: Path) -> None:

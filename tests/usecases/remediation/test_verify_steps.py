@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_verified(verify: Verifying
         ("unseen fine", "expire", (0, (b"k1",), None)),
         ("unseen fine", "expire", (3, (b"k2",), None)),
     ]
-    assert verify.documents.results("verify") == [found.to_json()]
+    assert verify.documents.verifications() == [found]
 
 
 def test_outside_a_cluster_nobody_hides(verify: Verifying) -> None:

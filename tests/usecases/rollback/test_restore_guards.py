@@ -114,8 +114,7 @@ def test_a_guard_that_stays_bad_ends_the_rollback_with_its_reason(run: Applying,
         restore(run, BAD[reason](), said=said, patience_s=0.2, latency_factor=5.0, expire_cap_hits_per_s=1.0)
     assert expiries([redis7]) == before
     assert reason in str(caught.value)
-    (kept,) = run.documents.results("rollback")
-    result = RestoreResult.from_json(kept)
+    (result,) = run.documents.restored()
     assert reason in str(result.reason)
     assert result.interruptions[-1].ended
     assert roll_back(run).keys == 300

@@ -93,7 +93,7 @@ def test_a_result_says_what_was_done(written: Written) -> None:
         accounts={0: RestoreAccount(keys=3, removed=2, gone=1)},
         journal_objects=2,
     )
-    assert written.run.documents.results("rollback") == [done.to_json()]
+    assert written.run.documents.restored() == [done]
     assert written.progress == [(1, 3), (2, 3), (3, 3)]
     undoing = [name for name in written.run.documents.journal_names() if name.undoes]
     assert [(each.attempt, each.part, each.number) for each in undoing] == [
@@ -241,7 +241,7 @@ def test_who_stops_a_rollback_is_told_apart(written: Written, monkeypatch: pytes
 
     with pytest.raises(Aborted, match=r"rollback was stopped.*enough"):
         written.restore(control=OneObject())
-    [kept] = written.run.documents.results_as("rollback", RestoreResult.from_json)
+    [kept] = written.run.documents.restored()
     assert (kept.reason, kept.total.removed, kept.journal_objects) == ("enough", 1, 1)
     assert [each.ended for each in kept.interruptions] == [True]
     assert (written.expiry("a:0"), written.expiry("a:1")) == (ours, -1)

@@ -36,12 +36,12 @@ from redis_ttl.domain.watch.history import Point
 from redis_ttl.domain.watch.levels import LevelState, Measure
 from redis_ttl.domain.watch.oddities import Oddity
 from redis_ttl.domain.watch.sample import Sample
-from redis_ttl.usecases.remediation.canary_watch import write_baseline
 from redis_ttl.usecases.store.audits import AuditFolder
+from redis_ttl.usecases.store.catalogue import Pending
 from redis_ttl.usecases.store.drift import DriftDocuments
-from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+from redis_ttl.usecases.store.messages import MessageDocuments
 from redis_ttl.usecases.store.plans import PlanDocuments
-from redis_ttl.usecases.watch.watch_cluster import _Memory, _WatchFolder
+from redis_ttl.usecases.store.watch import LastLook, WatchDocuments, WatchEvents
 from tests.full_examples import full_example, least_example
 from tests.usecases.messaging import Messaging
 
@@ -74,9 +74,9 @@ def drift_documents(store: Store) -> DriftDocuments:
     return DriftDocuments(store, CLUSTER)
 
 
-def watch_documents(store: Store) -> _WatchFolder:
+def watch_documents(store: Store) -> WatchDocuments:
     """The watch's."""
-    return _WatchFolder(store, CLUSTER)
+    return WatchDocuments(store, CLUSTER)
 
 
 def audit_of(example: Example) -> Audit:
@@ -87,22 +87,29 @@ def audit_of(example: Example) -> Audit:
     return least_example(Audit, plan=least_example(AuditPlan, servers=full_example(AuditPlan).servers))
 
 
-def memory_of(example: Example) -> _Memory:
+def checkpoint_of(example: Example) -> Checkpoint:
+    """The first of a shard."""
+    checkpoint: Checkpoint = example(Checkpoint, shard=3, generation=0, number=0)
+    return checkpoint
+
+
+def memory_of(example: Example) -> LastLook:
     """What a look of the watch leaves."""
     if example is full_example:
         levels = {measure: full_example(LevelState) for measure in (Measure.NO_TTL, Measure.MEMORY)}
-        return _Memory(full_example(Sample), (full_example(Point), least_example(Point)), levels, NOW.isoformat(), 2)
-    return _Memory(least_example(Sample), (), {}, None, 0)
+        return LastLook(full_example(Sample), (full_example(Point), least_example(Point)), levels, NOW.isoformat(), 2)
+    return LastLook(least_example(Sample), (), {}, None, 0)
 
 
 def write_documents(root: Path, example: Example) -> None:
     """Write one document of each kind into a store."""
     store = Store(root)
     audit = audit_documents(store)
-    audit.write_json("samples.json", {"10.0.0.7:6379 0": [b"a:1".hex()]})
-    audit.write_json("plan.json", example(AuditPlan).to_json())
-    audit.write_json("shards/3/0-00000.json", example(Checkpoint).to_json())
-    audit.write_json("audit.json", audit_of(example).to_json())
+    audit.write_samples({("10.0.0.7:6379", 0): [b"a:1"]})
+    audit.write_plan(example(AuditPlan))
+    audit.write_checkpoint(checkpoint_of(example))
+    audit.write_audit(audit_of(example))
+    audit.write_report("# Audit\n")
 
     plan = plan_documents(store)
     plan.write_plan(example(Plan))
@@ -113,13 +120,13 @@ def write_documents(root: Path, example: Example) -> None:
     plan.write_part(example(PartResult, part="canary"))
     plan.write_survey(example(Survey))
     plan.write_grant(example(Grant))
-    write_baseline(plan, NOW.isoformat(), {"10.0.0.7:6379": (example(Reading), example(Reading))})
-    plan.write_result("check_canary", example(CanaryReport).to_json())
-    plan.write_result("verify", example(Verification).to_json())
-    restored = example(RestoreResult, part="rollback-0").to_json()
-    plan.write_result("rollback", restored)
-    plan.write_result("rollback_check", {"restored": restored, "found": restored})
-    plan.write_page("report", "# Done\n")
+    plan.write_canary_baseline(NOW.isoformat(), {"10.0.0.7:6379": (example(Reading), example(Reading))})
+    plan.write_canary_report(example(CanaryReport))
+    plan.write_verification(example(Verification))
+    restored = example(RestoreResult, part="rollback-0")
+    plan.write_restored(restored)
+    plan.write_rollback(restored, restored)
+    plan.write_report("# Done\n")
 
     drift = drift_documents(store)
     drift.write_baseline(example(Baseline, number=3))
@@ -130,8 +137,9 @@ def write_documents(root: Path, example: Example) -> None:
     watch.write(NOW - dt.timedelta(days=1), memory_of(full_example), ())
     watch.tidy(NOW, retention_days=90)
     watch.write(NOW, memory_of(example), (example(Oddity),))
-    watch.write_event(NOW, "burst", example(BurstReport).to_json())
-    watch.write_event(NOW, "memory", example(LevelChange).to_json())
+    events = WatchEvents(store, CLUSTER)
+    events.write(NOW, example(BurstReport))
+    events.write(NOW, example(LevelChange, measure=Measure.MEMORY))
 
     Messaging(root, now_at=NOW).post("a", "b")
     messages = MessageDocuments(store, CLUSTER)

@@ -12,17 +12,18 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import RedisTtlError
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.usecases.store.audits import AuditFolder, finished_audits
+from redis_ttl.usecases.store.catalogue import Pending
 from redis_ttl.usecases.store.drift import DriftDocuments
-from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+from redis_ttl.usecases.store.messages import MessageDocuments
 from redis_ttl.usecases.store.plans import PlanDocuments, plan_ids
 from tests.usecases.messaging import NOON
 
 _EVIL = ["..", "../..", "a/../../b", "/etc", "a/b", "", ".", "a\x00b", "a\\b"]
 _WAYS: dict[str, Callable[[Store, str], Any]] = {
-    "cluster of an audit": lambda store, evil: AuditFolder(store, evil, "a").write("x", b""),
-    "audit": lambda store, evil: AuditFolder(store, "c", evil).write("x", b""),
-    "cluster of a plan": lambda store, evil: PlanDocuments(store, evil, "p").write_result("verify", {}),
-    "plan": lambda store, evil: PlanDocuments(store, "c", evil).write_result("verify", {}),
+    "cluster of an audit": lambda store, evil: AuditFolder(store, evil, "a").write_report("x"),
+    "audit": lambda store, evil: AuditFolder(store, "c", evil).write_report("x"),
+    "cluster of a plan": lambda store, evil: PlanDocuments(store, evil, "p").write_report("x"),
+    "plan": lambda store, evil: PlanDocuments(store, "c", evil).write_report("x"),
     "cluster of a drift": lambda store, evil: DriftDocuments(store, evil).last_report(),
     "cluster of a message": lambda store, evil: MessageDocuments(store, evil).pending(),
     "route": lambda store, evil: MessageDocuments(store, "c").claim(Pending(NOON, f"{evil}/..", "t", 1, 1), NOON),

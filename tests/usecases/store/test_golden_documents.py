@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,10 +14,11 @@ import pytest
 from lab.servers.server import Server
 from redis_ttl.adapters.columns.journal import JOURNAL_TYPES, journal_bytes
 from redis_ttl.adapters.store.store import Store
-from redis_ttl.domain.audit.audit import Audit, AuditPlan, Checkpoint
+from redis_ttl.domain.audit.audit import AuditPlan
 from redis_ttl.domain.drift.drift import Baseline, DriftReport
 from redis_ttl.domain.messages.delivery import Failure, Route, Sent
 from redis_ttl.domain.plan.plan import Plan
+from redis_ttl.domain.policy.guards import Reading
 from redis_ttl.domain.policy.policy import Policy
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Decision
 from redis_ttl.domain.remediation.canary import CanaryReport
@@ -24,9 +26,11 @@ from redis_ttl.domain.remediation.quota import Grant, Survey
 from redis_ttl.domain.remediation.remediation import PartBegun, PartResult
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.domain.rollback.rollback import RestoreResult
-from redis_ttl.domain.schema import read_document
 from redis_ttl.domain.watch.events import BurstReport, LevelChange
+from redis_ttl.domain.watch.levels import Measure
+from redis_ttl.usecases.store.catalogue import EventKind
 from redis_ttl.usecases.store.messages import MessageDocuments
+from redis_ttl.usecases.store.watch import WatchEvents
 from tests.full_examples import full_example, least_example
 from tests.usecases.drifting import Nights
 from tests.usecases.messaging import GROWTH
@@ -37,6 +41,7 @@ from tests.usecases.store.golden_documents import (
     PENDING,
     audit_documents,
     audit_of,
+    checkpoint_of,
     documents_in,
     drift_documents,
     memory_of,
@@ -71,23 +76,27 @@ def test_every_document_is_read_as_it_was_written(written: tuple[str, Path]) -> 
     audit, plan, drift = audit_documents(store), plan_documents(store), drift_documents(store)
     messages, wanted = MessageDocuments(store, CLUSTER), audit_of(example)
     assert audit.plan() == example(AuditPlan)
-    assert audit.checkpoints(3) == [example(Checkpoint)]
-    assert audit.read_as("audit.json", lambda data: Audit.from_json(data, wanted.plan, wanted.patterns)) == wanted
+    assert audit.checkpoints(3) == [checkpoint_of(example)]
+    assert replace(audit.audit(wanted.plan), patterns=wanted.patterns) == wanted
     assert (plan.plan(), plan.plan().digest) == (example(Plan), example(Plan).digest)
     assert (plan.requests(), plan.decisions()) == ([example(ApprovalRequest)], [example(Decision)])
     assert (plan.begun(), plan.surveys()) == ([example(PartBegun)], [example(Survey)])
     assert plan.parts() == [example(PartResult, part="canary"), example(PartResult)]
     assert plan.grants(example(Grant).survey) == [plan.grant(example(Grant))] == [example(Grant)]
-    assert plan.results_as("check_canary", CanaryReport.from_json) == [example(CanaryReport)]
-    assert plan.results_as("verify", Verification.from_json) == [example(Verification)]
-    assert plan.results_as("rollback", RestoreResult.from_json) == [example(RestoreResult, part="rollback-0")]
+    assert plan.canary_reports() == [example(CanaryReport)]
+    assert plan.verifications() == [example(Verification)]
+    assert plan.restored() == [restored := example(RestoreResult, part="rollback-0")]
+    assert plan.rollbacks() == [(restored, restored)]
+    assert plan.canary_baseline() == {"10.0.0.7:6379": (example(Reading), example(Reading))}
     assert list(drift.baselines()) == [example(Baseline, number=3)]
     assert drift.reports_about(example(DriftReport).audit_id) == [example(DriftReport)] * 2
     assert watch_documents(store).last(NOW) == memory_of(example)
-    assert watch_documents(store).history(NOW) == list(memory_of(full_example).today)
-    for suffix, kind in (("burst", BurstReport), ("memory", LevelChange)):
-        [event] = (root / CLUSTER / "watch" / "events").glob(f"*-{suffix}.json")
-        assert read_document(event.read_bytes(), kind.from_json, where="event") == example(kind)
+    assert watch_documents(store).history(NOW, 14) == list(memory_of(full_example).today)
+    events = WatchEvents(store, CLUSTER)
+    assert [events.burst(name) for name in events.names((EventKind.BURST,))] == [example(BurstReport)]
+    assert [events.level(name) for name in events.names((EventKind.NO_TTL, EventKind.MEMORY))] == [
+        example(LevelChange, measure=Measure.MEMORY)
+    ]
     assert messages.route_of(PENDING) == example(Route)
     assert messages.sent(PENDING.thread, PENDING.number, "email") == example(Sent)
     assert messages.failure(PENDING) == example(Failure)

@@ -221,7 +221,7 @@ def test_a_look_that_is_killed_tells_again(valkey: Server, tmp_path: Path, monke
         raise StoreProblem("the store is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr("redis_ttl.usecases.watch.watch_cluster._WatchFolder.write", full)
+        patched.setattr("redis_ttl.usecases.store.watch.WatchDocuments.write", full)
         with pytest.raises(StoreProblem):
             watching.look()
     assert len(list((tmp_path / "shop" / "watch" / "events").glob("*-memory.json"))) == 1

@@ -16,6 +16,7 @@ from redis_ttl.domain.messages.facts.rollback_result import RestoredFacts, Rollb
 from redis_ttl.domain.messages.facts.run_aborted import AbortCause, RunAborted
 from redis_ttl.domain.plan.caution import Caution, CautionKind
 from redis_ttl.domain.remediation.approval import Verdict, is_own_plan
+from redis_ttl.domain.remediation.parts import CANARY
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 
@@ -236,7 +237,7 @@ def _abort(
         last = max(ended, key=lambda part: part.ended_at)
         cause = AbortCause.OPERATOR if last.outcome is Outcome.STOPPED else AbortCause.GUARD
         return cause, last.reason, None, last.ended_at
-    if canary is not None and not canary.passed and all(part.part == "canary" for part in parts):
+    if canary is not None and not canary.passed and all(part.part == CANARY for part in parts):
         return AbortCause.GUARD, "; ".join(canary.reasons), None, canary.ended_at
     if not parts and decisions:
         decision = decisions[-1]

@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from redis_ttl.domain.remediation.parts import is_rollback
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -53,7 +55,7 @@ class JournalName:
     @property
     def undoes(self) -> bool:
         """Whether the object tells of a rollback."""
-        return self.part.startswith("rollback")
+        return is_rollback(self.part)
 
     def fits(self, data: bytes) -> bool:
         """Whether this is what was written under the name; true where the name doesn't tell."""

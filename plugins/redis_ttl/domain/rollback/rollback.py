@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.errors import Unfinished
 from redis_ttl.domain.keys.pattern import shown
+from redis_ttl.domain.remediation.parts import ROLLBACK
 from redis_ttl.domain.remediation.remediation import Interruption
 from redis_ttl.domain.schema import fields_of
 
@@ -168,7 +169,7 @@ def add_results(results: Sequence[RestoreResult]) -> RestoreResult:
     first = results[0]
     return RestoreResult(
         plan_id=first.plan_id,
-        part="rollback",
+        part=ROLLBACK,
         attempt=first.attempt,
         dry_run=first.dry_run,
         began_at=min(each.began_at for each in results),

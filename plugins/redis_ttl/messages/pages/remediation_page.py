@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.remediation.approval import Verdict
+from redis_ttl.domain.remediation.parts import shard_part
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.messages.figures import code_span, count, duration, printable, ratio, size
 from redis_ttl.messages.formats.markdown_table import markdown_table
@@ -91,7 +92,7 @@ def _headline(plan: Plan, parts: Sequence[PartResult], verification: Verificatio
 
 def _complete(plan: Plan, parts: Sequence[PartResult]) -> bool:
     finished = {part.part for part in parts if part.outcome is Outcome.DONE}
-    return all(f"shard-{number}" in finished for number in range(len(plan.shards)))
+    return all(shard_part(number) in finished for number in range(len(plan.shards)))
 
 
 def _before_and_after(plan: Plan, verification: Verification) -> str:

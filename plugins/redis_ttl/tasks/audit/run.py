@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Policy
 
 _log = logging.getLogger(__name__)
-_REPORT = "report.md"
 
 
 def inspect_server(policy: Policy, context: Context) -> dict[str, Any]:
@@ -115,13 +114,13 @@ def merge_audit(policy: Policy, audit_id: str) -> dict[str, Any]:
     folder = _folder(policy, audit_id)
     plan = folder.plan()
     _refuse_other_policy(policy, plan)
-    if folder.has("audit.json"):
+    if folder.is_finished:
         _log.info("an earlier attempt has merged this audit already")
         audit = read_audit(folder, read_patterns)
     else:
         audit = merging.merge_audit(folder, PatternMerger(), _tools(policy, plan))
-    if not folder.has(_REPORT):
-        folder.write(_REPORT, audit_page(audit, memory_limit_bytes=policy.memory.limit_bytes).encode())
+    if not folder.has_report:
+        folder.write_report(audit_page(audit, memory_limit_bytes=policy.memory.limit_bytes))
     figures = audit.headline(policy.memory.limit_bytes)
     _log.info(
         "%s keys, %s of them without TTL, in %s patterns",
@@ -138,9 +137,9 @@ def merge_audit(policy: Policy, audit_id: str) -> dict[str, Any]:
 def report(policy: Policy, context: Context, audit_id: str) -> None:
     """Log the report, line by line, tell the owners, and log the headline once more at the end, where a log is opened."""
     folder = _folder(policy, audit_id)
-    for line in folder.read(_REPORT).decode().splitlines():
+    for line in folder.report().splitlines():
         _log.info("%s", line)
-    _log.info("the same as a document: %s/%s", folder.path, _REPORT)
+    _log.info("the same as a document: %s", folder.report_path)
     tell(policy, MessageKind.ACTION_REQUIRED, audit_id, run_link(context))
     _log.info("%s", headline(read_audit(folder, read_patterns), policy.memory.limit_bytes).replace("**", ""))
 

@@ -18,6 +18,7 @@ from airflow.sdk.observability import stats
 from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.messages.kind import STATES
 from redis_ttl.tasks.store import open_store
+from redis_ttl.usecases.store.catalogue import message_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,12 +153,12 @@ def _log_post(policy: Policy, post: Post) -> None:
     if not post.routes:
         _log.warning(
             "%s for %s is in the store only, as the policy has no way to it (slack, slack_webhook or email, and a connection under "
-            "messages): %s/message.md",
+            "messages): %s",
             post.kind.value,
             to,
-            post.path,
+            message_page(post.path),
         )
         for line in post.markdown.splitlines():
             _log.info("%s", line)
         return
-    _log.info("%s for %s (%s), due %s: %s/message.md", post.kind.value, to, post.why, post.due, post.path)
+    _log.info("%s for %s (%s), due %s: %s", post.kind.value, to, post.why, post.due, message_page(post.path))

@@ -27,7 +27,6 @@ from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Decision, Verdict, gates_of
 from redis_ttl.domain.remediation.signing import NO_KEYS
-from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.pages.plan_page import plan_page
 from redis_ttl.messages.pages.remediation_page import remediation_page
@@ -298,10 +297,9 @@ def report(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     """Log the report and keep it; raises when the run didn't come to its end, so that it isn't green."""
     documents, plan = _plan(policy, context, plan_id)
     parts = documents.parts()
-    verifications = documents.results_as("verify", Verification.from_json)
-    verification = max(verifications, key=lambda each: each.ended_at, default=None)
+    verification = next(reversed(documents.verifications()), None)
     page = remediation_page(plan, parts, documents.decisions(), verification)
-    documents.write_page("report", page)
+    documents.write_report(page)
     for line in page.splitlines():
         _log.info("%s", line)
     states = context["ti"].get_task_states(

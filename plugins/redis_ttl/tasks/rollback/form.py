@@ -15,6 +15,7 @@ from redis_ttl.domain.keys.pattern import MAX_LENGTH
 from redis_ttl.domain.policy.rate import RATE_PATTERN
 from redis_ttl.domain.policy.written import whole
 from redis_ttl.tasks.store import store_url
+from redis_ttl.usecases.store.catalogue import ClusterPaths
 
 if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Policy
@@ -81,7 +82,7 @@ def recent_plans(cluster: str) -> list[str]:
     if "://" in url and not url.startswith("file://"):
         return []
     try:
-        names = os.listdir(Path(url.removeprefix("file://")) / cluster / "journals")  # noqa: PTH208  # names are all it takes
+        names = os.listdir(Path(url.removeprefix("file://")) / ClusterPaths(cluster).journals)  # noqa: PTH208  # names are all it takes
     except OSError:
         return []
     return sorted((name for name in names if _is_id(name)), reverse=True)[:_PLANS_SHOWN]

@@ -109,7 +109,7 @@ def verify(policy: Policy, context: Context, restored: Sequence[Mapping[str, Any
     found, moving = summed, False
     if not options.dry_run:
         found, moving = restoring.look_again(plan, options, _tools(policy, context, documents, plan, 1))
-    path = documents.write_result("rollback_check", {"restored": summed.to_json(), "found": found.to_json()})
+    path = documents.write_rollback(summed, found)
     _log.info("the result is in the store: %s", path)
     if not options.dry_run:
         tell(policy, MessageKind.ROLLBACK_RESULT, plan.plan_id, run_link(context))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -67,13 +66,11 @@ def merge_audit(folder: AuditFolder, merger: Merger, tools: ScanTools) -> Audit:
         unseen += lost.count
         checkpoints += saved
     for checkpoint in checkpoints:
-        merger.add(folder.read(checkpoint.patterns.removeprefix(f"{folder.path}/")))
+        merger.add(folder.table(checkpoint.patterns))
     patterns, document = merger.result()
     after = _profiles(plan, tools)
     doubtful = doubts(plan, after, checkpoints, folder, tools.redis)
     missing = tuple(left_out(plan.servers))
-    # A merge that was killed before its audit.json leaves its table behind: the next one writes another, and names it.
-    table = "patterns.parquet" if not folder.has("patterns.parquet") else f"patterns-{secrets.token_hex(3)}.parquet"
     audit = Audit(
         plan=plan,
         finished_at=(now := tools.clock.now()).isoformat(),
@@ -85,11 +82,11 @@ def merge_audit(folder: AuditFolder, merger: Merger, tools: ScanTools) -> Audit:
         keyspace_after=_keyspace(after, plan),
         completeness=Completeness(samples, unseen, tuple(scanned_again), doubtful, missing),
         patterns=tuple(patterns),
-        patterns_document=folder.write(table, document),
+        patterns_document=folder.write_patterns(document),
         fingerprints=tuple(each.fingerprints for each in checkpoints),
         warnings=(*plan.warnings, *_late_warnings(plan, tools), *doubtful),
     )
-    folder.write_json("audit.json", audit.to_json())
+    folder.write_audit(audit)
     return audit
 
 

@@ -43,14 +43,14 @@ def plan_shards(
     started_at: str,
     policy: Policy | None,
 ) -> AuditPlan:
-    """Decide how each database of each node is split, write ``samples.json`` and ``plan.json``, and return the plan.
+    """Decide how each database of each node is split, write down the samples and the plan, and return that.
 
     A rule is chosen by flavour, version and mode, and the server's own answers may only withdraw it: then one
     sequential cursor scans.
     """
     shards: list[Shard] = []
     splits: list[Split] = []
-    samples: dict[str, list[str]] = {}
+    samples: dict[tuple[str, int], list[bytes]] = {}
     databases = [(server, db) for server in inspection.servers for db in _databases(server, options)]
     most = max(1, _SHARDS_IN_ALL // max(1, len(databases)))
     for server, db in databases:
@@ -58,10 +58,10 @@ def plan_shards(
         wanted = min(most, options.shards or _fitting(keys))
         with redis.connect(server.address, db) as node:
             rule, why, parts = _split(node, server, db, wanted, redis.slots_of(server.address))
-            samples[f"{server.address} {db}"] = [key.hex() for key in node.random_keys(SAMPLES)]
+            samples[server.address, db] = node.random_keys(SAMPLES)
         splits.append(Split(server.address, db, keys, rule.value, len(parts), why))
         shards += parts
-    folder.write_json("samples.json", samples)
+    folder.write_samples(samples)
     plan = AuditPlan(
         audit_id=audit_id,
         cluster=cluster,
@@ -78,7 +78,7 @@ def plan_shards(
         seed=(seed := seed_of_next_audit(folder.documents, cluster)),
         next_seed=None if seed else new_seed(),
     )
-    folder.write_json("plan.json", plan.to_json())
+    folder.write_plan(plan)
     return plan
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit.audit import Checkpoint
 from redis_ttl.domain.errors import ServerChanged
+from redis_ttl.usecases.store.catalogue import Increment
 
 if TYPE_CHECKING:
     from redis_ttl.domain.audit.audit import AuditPlan
@@ -140,10 +140,9 @@ class _Scan:
             )
         counted = self.tally.drain()
         count = len(self.saved)
-        # The JSON document is what makes the increment count, and only one task can write it; the token keeps the
-        # columns of two tasks apart that both believe to own the shard.
-        name = f"{self.generation}-{count:05d}"
-        token = secrets.token_hex(3)
+        # The checkpoint is what makes the increment count, and only one task can write it.
+        increment = Increment(self.number, self.generation, count)
+        patterns, fingerprints = self.folder.write_counts(increment, counted.patterns, counted.fingerprints)
         checkpoint = Checkpoint(
             shard=self.number,
             generation=self.generation,
@@ -154,11 +153,11 @@ class _Scan:
             keys=counted.keys,
             no_ttl_keys=counted.no_ttl_keys,
             vanished=closed.vanished,
-            patterns=self.folder.write(f"shards/{self.number}/{name}-{token}.parquet", counted.patterns),
-            fingerprints=self.folder.write(f"no_ttl/{self.number}-{name}-{token}.parquet", counted.fingerprints),
+            patterns=patterns,
+            fingerprints=fingerprints,
             seen_samples=tuple(key.hex() for key in closed.seen_samples),
         )
-        self.folder.write_json(f"shards/{self.number}/{name}.json", checkpoint.to_json())
+        self.folder.write_checkpoint(checkpoint)
         self.saved = [*self.saved, checkpoint]
 
 

@@ -24,7 +24,7 @@ def refuse_another_data_set(base: Baseline, audit: Audit, left_keys: int, docume
     if 2 * left_keys <= base.keys:
         return
     folder = AuditFolder(documents, base.cluster, base.audit_id)
-    if not folder.has("plan.json"):
+    if not folder.is_planned:
         return
     then = folder.plan()
     # Keys that were given TTLs leave the baseline, too, but they are there until these end.

@@ -59,7 +59,7 @@ def check_drift(request: DriftRequest, tools: DriftTools) -> DriftReport:
         if _answers(earlier, request, base, tools.policy):
             return earlier
     folder = AuditFolder(tools.documents, tools.policy.cluster, request.audit_id)
-    if not folder.has("audit.json"):
+    if not folder.is_finished:
         raise BadInput(
             "no such audit, or one that didn't come to its end",
             where=folder.path,
@@ -144,7 +144,7 @@ class _Check:
 
     def _fill(self) -> None:
         for number, path in enumerate(self.audit.fingerprints):
-            self.comparison.add_today(number, self.folder.read(path.removeprefix(f"{self.folder.path}/")))
+            self.comparison.add_today(number, self.folder.table(path))
         base = self.base
         if base is None:
             return
@@ -173,7 +173,7 @@ class _Check:
         try:
             for back, each in enumerate(self.earlier, start=1):
                 for path in each.audit.fingerprints:
-                    document = each.folder.read(path.removeprefix(f"{each.folder.path}/"))
+                    document = each.folder.table(path)
                     self.comparison.add_earlier(document, back)
         except RedisTtlError as error:
             # Nothing is set aside then; what was added already is asked of nobody.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from redis_ttl.domain.audit.pattern_statistics import Governance
@@ -81,11 +80,5 @@ def named_and_governed(
     reported = {row.pattern for row in audit.patterns}
     names: Mapping[str, str] = {}
     if not all(each.pattern in reported for each in rows):
-        names = names_in_report(folder.read(_table_of(path)) for path in audit.fingerprints)
+        names = names_in_report(folder.counts_beside(path) for path in audit.fingerprints)
     return [governed.now(replace(each, pattern=names.get(each.pattern, each.pattern))) for each in rows], names
-
-
-def _table_of(path: str) -> str:
-    """The table of patterns that was saved with a fingerprints document, within the audit's folder."""
-    shard, rest = PurePosixPath(path).stem.split("-", 1)
-    return f"shards/{shard}/{rest}.parquet"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from redis_ttl.domain.remediation.remediation import Outcome
-from redis_ttl.usecases.store.plans import PlanDocuments
+from redis_ttl.usecases.store.plans import PlanDocuments, journalled_plan_ids
 
 if TYPE_CHECKING:
     from redis_ttl.domain.audit.audit import Audit
@@ -30,7 +30,7 @@ def drift_journals(audit: Audit, tools: DriftTools) -> tuple[DriftJournal, ...]:
     cluster = tools.policy.cluster
     began = dt.datetime.fromisoformat(audit.plan.started_at)
     journals = []
-    for plan_id in tools.documents.names(f"{cluster}/journals"):
+    for plan_id in reversed(journalled_plan_ids(tools.documents, cluster)):
         plan = PlanDocuments(tools.documents, cluster, plan_id)
         parts = plan.parts()
         done = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import BadInput, RedisTtlError
@@ -11,7 +10,7 @@ from redis_ttl.domain.errors import BadInput, RedisTtlError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from redis_ttl.domain.audit.audit import Audit, Checkpoint
+    from redis_ttl.domain.audit.audit import Audit
     from redis_ttl.usecases.drift.drift_ports import Comparison
     from redis_ttl.usecases.ports import Redis
     from redis_ttl.usecases.store.audits import AuditFolder
@@ -49,7 +48,7 @@ class NewKeyNames:
 
     def _read_again(self, redis: Redis, path: str, budget: int) -> int:
         """Read the stretch of a shard that a fingerprints document is about; the keys that were read."""
-        checkpoint, began_at = self._stretch(path)
+        checkpoint, began_at = self.folder.checkpoint_of(path)
         shards = self.audit.plan.shards
         if checkpoint.shard >= len(shards):
             return 0
@@ -70,10 +69,3 @@ class NewKeyNames:
                     if read >= most or batch.done:
                         break
         return max(read, 1)
-
-    def _stretch(self, path: str) -> tuple[Checkpoint, int | None]:
-        """The checkpoint that a fingerprints document belongs to, and the cursor at which its stretch begins."""
-        shard, generation, count, _ = PurePosixPath(path).stem.split("-")
-        saved = [each for each in self.folder.checkpoints(int(shard)) if each.generation == int(generation)]
-        at = next(index for index, each in enumerate(saved) if each.number == int(count))
-        return saved[at], saved[at - 1].cursor if at else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import RedisTtlError
 from redis_ttl.usecases.audit.read_audit import read_audit
-from redis_ttl.usecases.store.audits import AuditFolder
+from redis_ttl.usecases.store.audits import AuditFolder, begun_audits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,12 +42,12 @@ def earlier_audits(
     if not met_every_key(audit):
         return []
     cluster, own = audit.plan.cluster, audit.plan.audit_id
-    begun = sorted((name for name in documents.names(f"{cluster}/audits") if name < own), reverse=True)
+    begun = [each for each in begun_audits(documents, cluster) if each < own]
     found: list[EarlierAudit] = []
     for name in begun[:_LOOKED_AT]:
         folder = AuditFolder(documents, cluster, name)
         try:
-            if folder.has("audit.json") and _is_comparable(folder.plan(), audit.plan):
+            if folder.is_finished and _is_comparable(folder.plan(), audit.plan):
                 earlier = read_audit(folder, read_patterns)
                 if met_every_key(earlier):
                     found.append(EarlierAudit(folder, earlier))

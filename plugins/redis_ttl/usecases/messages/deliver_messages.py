@@ -26,14 +26,15 @@ from redis_ttl.domain.messages.delivery import (
 )
 from redis_ttl.domain.messages.kind import Urgency
 from redis_ttl.usecases.messages.parcel import Parcel, is_over, is_stray
+from redis_ttl.usecases.store.catalogue import Pending
 from redis_ttl.usecases.store.message_ports import Envelope
-from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+from redis_ttl.usecases.store.messages import MessageDocuments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis_ttl.usecases.messages.message_tools import MessageTools
-    from redis_ttl.usecases.store.message_ports import MessageStore
+    from redis_ttl.usecases.ports import RemovableDocuments
 
 
 #: A sender that has said nothing for so long is dead.
@@ -59,7 +60,7 @@ class Delivery:
         return self.error is not None and self.again_at is None
 
 
-def has_due_messages(documents: MessageStore, cluster: str, now: dt.datetime) -> bool:
+def has_due_messages(documents: RemovableDocuments, cluster: str, now: dt.datetime) -> bool:
     """Whether there is anything to send; costs the listing of one folder."""
     return any(each.due <= now for each in MessageDocuments(documents, cluster).pending())
 

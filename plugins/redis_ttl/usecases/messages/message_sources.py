@@ -5,7 +5,7 @@ notifiers of other DAGs.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import BadInput
@@ -14,29 +14,28 @@ from redis_ttl.domain.messages.facts_of_events import burst_detected, drift_foun
 from redis_ttl.domain.messages.facts_of_plan import approval_requested, end_of_run, rollback_result
 from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.remediation.approval import Verdict
-from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.remediation import Outcome
-from redis_ttl.domain.remediation.verification import Verification
-from redis_ttl.domain.rollback.rollback import RestoreResult
-from redis_ttl.domain.schema import read_document
-from redis_ttl.domain.watch.events import BurstReport, LevelChange
 from redis_ttl.usecases.audit.read_audit import read_audit
 from redis_ttl.usecases.store.audits import AuditFolder, finished_audits
+from redis_ttl.usecases.store.catalogue import EventKind
 from redis_ttl.usecases.store.drift import DriftDocuments
 from redis_ttl.usecases.store.plans import PlanDocuments, plan_ids
+from redis_ttl.usecases.store.watch import WatchEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from redis_ttl.domain.audit.pattern_statistics import PatternStatistics
     from redis_ttl.domain.drift.drift import DriftReport
     from redis_ttl.domain.messages.facts.any_facts import AnyFacts
     from redis_ttl.domain.policy.policy import Owner, Policy
+    from redis_ttl.domain.remediation.canary import CanaryReport
     from redis_ttl.domain.remediation.signing import SigningKeys
+    from redis_ttl.domain.remediation.verification import Verification
+    from redis_ttl.domain.watch.events import LevelChange
     from redis_ttl.usecases.ports import Documents
 
 Addressed = tuple["Owner", "AnyFacts"]
-_Read = TypeVar("_Read")
 
 LATEST: Final = "LATEST"
 _TREND_COUNTS: Final = dt.timedelta(days=7)
@@ -54,15 +53,14 @@ _FIRST: Final = {
 
 def has_events(documents: Documents, cluster: str, since: dt.datetime) -> bool:
     """Whether the watch has seen anything since then; costs the listing of one folder."""
-    first = _event_prefix(since)
-    return any(name >= first for name in documents.names(f"{cluster}/watch/events"))
+    return bool(WatchEvents(documents, cluster).names(since=since))
 
 
-#: Kinds of messages about events, each with what the names of its documents end in.
+#: Kinds of messages about events, each with a kind of events.
 _EVENTS: Final = (
-    (MessageKind.MEMORY_LEVEL, "memory"),
-    (MessageKind.MEMORY_LEVEL, "no_ttl"),
-    (MessageKind.BURST_DETECTED, "burst"),
+    (MessageKind.MEMORY_LEVEL, EventKind.MEMORY),
+    (MessageKind.MEMORY_LEVEL, EventKind.NO_TTL),
+    (MessageKind.BURST_DETECTED, EventKind.BURST),
 )
 
 
@@ -82,6 +80,7 @@ class MessageSources:
         signer: Callable[[], SigningKeys | None] = lambda: None,
     ) -> None:
         self._documents = documents
+        self._events = WatchEvents(documents, policy.cluster)
         self._signer = signer
         self._policy = policy
         self._read_patterns = read_patterns
@@ -97,28 +96,25 @@ class MessageSources:
             case MessageKind.REMEDIATION_RESULT | MessageKind.RUN_ABORTED:
                 return self._end_of_run(kind, which, link)
             case MessageKind.ROLLBACK_RESULT:
-                documents = self._plan(kind, which, lambda plan: bool(plan.results("rollback_check")))
-                checks = documents.results_as("rollback_check", _restored_and_found)
-                restored, found = max(checks, key=lambda each: each[0].ended_at)
+                documents = self._plan(kind, which, lambda plan: bool(plan.rollbacks()))
+                restored, found = documents.rollbacks()[-1]
                 return rollback_result(documents.plan(), restored, found, self._policy, link=link)
             case MessageKind.DRIFT_FOUND:
                 return drift_found(self._drift(which), self._policy, link=link)
             case MessageKind.MEMORY_LEVEL:
-                change = self._event(kind, which, ("memory", "no_ttl"), LevelChange.from_json)
-                return memory_level(change, self._policy, link=link)
+                change = self._event(kind, which, EventKind.MEMORY, EventKind.NO_TTL)
+                return memory_level(self._events.level(change), self._policy, link=link)
             case MessageKind.BURST_DETECTED:
-                burst = self._event(kind, which, ("burst",), BurstReport.from_json)
-                return burst_detected(burst, self._policy, link=link)
+                burst = self._event(kind, which, EventKind.BURST)
+                return burst_detected(self._events.burst(burst), self._policy, link=link)
             case _:
                 assert_never(kind)
 
     def events_since(self, since: dt.datetime, link: str | None = None) -> list[Addressed]:
         """Who must hear what of the watch's events since then, of each kind the last one."""
-        first = _event_prefix(since)
         found: list[Addressed] = []
-        for kind, suffix in _EVENTS:
-            names = [name for name in self._events((suffix,)) if name >= first]
-            if names:
+        for kind, of in _EVENTS:
+            if names := self._events.names((of,), since):
                 found += self.facts_of(kind, names[-1], link)
         return found
 
@@ -128,9 +124,9 @@ class MessageSources:
         if audit_id is None:
             raise self._nothing(MessageKind.ACTION_REQUIRED, which, audits)
         audit = read_audit(AuditFolder(self._documents, self._policy.cluster, audit_id), self._read_patterns)
-        bursts, levels = self._events(("burst",)), self._events(("memory",))
-        burst = self._read_event(bursts[-1], BurstReport.from_json) if bursts else None
-        level = self._read_event(levels[-1], LevelChange.from_json) if levels else None
+        bursts, levels = self._events.names((EventKind.BURST,)), self._events.names((EventKind.MEMORY,))
+        burst = self._events.burst(bursts[-1]) if bursts else None
+        level = self._events.level(levels[-1]) if levels else None
         growth = None if level is None else _trend_then(level, audit.finished_at)
         return action_required(audit, self._policy, burst=burst, growth_bytes_per_day=growth, link=link)
 
@@ -181,22 +177,13 @@ class MessageSources:
             raise self._nothing(MessageKind.DRIFT_FOUND, which, [])
         return report
 
-    def _event(self, kind: MessageKind, which: str, suffixes: Sequence[str], read: Callable[[Any], _Read]) -> _Read:
-        known = self._events(suffixes)
-        name = _wanted(which, known[::-1])
+    def _event(self, kind: MessageKind, which: str, *of: EventKind) -> str:
+        """The name of the event that is meant."""
+        known = self._events.names(of)[::-1]
+        name = _wanted(which, known)
         if name is None:
-            raise self._nothing(kind, which, known[::-1])
-        return self._read_event(name, read)
-
-    def _events(self, suffixes: Sequence[str]) -> list[str]:
-        """What the watch saw of these kinds, the earliest first."""
-        names = self._documents.names(f"{self._policy.cluster}/watch/events")
-        wanted = tuple(f"-{suffix}.json" for suffix in suffixes)
-        return [name.removesuffix(".json") for name in names if name.endswith(wanted)]
-
-    def _read_event(self, name: str, read: Callable[[Any], _Read]) -> _Read:
-        path = f"{self._policy.cluster}/watch/events/{name}.json"
-        return read_document(self._documents.read(path), read, where=path)
+            raise self._nothing(kind, which, known)
+        return name
 
     def _nothing(self, kind: MessageKind, which: str, known: Sequence[str]) -> BadInput:
         return BadInput(
@@ -210,17 +197,12 @@ class MessageSources:
 
 def _verification(plan: PlanDocuments) -> Verification | None:
     """The last one."""
-    return max(plan.results_as("verify", Verification.from_json), key=lambda each: each.ended_at, default=None)
+    return next(reversed(plan.verifications()), None)
 
 
 def _canary(plan: PlanDocuments) -> CanaryReport | None:
     """What the last watch over the canary's keys came to."""
-    return max(plan.results_as("check_canary", CanaryReport.from_json), key=lambda each: each.ended_at, default=None)
-
-
-def _restored_and_found(check: Mapping[str, Any]) -> tuple[RestoreResult, RestoreResult]:
-    """What a rollback did, and what a look after it found."""
-    return RestoreResult.from_json(check["restored"]), RestoreResult.from_json(check["found"])
+    return next(reversed(plan.canary_reports()), None)
 
 
 def _was_aborted(plan: PlanDocuments) -> bool:
@@ -235,11 +217,6 @@ def _trend_then(level: LevelChange, audited_at: str) -> float | None:
     """The trend of memory in bytes a day, if it was seen in the week of the audit."""
     apart = dt.datetime.fromisoformat(audited_at) - dt.datetime.fromisoformat(level.at)
     return None if level.forecast is None or abs(apart) > _TREND_COUNTS else level.forecast.bytes_per_day
-
-
-def _event_prefix(moment: dt.datetime) -> str:
-    """What the names of events since then aren't smaller than."""
-    return f"{moment.astimezone(dt.UTC):%Y%m%dT%H%M%S}"
 
 
 def _wanted(which: str, known: Sequence[str]) -> str | None:

@@ -10,7 +10,8 @@ from redis_ttl.domain.messages.delivery import Route, Why
 from redis_ttl.domain.messages.kind import MessageKind, Urgency
 
 if TYPE_CHECKING:
-    from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+    from redis_ttl.usecases.store.catalogue import Pending
+    from redis_ttl.usecases.store.messages import MessageDocuments
 
 
 @dataclass(frozen=True, slots=True)

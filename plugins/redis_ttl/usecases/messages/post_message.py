@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from redis_ttl.domain.messages.delivery import Route, Why, due_at, folder_of, news_of, reach
 from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested
 from redis_ttl.domain.messages.kind import STATES, MessageKind
-from redis_ttl.usecases.store.messages import MessageDocuments, Pending
+from redis_ttl.usecases.store.catalogue import Pending
+from redis_ttl.usecases.store.messages import MessageDocuments
 
 if TYPE_CHECKING:
     from redis_ttl.domain.messages.facts.any_facts import AnyFacts

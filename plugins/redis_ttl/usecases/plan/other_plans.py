@@ -9,7 +9,6 @@ from redis_ttl.domain.errors import BadInput, DamagedDocument, NewerDocument, Re
 from redis_ttl.domain.plan.expiry import anchor_ms
 from redis_ttl.domain.plan.other_plans import OtherPlan, OtherRule, OtherState
 from redis_ttl.domain.remediation.approval import Verdict, instant_ms
-from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.usecases.store.plans import PlanDocuments, plan_ids
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def _is_waiting(documents: PlanDocuments, now: dt.datetime, timeout_s: int) -> b
 
 
 def _is_verified(documents: PlanDocuments) -> bool:
-    return any(Verification.from_json(each).complete for each in documents.results("verify"))
+    return any(each.complete for each in documents.verifications())
 
 
 def _written(planned: Mapping[int, PlannedRule], left: Sequence[JournalledExpiries]) -> list[OtherRule]:

@@ -13,11 +13,11 @@ from redis_ttl.domain.audit.shards import SplitRule
 from redis_ttl.domain.errors import Aborted, BadInput, ServerChanged, TooManyMatches
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.rate import parse_rate
-from redis_ttl.domain.remediation.canary import CanaryReport
+from redis_ttl.domain.remediation.parts import CANARY, shard_part
 from redis_ttl.domain.remediation.quota import Survey
 from redis_ttl.domain.remediation.remediation import Outcome, PartResult, RuleAccount
-from redis_ttl.usecases.remediation.apply_tools import CANARY, CHECK, ApplyTools
-from redis_ttl.usecases.remediation.canary_watch import CanaryWatch, write_baseline
+from redis_ttl.usecases.remediation.apply_tools import ApplyTools
+from redis_ttl.usecases.remediation.canary_watch import CanaryWatch
 from redis_ttl.usecases.remediation.part_work import PartWork
 from redis_ttl.usecases.remediation.write_gate import ApprovalWatch
 from redis_ttl.usecases.remediation.write_limits import latest_survey
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from redis_ttl.domain.plan.plan import NodeIdentity, Plan
     from redis_ttl.domain.policy.guards import Reading
     from redis_ttl.domain.remediation.approval import Approval
+    from redis_ttl.domain.remediation.canary import CanaryReport
     from redis_ttl.usecases.remediation.write_ports import WritableNode
 
-__all__ = ["CANARY", "CHECK", "ApplyTools", "apply_canary", "apply_shard", "check_canary"]
+__all__ = ["ApplyTools", "apply_canary", "apply_shard", "check_canary"]
 
 
 def apply_canary(plan: Plan, tools: ApplyTools) -> PartResult:
@@ -65,8 +66,8 @@ def apply_canary(plan: Plan, tools: ApplyTools) -> PartResult:
         tools.documents.write_survey(
             Survey(plan.plan_id, plan.digest, work.attempt, work.surveyed, work.standing, attempts)
         )
-        write_baseline(
-            tools.documents, work.began_at, {address: (each, after[address]) for address, each in before.items()}
+        tools.documents.write_canary_baseline(
+            work.began_at, {address: (each, after[address]) for address, each in before.items()}
         )
         for place, node in opened.items():
             numbers = _shards_of(plan, place)
@@ -84,7 +85,7 @@ def check_canary(plan: Plan, tools: ApplyTools) -> CanaryReport:
     patience_s = tools.policy.remediation.guards.patience_s
     watch = CanaryWatch(plan, tools, ApprovalWatch(tools.approve, tools.clock, patience_s, approval.valid_until_ms))
     report = watch.run()
-    tools.documents.write_result(CHECK, report.to_json())
+    tools.documents.write_canary_report(report)
     if not report.passed:
         raise Aborted(
             "the canary wasn't passed",
@@ -106,7 +107,7 @@ def apply_shard(plan: Plan, number: int, tools: ApplyTools) -> PartResult:
     _require_canary_passed(plan, tools)
     latest_survey(plan, tools.documents)
     shard = plan.shards[number]
-    work = PartWork(plan, tools, approval, f"shard-{number}")
+    work = PartWork(plan, tools, approval, shard_part(number))
     address = tools.redis.primary_of(_identity(plan, shard))
     with ExitStack() as open_:
         node = open_.enter_context(tools.redis.connect(address, shard.db))
@@ -176,7 +177,7 @@ def _require_canary_written(plan: Plan, tools: ApplyTools) -> None:
 
 def _require_canary_passed(plan: Plan, tools: ApplyTools) -> None:
     _require_canary_written(plan, tools)
-    checks = sorted(map(CanaryReport.from_json, tools.documents.results(CHECK)), key=lambda each: each.ended_at)
+    checks = tools.documents.canary_reports()
     if not checks or not checks[-1].passed or checks[-1].digest != plan.digest:
         raise Aborted(
             "the canary of this plan hasn't been passed",
@@ -188,7 +189,7 @@ def _require_canary_passed(plan: Plan, tools: ApplyTools) -> None:
 
 def _answered_by_others(plan: Plan, shard: Shard, tools: ApplyTools, run_id: str) -> bool:
     """Whether a shard of the same database was finished over another server process, and none read all of it."""
-    numbers = {f"shard-{number}" for number in _shards_of(plan, (shard.node, shard.db))}
+    numbers = {shard_part(number) for number in _shards_of(plan, (shard.node, shard.db))}
     done = [each for each in tools.documents.parts() if each.part in numbers and each.outcome is Outcome.DONE]
     return any(each.run_id != run_id for each in done) and not any(each.whole for each in done)
 

@@ -1,9 +1,9 @@
-"""What applying a plan needs from the outside, and the names of its parts."""
+"""What applying a plan needs from the outside."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from redis_ttl.usecases.ports import Clock
     from redis_ttl.usecases.remediation.write_ports import Approve, Control, WritableRedis
     from redis_ttl.usecases.store.plans import PlanDocuments
-
-CANARY: Final = "canary"
-CHECK: Final = "check_canary"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.errors import Aborted
 from redis_ttl.domain.policy.guards import Reading, rate_per_s, reasons, watch_reasons
 from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.control import WishedState
-from redis_ttl.domain.schema import check_schema
 from redis_ttl.usecases.remediation.write_gate import HEALTH_S, LOG_S, Ended, replicas_at_start, wish_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from redis_ttl.domain.plan.plan import Plan
     from redis_ttl.usecases.remediation.apply_tools import ApplyTools
     from redis_ttl.usecases.remediation.write_gate import ApprovalWatch
     from redis_ttl.usecases.store.plans import PlanDocuments
 
-_BASELINE: Final = "canary_baseline"
-_BASELINE_SCHEMA: Final = "redis_ttl.canary_baseline/1"
 #: The canary's watch ends early when the same figure is bad so often in a row.
 _BAD_LOOKS: Final = 10
 
 
-def write_baseline(documents: PlanDocuments, at: str, readings: Mapping[str, tuple[Reading, Reading]]) -> None:
-    """Keep what the servers (by the plan's addresses) were like before anything was written: two readings of each."""
-    nodes = {address: [asdict(each) for each in pair] for address, pair in readings.items()}
-    documents.write_result(_BASELINE, {"schema": _BASELINE_SCHEMA, "at": at, "nodes": nodes})
-
-
 def start_of(documents: PlanDocuments, address: str) -> Reading | None:
     """The server at that address of the plan before the run wrote anything; None where that wasn't kept."""
-    pair = _baseline(documents).get(address)
+    pair = documents.canary_baseline().get(address)
     return None if pair is None else pair[0]
 
 
@@ -49,7 +39,7 @@ class CanaryWatch:
         self._approval = approval
         self._settings = tools.policy.remediation.guards
         self._memory = tools.policy.memory
-        self._normal = _baseline(tools.documents)
+        self._normal = tools.documents.canary_baseline()
 
     def run(self) -> CanaryReport:
         """Watch; the report isn't written yet. Raises :class:`Aborted` when operator or approval end the watch."""
@@ -141,20 +131,3 @@ class CanaryWatch:
             "errors_per_s": rate_per_s("errors", first, last),
             "round_trip_ms": last.round_trip_s * 1e3,
         }
-
-
-def _baseline(documents: PlanDocuments) -> dict[str, tuple[Reading, Reading]]:
-    """The latest one that was kept; version 0.1 kept the readings alone."""
-    found = documents.results_as(_BASELINE, _kept)
-    return max(found, key=lambda each: each[0], default=("", {}))[1]
-
-
-def _kept(data: Mapping[str, Any]) -> tuple[str, dict[str, tuple[Reading, Reading]]]:
-    """When a baseline was kept, and its readings."""
-    nodes = data
-    if "schema" in data:
-        check_schema(data, _BASELINE_SCHEMA)
-        nodes = data["nodes"]
-    return str(data.get("at", "")), {
-        address: (Reading(**pair[0]), Reading(**pair[1])) for address, pair in nodes.items()
-    }

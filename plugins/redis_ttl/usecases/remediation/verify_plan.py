@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.audit.audit import AuditOptions, fingerprints_of
+from redis_ttl.domain.audit.audit import AuditOptions
 from redis_ttl.domain.audit.shards import SplitRule, split, unsettled_slots
 from redis_ttl.domain.errors import BadInput, NotVerified, OtherServer, RedisTtlError, SlotsMoved
 from redis_ttl.domain.policy.guards import CLOCKS_DIFFER_S
+from redis_ttl.domain.remediation.parts import CANARY, shard_part
 from redis_ttl.domain.remediation.remediation import Outcome, RuleAccount, add_accounts
 from redis_ttl.domain.remediation.verification import Verification, VerifiedRule
 from redis_ttl.usecases.store.audits import AuditFolder
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 #: Keys whose use is asked for at most; where more are suspect, something is wrong with all of them.
 _ASKED_AT_MOST: Final = 20_000
-_CANARY: Final = "canary"
 #: How often everything is looked at where slots move meanwhile.
 _LOOKS: Final = 3
 
@@ -76,7 +76,7 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
     documents = PlanDocuments(tools.documents, plan.cluster, plan.plan_id)
     parts = documents.parts()
     finished = {part.part for part in parts if part.outcome is Outcome.DONE}
-    complete = all(f"shard-{number}" in finished for number in range(len(plan.shards)))
+    complete = all(shard_part(number) in finished for number in range(len(plan.shards)))
     ledger = tools.new_ledger(plan, tools.policy)
     names, unreadable = _fill(ledger, plan, tools.documents, documents, finished)
     look = _Look(plan, tools, ledger, complete=complete, began_at=_writing_began(parts))
@@ -129,7 +129,7 @@ def verify_plan(plan: Plan, tools: VerifyTools) -> Verification:
     )
     if verification.mostly_gone:
         verification = replace(verification, notes=(*notes, _gone_note(verification)))
-    documents.write_result("verify", verification.to_json())
+    documents.write_verification(verification)
     return verification
 
 
@@ -300,7 +300,7 @@ def _fill(
     ledger.add_approvals(approvals_ms(documents))
     audit = AuditFolder(store, plan.cluster, plan.audit_id)
     seed = audit.plan().seed
-    for path in audit.read_as("audit.json", fingerprints_of):
+    for path in audit.fingerprints():
         ledger.add_fingerprints(store.read(path), seed=seed)
     read: list[JournalName] = []
     names = [name for name in documents.journal_names() if not name.undoes]
@@ -330,14 +330,14 @@ def _untold(plan: Plan, figures: Mapping[int, Mapping[str, int]]) -> list[str]:
 
 def _writing_began(parts: Sequence[PartResult]) -> datetime | None:
     """When the first shard began; the canary is as old as its watch, and met only its own keys."""
-    began = [datetime.fromisoformat(part.began_at) for part in parts if part.part != _CANARY]
+    began = [datetime.fromisoformat(part.began_at) for part in parts if part.part != CANARY]
     return min(began, default=None)
 
 
 def _accounts(parts: Sequence[PartResult]) -> dict[int, RuleAccount]:
     """What the shards' last attempts met and left alone; the canary met all keys too, and would count them twice."""
     last = {part.part: part for part in parts}
-    shards = [part.accounts for name, part in last.items() if name != _CANARY]
+    shards = [part.accounts for name, part in last.items() if name != CANARY]
     return add_accounts(shards or [part.accounts for part in last.values()])
 
 

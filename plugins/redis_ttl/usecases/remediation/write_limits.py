@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import Aborted, StoreProblem
+from redis_ttl.domain.remediation.parts import shard_part
 from redis_ttl.domain.remediation.quota import RUN_POT, Grant, Reserve, limit_of, pot_of_rule
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.usecases.remediation.write_gate import Ended
@@ -75,7 +76,7 @@ class WriteLimits:
         self._ours = dict.fromkeys(self._pots, 0)
         self._changing = dict.fromkeys(self._pots, 0)
         self._earlier = earlier
-        parts = {part, *(f"shard-{number}" for number in shards)}
+        parts = {part, *(shard_part(number) for number in shards)}
         for grant in documents.grants(self._survey.attempt):
             if grant.part in parts and grant.pot in self._reserves:
                 self._allowed[grant.pot] += self._reserves[grant.pot].keys(grant.number)

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Never
 
 from redis_ttl.domain.errors import BadInput, ConnectionLost, RedisTtlError
-from redis_ttl.domain.rollback.rollback import RestoreResult
 from redis_ttl.usecases.store.journals import JournalObjects
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def _taken_back(journal: JournalObjects) -> frozenset[int]:
     wrote a journal, these may be all.
     """
     found: set[int] = set()
-    for result in journal.records.results_as("rollback", RestoreResult.from_json):
+    for result in journal.records.restored():
         if not result.dry_run:
             found |= result.accounts.keys()
     if journal.spared and journal.undoing:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.errors import Aborted, BadInput, OtherServer, StoreProblem
 from redis_ttl.domain.remediation.approval import Channel, Decision, Verdict
+from redis_ttl.domain.remediation.parts import rollback_part
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.journal import JournalName, attempt_of
 from redis_ttl.domain.rollback.rollback import RestoreResult, add_restored
@@ -292,7 +293,7 @@ class _Work:
             leftovers=None if self.left is None else self.left.counts,
             examples=() if self.left is None else tuple(_text(key) for key in self.left.examples),
         )
-        self.tools.documents.write_result("rollback", self.result.to_json())
+        self.tools.documents.write_restored(self.result)
         if ended is not None:
             raise _aborted(self.tools.documents.plan_id, ended) from ended
 
@@ -347,7 +348,7 @@ class _Work:
 
     @property
     def _label(self) -> str:
-        return f"rollback-{self.part.number}"
+        return rollback_part(self.part.number)
 
     def _add(self, accounts: Mapping[int, RestoreAccount]) -> None:
         self._accounts = add_restored([self._accounts, accounts])

@@ -1,29 +1,25 @@
-"""Where baselines and reports about drift lie in the store.
+"""Baselines and reports about drift.
 
-``<cluster>/baselines/<number>.json`` with its fingerprints beside it, and ``<cluster>/drift/<audit_id>.json``. A
-baseline's JSON is written last and makes it count; its name is its number, so that of two checks which make one at
+A baseline's JSON is written last and makes it count; its name is its number, so that of two checks which make one at
 the same time only one succeeds.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from redis_ttl.domain.document_path import path_part
 from redis_ttl.domain.drift.drift import Baseline, BaselineKind, DriftReport, FingerprintRange
 from redis_ttl.domain.errors import AlreadyWritten
 from redis_ttl.domain.schema import read_document
 from redis_ttl.usecases.store.audits import AuditFolder, finished_audits
+from redis_ttl.usecases.store.catalogue import ClusterPaths, baseline_numbers_in, reports_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from redis_ttl.usecases.ports import Documents
-
-_REPORT: Final = re.compile(r"(?P<audit>.+?)(?:\.(?P<again>\d{4}))?\.json")
 
 
 def seed_of_next_audit(documents: Documents, cluster: str) -> int:
@@ -48,18 +44,16 @@ class DriftDocuments:
 
     def __init__(self, documents: Documents, cluster: str) -> None:
         self._documents = documents
-        self._baselines = f"{path_part(cluster)}/baselines"
-        self._reports = f"{cluster}/drift"
+        self._paths = ClusterPaths(cluster).drift
 
     def baselines(self) -> Iterator[Baseline]:
         """Every baseline, the newest first."""
-        names = self._documents.names(self._baselines)
-        for number in sorted((int(name[:-5]) for name in names if re.fullmatch(r"\d+\.json", name)), reverse=True):
+        for number in baseline_numbers_in(self._documents.names(self._paths.baselines)):
             yield self.baseline(number)
 
     def baseline(self, number: int) -> Baseline:
         """The baseline of that number."""
-        path = f"{self._baselines}/{number:08d}.json"
+        path = self._paths.baseline(number)
         return read_document(self._documents.read(path), Baseline.from_json, where=path)
 
     def holding(self, audit_id: str, *, without_run: str | None = None) -> Baseline | None:
@@ -86,56 +80,52 @@ class DriftDocuments:
         token = secrets.token_hex(3)
         written: list[FingerprintRange] = []
         for each, data in ranges:
-            path = f"{self._baselines}/{number:08d}-{token}-{len(written):04d}.parquet"
+            path = self._paths.baseline_range(number, token, len(written))
             self._documents.write(path, data)
             written.append(FingerprintRange(each.first, each.last, each.keys, path))
         return tuple(written)
 
     def write_baseline(self, baseline: Baseline) -> None:
         """Make a baseline count."""
-        self._write_json(f"{self._baselines}/{baseline.number:08d}.json", baseline.to_json())
+        self._write_json(self._paths.baseline(baseline.number), baseline.to_json())
 
     def reports_about(self, audit_id: str) -> list[DriftReport]:
         """What was reported about one audit, the earliest first."""
-        return [self._report(name) for audit, name in self._report_names() if audit == audit_id]
+        return [self._report(audit, check) for audit, check in self._reports() if audit == audit_id]
 
     def last_report(self) -> DriftReport | None:
         """The last report about the newest audit that was checked."""
-        names = self._report_names()
-        return self._report(names[-1][1]) if names else None
+        known = self._reports()
+        return self._report(*known[-1]) if known else None
 
     def report_before(self, audit_id: str) -> DriftReport | None:
         """The last report about an earlier audit."""
-        names = [name for audit, name in self._report_names() if audit < audit_id]
-        return self._report(names[-1]) if names else None
+        known = [each for each in self._reports() if each[0] < audit_id]
+        return self._report(*known[-1]) if known else None
 
     def page_of(self, report: DriftReport) -> str:
         """The path of a report's page."""
-        names = [name for audit, name in self._report_names() if audit == report.audit_id]
-        found = next((name for name in reversed(names) if self._report(name) == report), names[-1])
-        return f"{self._reports}/{found.removesuffix('.json')}.md"
+        known = [each for each in self._reports() if each[0] == report.audit_id]
+        return self._paths.page(*next((each for each in reversed(known) if self._report(*each) == report), known[-1]))
 
     def write_report(self, report: DriftReport, page: str) -> None:
         """Keep a report and its page."""
-        number = len([audit for audit, _ in self._report_names() if audit == report.audit_id]) + 1
+        check = len([audit for audit, _ in self._reports() if audit == report.audit_id]) + 1
         while True:
-            stem = f"{self._reports}/{report.audit_id}" + (f".{number:04d}" if number > 1 else "")
             try:
-                self._documents.write(f"{stem}.md", page.encode())
+                self._documents.write(self._paths.page(report.audit_id, check), page.encode())
             except AlreadyWritten:  # by another check of this audit, which may have been killed before its report
-                number += 1
+                check += 1
                 continue
-            self._write_json(f"{stem}.json", report.to_json())
+            self._write_json(self._paths.report(report.audit_id, check), report.to_json())
             return
 
-    def _report_names(self) -> list[tuple[str, str]]:
-        """Audits and names of reports, in their order."""
-        matches = filter(None, map(_REPORT.fullmatch, self._documents.names(self._reports)))
-        found = sorted((match["audit"], match["again"] or "", match[0]) for match in matches)
-        return [(audit, name) for audit, _, name in found]
+    def _reports(self) -> list[tuple[str, int]]:
+        """The reports in their order: the audit, and which check of it."""
+        return reports_in(self._documents.names(self._paths.reports))
 
-    def _report(self, name: str) -> DriftReport:
-        path = f"{self._reports}/{name}"
+    def _report(self, audit_id: str, check: int) -> DriftReport:
+        path = self._paths.report(audit_id, check)
         return read_document(self._documents.read(path), DriftReport.from_json, where=path)
 
     def _write_json(self, path: str, data: Any) -> None:

@@ -13,16 +13,6 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Owner
 
 
-class MessageStore(Protocol):
-    """The document store."""
-
-    def write(self, path: str, data: bytes) -> None: ...
-    def read(self, path: str) -> bytes: ...
-    def exists(self, path: str) -> bool: ...
-    def names(self, folder: str) -> list[str]: ...
-    def remove(self, path: str) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Composed:
     """A message in words: one document for each language as plain data, and the whole as Markdown."""

@@ -1,11 +1,7 @@
-"""Where messages lie in the store, which is the outbox as well: ``<cluster>/messages``.
+"""The messages in the store, which is the outbox as well.
 
-::
-
-    <thread>/<number>/message.json      what is said, to whom, and what it told; written once, and what makes it told
-    <thread>/<number>/message.md        the same to read
-    <thread>/<number>/<route>-*.json    that it is being sent, was sent, or why not
-    pending/<due>~<route>~<thread>~<number>~<attempt>.json      what has yet to go over a channel; removed when it has
+A message's document is written once, and makes it told. Beside it lies that it is being sent, was sent, or why not; what has yet to
+go over a channel is marked as pending, and the mark removed when it has.
 
 What is pending is written before the message: whoever is killed in between leaves a marker of nothing, never a message that nobody sends.
 """
@@ -14,61 +10,31 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from redis_ttl.domain.document_path import path_part
 from redis_ttl.domain.errors import AlreadyWritten, DamagedDocument, StoreProblem
 from redis_ttl.domain.messages.delivery import Failure, Route, Sent, Told
 from redis_ttl.domain.schema import check_schema, read_document
+from redis_ttl.usecases.store.catalogue import ClusterPaths, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from redis_ttl.usecases.store.message_ports import MessageStore
+    from redis_ttl.usecases.ports import RemovableDocuments
 
 MESSAGE_SCHEMA: Final = "redis_ttl.message/1"
 _Read = TypeVar("_Read")
-_STAMP: Final = "%Y%m%dT%H%M%S"
 #: Of a thread that are read; an audit's grows by one in a week.
 _LATEST: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A message of a thread that has yet to go over a route; ``attempt`` counts from 1."""
-
-    due: dt.datetime
-    route: str
-    thread: str
-    number: int
-    attempt: int
-
-    @property
-    def file(self) -> str:
-        """Its name among what is pending."""
-        return (
-            f"{self.due.astimezone(dt.UTC):{_STAMP}}~{self.route}~{self.thread}~{self.number:04d}~{self.attempt}.json"
-        )
-
-    @classmethod
-    def parse(cls, file: str) -> Pending | None:
-        """What a name says; None for a name of another kind."""
-        try:
-            due, route, thread, number, attempt = file.removesuffix(".json").split("~")
-            moment = dt.datetime.strptime(due, _STAMP).replace(tzinfo=dt.UTC)
-            return cls(moment, route, thread, int(number), int(attempt))
-        except ValueError:
-            return None
 
 
 class MessageDocuments:
     """The messages of one cluster."""
 
-    def __init__(self, documents: MessageStore, cluster: str) -> None:
+    def __init__(self, documents: RemovableDocuments, cluster: str) -> None:
         self._documents = documents
-        self._cluster = path_part(cluster)
-        self.path = f"{cluster}/messages"
+        self._cluster = cluster
+        self._paths = ClusterPaths(cluster).messages
 
     def told(self, thread: str, numbers: Sequence[int]) -> list[Told]:
         """What these messages of a thread, in their order, have told; of many the last ones."""
@@ -77,30 +43,27 @@ class MessageDocuments:
 
     def numbers(self, thread: str) -> list[int]:
         """The messages of a thread, the earliest first."""
-        names = (name for name in self._documents.names(f"{self.path}/{thread}") if name.isdecimal())
-        return sorted(
-            int(name) for name in names if self._documents.exists(f"{self.path}/{thread}/{name}/message.json")
-        )
+        names = self._documents.names(self._paths.thread(thread))
+        return sorted(number for name in names if name.isdecimal() and self.has_message(thread, number := int(name)))
 
     def message(self, thread: str, number: int) -> Any:
         """One message."""
-        return self._read(f"{self.folder(thread, number)}/message.json", _message)
+        return self._read(self._paths.said(thread, number), _message)
 
     def has_message(self, thread: str, number: int) -> bool:
         """Whether it was written."""
-        return self._documents.exists(f"{self.folder(thread, number)}/message.json")
+        return self._documents.exists(self._paths.said(thread, number))
 
     def write_message(self, thread: str, number: int, data: Any, markdown: str) -> bool:
         """Write a thread's next message; False when somebody else has written that one."""
-        folder = self.folder(thread, number)
-        if not self._create(f"{folder}/message.json", {"schema": MESSAGE_SCHEMA, **data}):
+        if not self._create(self._paths.said(thread, number), {"schema": MESSAGE_SCHEMA, **data}):
             return False
-        self._documents.write(f"{folder}/message.md", markdown.encode())
+        self._documents.write(self._paths.page(thread, number), markdown.encode())
         return True
 
     def folder(self, thread: str, number: int) -> str:
         """Where one message lies."""
-        return f"{self.path}/{thread}/{number:04d}"
+        return self._paths.message(thread, number)
 
     def message_id(self, thread: str, number: int) -> str:
         """A name for it that no other message has, of any cluster."""
@@ -108,16 +71,16 @@ class MessageDocuments:
 
     def pending(self) -> list[Pending]:
         """What has yet to be sent, what is due first."""
-        found = filter(None, map(Pending.parse, self._documents.names(f"{self.path}/pending")))
+        found = filter(None, map(Pending.parse, self._documents.names(self._paths.all_pending)))
         return sorted(found, key=lambda each: each.due)
 
     def write_pending(self, pending: Pending, route: Route) -> None:
         """Mark it as yet to be sent; nothing happens when it is marked already."""
-        self._create(f"{self.path}/pending/{pending.file}", route.to_json())
+        self._create(self._paths.pending(pending), route.to_json())
 
     def route_of(self, pending: Pending) -> Route | None:
         """The route that was marked; None when the mark is gone."""
-        path = f"{self.path}/pending/{pending.file}"
+        path = self._paths.pending(pending)
         try:
             return self._read(path, Route.from_json)
         except DamagedDocument:
@@ -129,39 +92,39 @@ class MessageDocuments:
 
     def remove_pending(self, pending: Pending) -> None:
         """It was sent, or given up."""
-        self._documents.remove(f"{self.path}/pending/{pending.file}")
+        self._documents.remove(self._paths.pending(pending))
 
     def claim(self, pending: Pending, now: dt.datetime) -> dt.datetime | None:
         """Make this attempt one's own; None when it is, otherwise when somebody else did."""
-        path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-sending-{pending.attempt}.json"
+        path = self._paths.claim(pending)
         if self._create(path, {"at": now.isoformat()}):
             return None
         return self._read(path, lambda data: dt.datetime.fromisoformat(data["at"]))
 
     def sent(self, thread: str, number: int, route: str) -> Sent | None:
         """How a message went over a channel; None when that hasn't taken it."""
-        path = f"{self.folder(thread, number)}/{route}-sent.json"
+        path = self._paths.sent(thread, number, route)
         return self._read(path, Sent.from_json) if self._documents.exists(path) else None
 
     def write_sent(self, pending: Pending, sent: Sent) -> None:
         """A channel has taken it."""
-        self._create(f"{self.folder(pending.thread, pending.number)}/{pending.route}-sent.json", sent.to_json())
+        self._create(self._paths.sent(pending.thread, pending.number, pending.route), sent.to_json())
 
     def failure(self, pending: Pending) -> Failure | None:
         """What came of an attempt that failed; None when it hasn't."""
-        path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-failed-{pending.attempt}.json"
+        path = self._paths.failure(pending)
         return self._read(path, Failure.from_json) if self._documents.exists(path) else None
 
     def write_failure(self, pending: Pending, failure: Failure) -> Failure:
         """A channel hasn't taken it; what holds of that attempt, which is what was written first."""
-        path = f"{self.folder(pending.thread, pending.number)}/{pending.route}-failed-{pending.attempt}.json"
+        path = self._paths.failure(pending)
         return failure if self._create(path, failure.to_json()) else self.failure(pending) or failure
 
     def is_given_up(self, thread: str, number: int, route: str) -> bool:
         """Whether nobody will try that route again."""
-        folder, prefix = self.folder(thread, number), f"{route}-failed-"
-        failed = (name for name in self._documents.names(folder) if name.startswith(prefix))
-        return any(self._read(f"{folder}/{name}", Failure.from_json).again_at is None for name in failed)
+        names = self._documents.names(self._paths.message(thread, number))
+        failed = self._paths.failures_in(thread, number, route, names)
+        return any(self._read(path, Failure.from_json).again_at is None for path in failed)
 
     def _read(self, path: str, read: Callable[[Any], _Read]) -> _Read:
         return read_document(self._documents.read(path), read, where=path)

@@ -1,38 +1,49 @@
-"""Where the documents about one plan lie in the store: the plan, its approvals, its journal, its results."""
+"""The documents about one plan: the plan itself, its approvals, its journal, its results."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from redis_ttl.domain.document_path import path_part
 from redis_ttl.domain.errors import BadInput, DamagedDocument, RedisTtlError, StoreProblem
 from redis_ttl.domain.plan.plan import Plan
+from redis_ttl.domain.policy.guards import Reading
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Decision
+from redis_ttl.domain.remediation.canary import CanaryReport
 from redis_ttl.domain.remediation.quota import Grant, Survey
 from redis_ttl.domain.remediation.remediation import PartBegun, PartResult
+from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.domain.rollback.journal import JournalGaps, JournalName, checksum_of, find_gaps
-from redis_ttl.domain.schema import read_document
+from redis_ttl.domain.rollback.rollback import RestoreResult
+from redis_ttl.domain.schema import check_schema, read_document
+from redis_ttl.usecases.store.catalogue import ClusterPaths, ResultKind, plan_ids_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from redis_ttl.domain.remediation.signing import SigningKeys
     from redis_ttl.usecases.ports import Documents
 
 _Read = TypeVar("_Read")
 
+CANARY_BASELINE_SCHEMA: Final = "redis_ttl.canary_baseline/1"
+
 
 def plan_ids(documents: Documents, cluster: str) -> list[str]:
     """The plans of a cluster, the newest first."""
-    names = documents.names(f"{cluster}/plans")
-    return sorted((name.removesuffix(".json") for name in names if name.endswith(".json")), reverse=True)
+    return plan_ids_in(documents.names(ClusterPaths(cluster).plans))
+
+
+def has_plan(documents: Documents, cluster: str, plan_id: str) -> bool:
+    """Whether the cluster has that plan."""
+    return documents.exists(ClusterPaths(cluster).plan(plan_id).document)
 
 
 def journalled_plan_ids(documents: Documents, cluster: str) -> list[str]:
     """The plans of a cluster with a journal, the newest first."""
-    return sorted(documents.names(f"{cluster}/journals"), reverse=True)
+    return sorted(documents.names(ClusterPaths(cluster).journals), reverse=True)
 
 
 class PlanDocuments:
@@ -44,11 +55,12 @@ class PlanDocuments:
 
     def __init__(self, documents: Documents, cluster: str, plan_id: str, signer: SigningKeys | None = None) -> None:
         self._documents = documents
-        self._cluster = path_part(cluster)
+        self._cluster = cluster
+        self._paths = ClusterPaths(cluster).plan(plan_id)
         self._signer = signer
         self._spared: dict[str, str] | None = None
-        self.plan_id = path_part(plan_id)
-        self.path = f"{cluster}/plans/{plan_id}.json"
+        self.plan_id = plan_id
+        self.path = self._paths.document
         # By attempt and part: the number of each object, and the checksum that it has or was to have.
         self._numbers: dict[tuple[str, str], dict[int, str]] = {}
 
@@ -92,21 +104,22 @@ class PlanDocuments:
 
     def write_request(self, request: ApprovalRequest) -> None:
         """Keep that the plan was shown for approval."""
-        self._write_signed(f"{self._approvals}/request-{request.request_id}.json", request.to_json())
+        self._write_signed(self._paths.request(request.request_id), request.to_json())
 
     def write_decision(self, decision: Decision) -> None:
         """Keep what was decided."""
-        name = f"decision-{decision.request_id}-{secrets.token_hex(3)}.json"
-        self._write_signed(f"{self._approvals}/{name}", decision.to_json())
+        self._write_signed(self._paths.decision(decision.request_id, secrets.token_hex(3)), decision.to_json())
 
     def requests(self) -> list[ApprovalRequest]:
         """When the plan was shown, the earliest first."""
-        found = self._all(self._approvals, "request-", lambda data: ApprovalRequest.from_json(data, self._doubt(data)))
+        paths = self._paths.requests_in(self._documents.names(self._paths.approvals))
+        found = self._all(paths, lambda data: ApprovalRequest.from_json(data, self._doubt(data)))
         return sorted(found, key=lambda each: each.requested_at)
 
     def decisions(self) -> list[Decision]:
         """Everything that was decided about the plan, the earliest first."""
-        found = self._all(self._approvals, "decision-", lambda data: Decision.from_json(data, self._doubt(data)))
+        paths = self._paths.decisions_in(self._documents.names(self._paths.approvals))
+        found = self._all(paths, lambda data: Decision.from_json(data, self._doubt(data)))
         return sorted(found, key=lambda each: each.at)
 
     def write_journal(self, name: JournalName, data: bytes) -> JournalName:
@@ -126,30 +139,32 @@ class PlanDocuments:
         earlier = numbers.get(name.number)
         if earlier is not None:
             before = JournalName(name.attempt, name.part, name.number, earlier)
-            if self._documents.exists(f"{self._journals}/{before}"):
-                if self._documents.read(f"{self._journals}/{before}") == data:
+            path = self._paths.journal_object(before)
+            if self._documents.exists(path):
+                if self._documents.read(path) == data:
                     return before
                 raise StoreProblem(
                     "another journal object has this number already",
-                    where=f"{self._journals}/{before}",
+                    where=path,
                     todo="Objects of one attempt are numbered one by one; see whether two processes write under one token.",
                 )
         numbers[name.number] = stored.checksum
-        self._documents.write(f"{self._journals}/{stored}", data)
+        self._documents.write(self._paths.journal_object(stored), data)
         return stored
 
     def journal_names(self) -> list[JournalName]:
         """The journal objects, the earliest attempt first."""
-        parsed = (JournalName.parse(name) for name in self._documents.names(self._journals))
+        parsed = (JournalName.parse(name) for name in self._documents.names(self._paths.journal))
         return sorted(name for name in parsed if name is not None)
 
     def journal(self, name: JournalName) -> bytes:
         """One journal object. Raises `DamagedDocument` when it isn't what was written."""
-        data = self._documents.read(f"{self._journals}/{name}")
+        path = self._paths.journal_object(name)
+        data = self._documents.read(path)
         if not name.fits(data):
             raise DamagedDocument(
                 "this journal object isn't what was written",
-                where=f"{self._journals}/{name}",
+                where=path,
                 found=f"SHA-256 {checksum_of(data)}..., {len(data):,} bytes",
                 allowed=f"{name.checksum}...",
                 todo="Put it back from a copy of the store, if there is one.",
@@ -162,93 +177,118 @@ class PlanDocuments:
 
     def write_begun(self, begun: PartBegun) -> None:
         """Keep that an attempt at a part was begun; before its first journal object."""
-        self._write_json(f"{self._results}/begun-{begun.part}-{begun.attempt}.json", begun.to_json())
+        self._write_json(self._paths.begun(begun.part, begun.attempt), begun.to_json())
 
     def begun(self) -> list[PartBegun]:
         """Every attempt that was begun, the earliest first. None of the attempts of version 0.1, which didn't say."""
-        found = self._all(self._results, "begun-", PartBegun.from_json)
+        found = self._all(self._paths.begun_in(self._results()), PartBegun.from_json)
         return sorted(found, key=lambda each: each.attempt)
 
     def write_part(self, result: PartResult) -> None:
         """Keep what an attempt at a part came to."""
-        self._write_json(f"{self._results}/{result.part}-{result.attempt}.json", result.to_json())
+        self._write_json(self._paths.part(result.part, result.attempt), result.to_json())
 
     def parts(self) -> list[PartResult]:
         """What every finished attempt at every part came to, in the order in which they began."""
-        found = [
-            each for part in ("canary-", "shard-") for each in self._all(self._results, part, PartResult.from_json)
-        ]
+        found = self._all(self._paths.parts_in(self._results()), PartResult.from_json)
         return sorted(found, key=lambda each: each.attempt)
 
     def write_survey(self, survey: Survey) -> None:
         """Keep what the canary counted."""
-        self._write_json(f"{self._results}/survey-{survey.attempt}.json", survey.to_json())
+        self._write_json(self._paths.survey(survey.attempt), survey.to_json())
 
     def surveys(self) -> list[Survey]:
         """What each attempt at the canary counted, the latest last."""
-        return sorted(self._all(self._results, "survey-", Survey.from_json), key=lambda each: each.attempt)
+        found = self._all(self._paths.surveys_in(self._results()), Survey.from_json)
+        return sorted(found, key=lambda each: each.attempt)
 
     def write_grant(self, grant: Grant) -> None:
         """Take a share of a reserve; a :class:`StoreProblem` when it is taken."""
-        self._write_json(f"{self._results}/grant-{grant.name}.json", grant.to_json())
+        self._write_json(self._paths.grant(grant.name), grant.to_json())
 
     def grant_names(self, survey: str) -> set[str]:
         """The names of the shares that are taken of the reserves beyond that survey."""
-        names = self._documents.names(self._results)
-        return {name[len("grant-") : -len(".json")] for name in names if name.startswith(f"grant-{survey}-")}
+        return set(self._paths.grants_in(survey, self._results()))
 
     def grant(self, grant: Grant) -> Grant:
         """The share of that name, as it was taken."""
-        path = f"{self._results}/grant-{grant.name}.json"
+        path = self._paths.grant(grant.name)
         return read_document(self._documents.read(path), Grant.from_json, where=path)
 
     def grants(self, survey: str) -> list[Grant]:
         """All shares that are taken of the reserves beyond that survey."""
-        return self._all(self._results, f"grant-{survey}-", Grant.from_json)
+        return self._all(self._paths.grants_in(survey, self._results()).values(), Grant.from_json)
 
-    def write_result(self, kind: str, data: Any) -> str:
-        """Keep another result (``check_canary``, ``verify``, ``rollback``) of this plan; its path in the store."""
-        path = f"{self._results}/{kind}-{secrets.token_hex(4)}.json"
+    def write_canary_baseline(self, at: str, readings: Mapping[str, tuple[Reading, Reading]]) -> None:
+        """Keep what the servers (by the plan's addresses) were like before anything was written: two readings of each."""
+        nodes = {address: [asdict(each) for each in pair] for address, pair in readings.items()}
+        self._write_result(ResultKind.CANARY_BASELINE, {"schema": CANARY_BASELINE_SCHEMA, "at": at, "nodes": nodes})
+
+    def canary_baseline(self) -> dict[str, tuple[Reading, Reading]]:
+        """The latest of these; version 0.1 kept the readings alone."""
+        found = self._results_as(ResultKind.CANARY_BASELINE, _canary_baseline)
+        return max(found, key=lambda each: each[0], default=("", {}))[1]
+
+    def write_canary_report(self, report: CanaryReport) -> None:
+        """Keep what the watch over the canary's keys came to."""
+        self._write_result(ResultKind.CHECK_CANARY, report.to_json())
+
+    def canary_reports(self) -> list[CanaryReport]:
+        """What each of these watches came to, the earliest first."""
+        found = self._results_as(ResultKind.CHECK_CANARY, CanaryReport.from_json)
+        return sorted(found, key=lambda each: each.ended_at)
+
+    def write_verification(self, verification: Verification) -> None:
+        """Keep what became of the plan's keys."""
+        self._write_result(ResultKind.VERIFY, verification.to_json())
+
+    def verifications(self) -> list[Verification]:
+        """What each look at the plan's keys came to, the earliest first."""
+        found = self._results_as(ResultKind.VERIFY, Verification.from_json)
+        return sorted(found, key=lambda each: each.ended_at)
+
+    def write_restored(self, result: RestoreResult) -> None:
+        """Keep what an attempt at a part of a rollback came to."""
+        self._write_result(ResultKind.ROLLBACK, result.to_json())
+
+    def restored(self) -> list[RestoreResult]:
+        """What each of these attempts came to."""
+        return self._results_as(ResultKind.ROLLBACK, RestoreResult.from_json)
+
+    def write_rollback(self, restored: RestoreResult, found: RestoreResult) -> str:
+        """Keep what a whole rollback did, and what a look after it found; the path in the store."""
+        data = {"restored": restored.to_json(), "found": found.to_json()}
+        return self._write_result(ResultKind.ROLLBACK_CHECK, data)
+
+    def rollbacks(self) -> list[tuple[RestoreResult, RestoreResult]]:
+        """What each rollback did, and what a look after it found, the earliest first."""
+        found = self._results_as(ResultKind.ROLLBACK_CHECK, _rollback)
+        return sorted(found, key=lambda each: each[0].ended_at)
+
+    def write_report(self, page: str) -> None:
+        """Keep what the remediation came to as a page (Markdown)."""
+        self._documents.write(self._paths.page(ResultKind.REPORT, secrets.token_hex(4)), page.encode())
+
+    def _results(self) -> list[str]:
+        return self._documents.names(self._paths.results)
+
+    def _results_as(self, kind: ResultKind, read: Callable[[Any], _Read]) -> list[_Read]:
+        return self._all(self._paths.results_in(kind, self._results()), read)
+
+    def _write_result(self, kind: ResultKind, data: Any) -> str:
+        path = self._paths.result(kind, secrets.token_hex(4))
         self._write_json(path, data)
         return path
 
-    def write_page(self, kind: str, text: str) -> str:
-        """Keep a result as a page (Markdown); its path in the store."""
-        path = f"{self._results}/{kind}-{secrets.token_hex(4)}.md"
-        self._documents.write(path, text.encode())
-        return path
-
-    def results(self, kind: str) -> list[Any]:
-        """The results of that kind, as plain data."""
-        return self.results_as(kind, dict)
-
-    def results_as(self, kind: str, read: Callable[[Any], _Read]) -> list[_Read]:
-        """What ``read`` makes of each result of that kind."""
-        return self._all(self._results, f"{kind}-", read)
-
-    @property
-    def _approvals(self) -> str:
-        return f"{self._cluster}/approvals/{self.plan_id}"
-
-    @property
-    def _journals(self) -> str:
-        return f"{self._cluster}/journals/{self.plan_id}"
-
-    @property
-    def _results(self) -> str:
-        return f"{self._cluster}/results/{self.plan_id}"
-
-    def _all(self, folder: str, prefix: str, read: Callable[[Any], _Read]) -> list[_Read]:
-        names = (name for name in self._documents.names(folder) if name.startswith(prefix) and name.endswith(".json"))
+    def _all(self, paths: Iterable[str], read: Callable[[Any], _Read]) -> list[_Read]:
         found = []
-        for name in names:
-            path = f"{folder}/{name}"
+        for path in paths:
             try:
                 found.append(read_document(self._documents.read(path), read, where=path))
             except RedisTtlError as error:
                 if self._spared is None:
                     raise
-                self._spared[name] = str(error)
+                self._spared[path.rpartition("/")[2]] = str(error)
         return found
 
     def _doubt(self, data: Any) -> str | None:
@@ -259,3 +299,18 @@ class PlanDocuments:
 
     def _write_json(self, path: str, data: Any) -> None:
         self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
+
+
+def _canary_baseline(data: Mapping[str, Any]) -> tuple[str, dict[str, tuple[Reading, Reading]]]:
+    """When a baseline was kept, and its readings."""
+    nodes = data
+    if "schema" in data:
+        check_schema(data, CANARY_BASELINE_SCHEMA)
+        nodes = data["nodes"]
+    return str(data.get("at", "")), {
+        address: (Reading(**pair[0]), Reading(**pair[1])) for address, pair in nodes.items()
+    }
+
+
+def _rollback(data: Mapping[str, Any]) -> tuple[RestoreResult, RestoreResult]:
+    return RestoreResult.from_json(data["restored"]), RestoreResult.from_json(data["found"])

@@ -1,35 +1,26 @@
-"""Looks at a cluster once, and says what has changed: a level reached or left, a burst begun. One call every few minutes.
-
-A sample's document carries what is needed of the day so far, so that a look reads one document of today and one for each
-earlier day. When a day is over its samples become one document, and those of days beyond the policy's retention are removed:
-nothing else in the store ever is.
-"""
+"""Looks at a cluster once, and says what has changed: a level reached or left, a burst begun. One call every few minutes."""
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.errors import AlreadyWritten
-from redis_ttl.domain.schema import check_schema, read_document, read_lines
 from redis_ttl.domain.watch.bursts import excess
 from redis_ttl.domain.watch.events import BurstReport, LevelChange, NotKnown, PatternGrowth
 from redis_ttl.domain.watch.history import Growth, Point, growth
 from redis_ttl.domain.watch.levels import LevelState, Measure, next_level, thresholds_of
 from redis_ttl.domain.watch.oddities import Oddity, oddities
-from redis_ttl.domain.watch.sample import SAMPLE_SCHEMA, Sample
 from redis_ttl.domain.watch.trend import trend
+from redis_ttl.usecases.store.watch import LastLook, WatchDocuments, WatchEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from redis_ttl.domain.policy.policy import Policy
-    from redis_ttl.usecases.ports import Clock
-    from redis_ttl.usecases.watch.watch_ports import RunningJobs, SampledPattern, WatchedRedis, WatchStore
+    from redis_ttl.domain.watch.sample import Sample
+    from redis_ttl.usecases.ports import Clock, RemovableDocuments
+    from redis_ttl.usecases.watch.watch_ports import RunningJobs, SampledPattern, WatchedRedis
 
 #: What trends and bursts are judged by.
 HISTORY_DAYS: Final = 14
@@ -51,7 +42,7 @@ class WatchTools:
     """
 
     redis: WatchedRedis
-    store: WatchStore
+    store: RemovableDocuments
     clock: Clock
     interval_s: float
     audited: Callable[[], tuple[str, Mapping[str, int]] | None]
@@ -71,26 +62,16 @@ class Seen:
     is_bursting: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """What the look before left: its sample, its day's points, levels, and a burst that goes on."""
-
-    sample: Sample | None
-    today: tuple[Point, ...]
-    levels: Mapping[Measure, LevelState]
-    burst_since: str | None
-    quiet: int
-
-
 def watch_cluster(policy: Policy, tools: WatchTools) -> Seen:
     """Look once; the sample, and what has happened, is in the store when this returns."""
-    folder = _WatchFolder(tools.store, policy.cluster)
+    documents = WatchDocuments(tools.store, policy.cluster)
+    events = WatchEvents(tools.store, policy.cluster)
     now = tools.clock.now()
-    memory = folder.last(now)
+    memory = documents.last(now)
     sample = tools.redis.sample(now.isoformat(), limit_bytes=policy.memory.limit_bytes)
     found = oddities(memory.sample, sample, tools.interval_s)
     grown = growth(memory.sample, sample, tools.interval_s)
-    history = [*folder.history(now), *memory.today]
+    history = [*documents.history(now, HISTORY_DAYS), *memory.today]
     levels, changes = _levels(policy, memory, sample, history)
     too_fast = () if grown is None else excess(grown, history, policy.watch, sample)
     burst_since, quiet = memory.burst_since, memory.quiet
@@ -107,16 +88,16 @@ def watch_cluster(policy: Policy, tools: WatchTools) -> Seen:
     same_day = [point for point in memory.today if point.moment.date() == now.date()]
     # Before the sample, which says that they were told: a look that is killed in between tells them again, not never.
     for change in changes:
-        folder.write_event(now, change.measure.value, change.to_json())
+        events.write(now, change)
     if report is not None:
-        folder.write_event(now, "burst", report.to_json())
-    folder.write(now, _Memory(sample, (*same_day, Point.of(sample, grown)), levels, burst_since, quiet), found)
-    folder.tidy(now, policy.watch.retention_days)
+        events.write(now, report)
+    documents.write(now, LastLook(sample, (*same_day, Point.of(sample, grown)), levels, burst_since, quiet), found)
+    documents.tidy(now, policy.watch.retention_days)
     return Seen(sample, grown, found, levels, tuple(changes), report, burst_since is not None)
 
 
 def _levels(
-    policy: Policy, memory: _Memory, sample: Sample, history: Sequence[Point]
+    policy: Policy, memory: LastLook, sample: Sample, history: Sequence[Point]
 ) -> tuple[dict[Measure, LevelState], list[LevelChange]]:
     levels: dict[Measure, LevelState] = {}
     changes = []
@@ -257,92 +238,3 @@ def _calls(before: Sample, now: Sample, redis: WatchedRedis) -> tuple[tuple[str,
     writes = redis.writing_commands(now, called)
     counted = [(name, count) for name, count in called.items() if name in writes]
     return tuple(sorted(counted, key=lambda each: (-each[1], each[0]))[:_CALLS_SHOWN])
-
-
-def _memory(data: Mapping[str, Any]) -> _Memory:
-    """What a look left, of its document."""
-    check_schema(data, SAMPLE_SCHEMA)
-    return _Memory(
-        sample=Sample.from_json(data["sample"]),
-        today=tuple(Point.from_json(point) for point in data["today"]),
-        levels={Measure(name): LevelState.from_json(state) for name, state in data["levels"].items()},
-        burst_since=data.get("burst_since"),
-        quiet=data.get("quiet", 0),
-    )
-
-
-class _WatchFolder:
-    """The folder ``<cluster>/watch``."""
-
-    def __init__(self, store: WatchStore, cluster: str) -> None:
-        self._store = store
-        self._path = f"{cluster}/watch"
-
-    def last(self, now: dt.datetime) -> _Memory:
-        """What the look before left, today or on the latest day that has samples."""
-        for day in reversed(self._days(now)):
-            names = self._samples(day)
-            if names:
-                path = f"{self._path}/{day}/{names[-1]}"
-                return read_document(self._store.read(path), _memory, where=path)
-        return _Memory(None, (), {}, None, 0)
-
-    def history(self, now: dt.datetime) -> list[Point]:
-        """The points of the finished days that count."""
-        first = (now - dt.timedelta(days=HISTORY_DAYS)).strftime("%Y%m%d")
-        points: list[Point] = []
-        for name in self._store.names(self._path):
-            day, dot, kind = name.partition(".")
-            if kind == "jsonl" and dot and first <= day <= f"{now:%Y%m%d}":
-                lines = self._store.read(f"{self._path}/{name}").decode().splitlines()
-                points += read_lines(lines, Point.from_json, where=f"{self._path}/{name}")
-        return points
-
-    def write(self, now: dt.datetime, left: _Memory, found: Sequence[Oddity]) -> None:
-        """Keep what this look saw and the next one needs."""
-        if left.sample is None:
-            return
-        data = {
-            "schema": SAMPLE_SCHEMA,
-            "sample": left.sample.to_json(),
-            "today": [point.to_json() for point in left.today],
-            "levels": {measure.value: state.to_json() for measure, state in left.levels.items()},
-            "burst_since": left.burst_since,
-            "quiet": left.quiet,
-            "oddities": [each.to_json() for each in found],
-        }
-        self._write(f"{self._path}/{now:%Y%m%d}/{now:%H%M%S%f}.json", data)
-
-    def write_event(self, now: dt.datetime, kind: str, data: Any) -> None:
-        """Keep what has happened."""
-        self._write(f"{self._path}/events/{now:%Y%m%dT%H%M%S%fZ}-{kind}.json", data)
-
-    def tidy(self, now: dt.datetime, retention_days: int) -> None:
-        """Make one document of each day that is over, and remove the samples of days beyond the retention."""
-        for day in self._days(now)[:-1]:
-            names = self._samples(day)
-            if not names:
-                continue
-            path = f"{self._path}/{day}/{names[-1]}"
-            points = read_document(self._store.read(path), _memory, where=path).today
-            lines = "".join(json.dumps(point.to_json()) + "\n" for point in points)
-            with suppress(AlreadyWritten):  # by a look that was killed while it removed the samples
-                self._store.write(f"{self._path}/{day}.jsonl", lines.encode())
-            for name in names:
-                self._store.remove(f"{self._path}/{day}/{name}")
-        oldest = (now - dt.timedelta(days=retention_days)).strftime("%Y%m%d")
-        for name in self._store.names(self._path):
-            if name.endswith(".jsonl") and name.partition(".")[0] < oldest:
-                self._store.remove(f"{self._path}/{name}")
-
-    def _days(self, now: dt.datetime) -> list[str]:
-        """The days with samples of their own, the earliest first; today is the last, whether it has any or not."""
-        today = f"{now:%Y%m%d}"
-        names = [name for name in self._store.names(self._path) if name.isdecimal() and name < today]
-        return [*sorted(names), today]
-
-    def _samples(self, day: str) -> list[str]:
-        return [name for name in self._store.names(f"{self._path}/{day}") if name.endswith(".json")]
-
-    def _write(self, path: str, data: Any) -> None:
-        self._store.write(path, json.dumps(data, ensure_ascii=False).encode())

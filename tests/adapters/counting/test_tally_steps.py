@@ -81,6 +81,15 @@ def test_rows_are_told_apart_by_what_governs_them() -> None:
     assert (counted.keys, counted.no_ttl_keys) == (5, 2)
 
 
+def test_keys_with_less_left_than_their_rule_s_ttl_are_counted() -> None:
+    """To the millisecond, and only those of a rule: a key without a TTL, an exempt one and one that nothing governs have no such TTL."""
+    made: Rows = [(b"a:8", 99_999), (b"a:9", 100_000), (b"a:6", None), (b"a:7", 5), (b"c:1", 5)]
+    counted = tally_of(made, policy=POLICY)
+    rule_row, exempt = (row_of(counted, "a:{n}", governance=each) for each in ("rule", "exempt"))
+    assert (rule_row["keys"], rule_row["under_rule_keys"], exempt["under_rule_keys"]) == (3, 1, 0)
+    assert row_of(counted, "c:{n}")["under_rule_keys"] == 0
+
+
 def test_two_keys_of_a_batch_are_its_examples() -> None:
     """With their hashes in front, by which those of several batches are chosen, whatever their order."""
     row = row_of(tally_of([(b"a:%d" % number, None) for number in range(5)]), "a:{n}")

@@ -115,6 +115,7 @@ class DecisionColumns:
         self._rules = pl.DataFrame(
             {
                 "rule": list(included),
+                "ttl_ms": [rule.ttl_s * 1000 for rule in included.values()],
                 "earliest_ms": [approved_at_ms + rule.ttl_s * 1000 for rule in included.values()],
                 "window_s": [rule.window_s for rule in included.values()],
                 "longest_ms": [(rule.ttl_s + rule.window_s) * 1000 for rule in included.values()],
@@ -125,6 +126,7 @@ class DecisionColumns:
             },
             schema={
                 "rule": pl.Int32,
+                "ttl_ms": pl.Int64,
                 "earliest_ms": pl.Int64,
                 "window_s": pl.UInt64,
                 "longest_ms": pl.Int64,
@@ -239,13 +241,16 @@ class DecisionColumns:
         """Whether keys stand so to their rules. One that would get no other expiry by it, as far as it can be told, doesn't."""
         expires_ms = pl.col("expires_ms")
         longer = (expires_ms - now_ms > pl.col("longest_ms")) & (expires_ms > pl.col("set_ms") + self._late_ms)
+        shorter = (expires_ms - now_ms < pl.col("ttl_ms")) & (expires_ms < pl.col("set_ms") - self._early_ms)
         match standing:
             case Standing.NO_TTL:
                 return expires_ms.is_null()
             case Standing.LONGER:
                 return longer.fill_null(value=False)
+            case Standing.SHORTER:
+                return shorter.fill_null(value=False)
             case Standing.KEPT:
-                return (~longer).fill_null(value=False)
+                return ~(longer | shorter).fill_null(value=True)
             case _:
                 assert_never(standing)
 

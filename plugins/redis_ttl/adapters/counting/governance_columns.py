@@ -28,10 +28,13 @@ class Governors:
     def __init__(self, policy: Policy | None) -> None:
         patterns: list[tuple[Governance, KeyPattern]] = []
         longest_s: list[int | None] = []
+        ttls_s: list[int | None] = []
         if policy is not None:
             patterns += [(Governance.EXEMPT, exemption.pattern) for exemption in policy.exemptions]
             patterns += [(Governance.RULE, rule.pattern) for rule in policy.rules]
             longest_s += [None for _ in policy.exemptions] + [rule.longest_ttl_s for rule in policy.rules]
+            ttls_s += [None for _ in policy.exemptions] + [rule.ttl_s for rule in policy.rules]
+        self._ttls_s = pl.Series("ttl_s", ttls_s, dtype=pl.Int64)
         self._longest_s = pl.Series("longest_ttl_s", longest_s, dtype=pl.Int64)
         self._regexes = [pattern.regex for _, pattern in patterns]
         self._prefixes = [pattern.literal_prefix for _, pattern in patterns]
@@ -75,6 +78,10 @@ class Governors:
     def longest_ttls_s(self, governors: pl.Series) -> pl.Series:
         """The longest TTL in seconds that the judged keys' rules allow; null for an exemption, or where nothing governs."""
         return self._longest_s.gather(governors)
+
+    def ttls_s(self, governors: pl.Series) -> pl.Series:
+        """The TTL in seconds that the judged keys' rules ask for; null for an exemption, or where nothing governs."""
+        return self._ttls_s.gather(governors)
 
     def name(self, table: pl.DataFrame) -> pl.DataFrame:
         """``table`` with its ``governor`` numbers written out as ``governance`` and ``governed_by``, as categories."""

@@ -37,6 +37,7 @@ _COUNTS: Final[tuple[str, ...]] = (
     "keys",
     "no_ttl_keys",
     "over_rule_keys",
+    "under_rule_keys",
     *(f"ttl_{name}" for name in TTL_CLASSES),
     *(f"type_{name}" for name in KEY_TYPES),
     "hot_keys",
@@ -196,5 +197,6 @@ def _statistics(row: Mapping[str, object]) -> PatternStatistics:
             ending=number("ending_keys"),
             last_s=None if row["ending_last_s"] is None else number("ending_last_s"),
         ),
+        under_rule_keys=number("under_rule_keys"),
         examples=tuple(example["key"] for example in examples),  # type: ignore[attr-defined]
     )

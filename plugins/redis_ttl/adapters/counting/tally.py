@@ -219,12 +219,14 @@ class Tally:
             governor=governor,
             ttl_s=ttl_s,
             over_rule=ttl_s > self._governors.longest_ttls_s(governor),
+            under_rule=frame["ttl_ms"] < self._governors.ttls_s(governor) * 1000,
             ttl_class=_BOUNDS.search_sorted(ttl_s, side="left"),
         )
         table = rows.group_by("pattern", "governor").agg(
             pl.len().alias("keys"),
             pl.col("ttl_s").null_count().alias("no_ttl_keys"),
             pl.col("over_rule").sum().alias("over_rule_keys"),
+            pl.col("under_rule").sum().alias("under_rule_keys"),
             *(
                 ((pl.col("ttl_class") == number) & pl.col("ttl_s").is_not_null()).sum().alias(f"ttl_{name}")
                 for number, name in enumerate(TTL_CLASSES)

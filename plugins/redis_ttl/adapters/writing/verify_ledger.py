@@ -294,6 +294,8 @@ def _is_unmet(action: Action) -> pl.Expr:
     match action.spec.means:
         case Standing.LONGER:
             return pl.col(action.value) & (pl.col("longest_ms") < pl.col("ttl_ms"))
+        case Standing.SHORTER:
+            return pl.col(action.value) & (pl.col("ttl_ms") < pl.col("rule_ttl_ms"))
         case Standing.NO_TTL | Standing.KEPT:
             raise ValueError(action)
         case _:
@@ -305,10 +307,11 @@ _UNMET: Final = {action.spec.unmet: _is_unmet(action) for action in Action if ac
 
 
 def _unmet_rules(plan: Plan) -> pl.DataFrame:
-    """The plan's rules: whether each may do what, and the longest TTL that keeps it."""
+    """The plan's rules: whether each may do what, its TTL, and the longest one that keeps it."""
     return pl.DataFrame(
         {
             "rule": pl.Series([rule.number for rule in plan.included], dtype=pl.Int32),
+            "rule_ttl_ms": pl.Series([rule.ttl_s * 1000 for rule in plan.included], dtype=pl.Int64),
             "longest_ms": pl.Series([(rule.ttl_s + rule.window_s) * 1000 for rule in plan.included], dtype=pl.Int64),
             **{
                 action.value: pl.Series([action in rule.mode.actions for rule in plan.included], dtype=pl.Boolean)

@@ -31,7 +31,8 @@ class Governance(StrEnum):
 class PatternStatistics:
     """One row of the report: the keys of one database that fold to one pattern and are governed alike.
 
-    ``over_rule_keys`` have a TTL longer than the rule that governs them allows; ``ttl_histogram`` counts keys with a
+    ``over_rule_keys`` have a TTL longer than the rule that governs them allows, ``under_rule_keys`` one with less left than the rule's
+    TTL; ``ttl_histogram`` counts keys with a
     TTL by :data:`TTL_CLASSES`; TTLs are in seconds as the scan met them; ``sizes`` are sampled bytes (MEMORY USAGE),
     ``freqs`` sampled LFU counters, ``idles_s`` sampled idle seconds; ``types`` counts sampled keys by type. Of the
     sampled keys, ``hot_keys`` are in use (:attr:`redis_ttl.domain.audit.key_facts.KeyFacts.is_hot`) and ``counter_keys`` are
@@ -63,6 +64,7 @@ class PatternStatistics:
     short_raw_keys: int = 0
     examples: tuple[bytes, ...] = ()
     fields: FieldStatistics = field(default_factory=FieldStatistics)
+    under_rule_keys: int = 0
 
     @property
     def no_ttl_ratio(self) -> float:

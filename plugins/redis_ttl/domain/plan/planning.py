@@ -230,6 +230,9 @@ def _counted_otherwise(standing: Standing, rule: Rule, then: RuleInForce) -> str
         case Standing.LONGER:
             if then.longest_ttl_s != rule.longest_ttl_s:
                 return "its TTL or jitter was changed since the audit, which counted the keys with a longer TTL by the old one: audit again"
+        case Standing.SHORTER:
+            if (then.mode, then.ttl_s) != (rule.mode.value, rule.ttl_s):
+                return "its mode or TTL was changed since the audit, which didn't count the keys with a shorter TTL: audit again"
         case Standing.NO_TTL | Standing.KEPT:
             pass
         case _:
@@ -249,8 +252,10 @@ def _standing_keys(standing: Standing, row: PatternStatistics) -> int:
             return row.no_ttl_keys
         case Standing.LONGER:
             return row.over_rule_keys
+        case Standing.SHORTER:
+            return row.under_rule_keys
         case Standing.KEPT:
-            return row.keys - row.no_ttl_keys - row.over_rule_keys
+            return row.keys - row.no_ttl_keys - row.over_rule_keys - row.under_rule_keys
         case _:
             assert_never(standing)
 

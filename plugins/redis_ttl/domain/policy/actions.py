@@ -19,8 +19,10 @@ class Standing(StrEnum):
     NO_TTL = "no_ttl"
     LONGER = "longer"
     """It has a TTL that is longer than the rule's with its jitter."""
+    SHORTER = "shorter"
+    """What is left of its TTL is shorter than the rule's, as it is of every key that got the rule's TTL a while ago."""
     KEPT = "kept"
-    """It has a TTL that no rule has anything against."""
+    """It has a TTL between the two."""
 
 
 class Condition(StrEnum):

@@ -30,7 +30,7 @@ from tests.adapters.scripted_link import ScriptedLink
 
 FAST = parse_load("fast")
 DAY_MS = 86_400_000
-ROW_TYPES = {
+ROW_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "key": pl.Binary,
     "db": pl.Int32,
     "rule": pl.Int32,

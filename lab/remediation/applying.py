@@ -19,6 +19,7 @@ from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.connection.profile import read_profile
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.adapters.threads import ahead
 from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
 from redis_ttl.domain.audit.shards import Shard, choose_rule, split
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS, Spread, anchor_ms, jitter_seed
@@ -124,6 +125,7 @@ class Applying:
             approve=lambda: self.approval,
             control=self.wishes,
             clock=SystemClock(),
+            ahead=ahead,
             log=self._hear,
             token=secrets.token_hex(3),
         )

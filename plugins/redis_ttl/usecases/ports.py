@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from redis_ttl.domain.audit.server import ServerProfile
     from redis_ttl.domain.audit.shards import Shard, SlotClaims, SplitRule
     from redis_ttl.domain.policy.guards import Reading
+
+T = TypeVar("T")
 
 
 class Batch(Protocol):
@@ -167,6 +169,18 @@ class Clock(Protocol):
         """The time, aware, in UTC."""
 
     def monotonic(self) -> float: ...
+
+
+class Ahead(Protocol):
+    """Makes items while the user of the last one is busy, in their order; ``most`` wait at a time.
+
+    What the making raises is raised to the user, after the items before it. While the user waits, ``idle`` is called
+    several times a second. At the end of the ``with`` block the making ends with the item that it is at.
+    """
+
+    def __call__(
+        self, items: Iterable[T], most: int, *, idle: Callable[[], None] | None = None
+    ) -> AbstractContextManager[Iterator[T]]: ...
 
 
 class Progress(Protocol):

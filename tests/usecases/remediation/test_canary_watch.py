@@ -15,6 +15,7 @@ import pytest
 
 from lab.remediation.applying import Wishes
 from redis_ttl.adapters.store.store import Store
+from redis_ttl.adapters.threads import ahead
 from redis_ttl.domain.errors import Aborted
 from redis_ttl.domain.plan.plan import NodeIdentity
 from redis_ttl.domain.policy.guards import Reading
@@ -65,6 +66,7 @@ class Scene:
             approve=lambda: None,  # type: ignore[arg-type]  # the watch looks at its own
             control=self.wishes,
             clock=self,
+            ahead=ahead,
             log=self.log.append,
             token="abcdef",  # no secret
         )

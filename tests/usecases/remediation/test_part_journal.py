@@ -11,6 +11,7 @@ import pytest
 
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.adapters.threads import ahead
 from redis_ttl.domain.errors import StoreProblem
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.journal import attempt_of
@@ -72,7 +73,7 @@ def journal_in(folder: Path, patience_s: float = 60.0) -> tuple[Any, PlanDocumen
     """A store, the documents of a plan in it, and the journal of an attempt at a shard."""
     store = Failing(folder)
     documents = PlanDocuments(store, "market", "plan-1")
-    return store, documents, PartJournal(documents, ATTEMPT, "shard-0", patience_s, SystemClock())
+    return store, documents, PartJournal(documents, ATTEMPT, "shard-0", patience_s, SystemClock(), ahead)
 
 
 def test_objects_are_numbered_without_a_gap_whatever_the_store_does(tmp_path: Path) -> None:

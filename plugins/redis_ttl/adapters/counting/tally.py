@@ -9,12 +9,9 @@ the figures go.
 from __future__ import annotations
 
 import io
-import os
-import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Final
@@ -34,6 +31,7 @@ from redis_ttl.adapters.counting.pattern_table import (
     rename_patterns,
     to_parquet,
 )
+from redis_ttl.adapters.threads import give_way
 from redis_ttl.domain.audit.ttl_histogram import TTL_BOUNDS_S, TTL_CLASSES
 from redis_ttl.domain.keys.field_ttls import FieldTtlKind
 from redis_ttl.domain.keys.fold_by_count import SHARD_LIMITS, fold_by_count
@@ -108,7 +106,8 @@ class Tally:
         self._governors = Governors(policy)
         self._sample_ratio = sample_ratio
         self._texts = LearnedTexts()
-        self._worker = ThreadPoolExecutor(1, "tally", _give_way)
+        # The reading thread, and a server on the same machine, go before the counting.
+        self._worker = ThreadPoolExecutor(1, "tally", give_way)
         self._waiting: deque[tuple[Future[_Batch], _Increment]] = deque()
         # The last one is open: batches are added to it. Those before it are closed, and wait to be drained.
         self._increments = deque([_Increment()])
@@ -304,12 +303,6 @@ class Tally:
         figures += [named.alias("other_types")]
         table = self._governors.name(rows.select("pattern", "governor", *figures, *_FOLLOWING))
         return merge_tables([conform(table.with_columns(db=pl.lit(self._db)))])
-
-
-def _give_way() -> None:
-    """Have the reading thread, and a server on the same machine, go before the counting."""
-    with suppress(OSError):  # where threads have no priority of their own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 _SHORT: Final = pl.element().filter(pl.element().struct.field("key").bin.size() <= LONGEST_BYTES)

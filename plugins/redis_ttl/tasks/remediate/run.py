@@ -19,6 +19,7 @@ from redis_ttl.adapters.counting.pattern_merger import read_patterns
 from redis_ttl.adapters.journal.coming_expiries import ComingExpiries
 from redis_ttl.adapters.server.deployment import RedisDeployment
 from redis_ttl.adapters.system_clock import SystemClock
+from redis_ttl.adapters.threads import ahead
 from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
 from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
 from redis_ttl.domain.document_ids import document_id
@@ -344,6 +345,7 @@ def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Pla
         approve=approve,
         control=VariableControl(policy.cluster, "remediate"),
         clock=SystemClock(),
+        ahead=ahead,
         log=lambda text: _log.info("%s", text),
         token=secrets.token_hex(3),
     )

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from redis_ttl.domain.errors import StoreProblem
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.journal import JournalName
-from redis_ttl.usecases.ahead import ahead
 from redis_ttl.usecases.remediation.write_gate import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from redis_ttl.usecases.ports import Clock
+    from redis_ttl.usecases.ports import Ahead, Clock
     from redis_ttl.usecases.remediation.write_gate import WriteGate
     from redis_ttl.usecases.store.plans import PlanDocuments
 
@@ -38,6 +37,7 @@ class PartJournal:
     part: str
     patience_s: float
     clock: Clock
+    ahead: Ahead
     objects: int = 0
     size_bytes: int = 0
     _turn: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -66,7 +66,7 @@ class PartJournal:
             self.write(data, gate)
             yield None
 
-        with ahead(written(), 1, idle=gate.check) as done:
+        with self.ahead(written(), 1, idle=gate.check) as done:
             try:
                 for _ in done:
                     pass

@@ -17,7 +17,6 @@ from redis_ttl.domain.policy.rate import Rate, parse_rate
 from redis_ttl.domain.remediation.control import WishedState
 from redis_ttl.domain.remediation.remediation import Outcome, PartBegun, PartResult, RuleAccount, add_accounts
 from redis_ttl.domain.rollback.journal import attempt_of
-from redis_ttl.usecases.ahead import ahead
 from redis_ttl.usecases.remediation.canary_watch import start_of
 from redis_ttl.usecases.remediation.change_writing import ChangeWriting
 from redis_ttl.usecases.remediation.part_journal import PartJournal
@@ -72,7 +71,7 @@ class PartWork:
         began = tools.clock.now()
         self.began_at = began.isoformat()
         self.attempt = attempt_of(int(began.timestamp() * 1000), tools.token)
-        self._journal = PartJournal(tools.documents, self.attempt, self.part, patience_s, tools.clock)
+        self._journal = PartJournal(tools.documents, self.attempt, self.part, patience_s, tools.clock, tools.ahead)
         self.approval_watch = ApprovalWatch(tools.approve, tools.clock, patience_s, self.approval.valid_until_ms)
 
     def recorded(self) -> Recorded:
@@ -112,7 +111,7 @@ class PartWork:
         run_id = node.run_id()
         patience = _Patience(self)
         counted, standing = self.surveyed.setdefault(number, {}), self.standing.setdefault(number, {})
-        with ahead(self._batches(node, replace(shard, run_id=run_id), 1), 1, idle=patience.check) as batches:
+        with self.tools.ahead(self._batches(node, replace(shard, run_id=run_id), 1), 1, idle=patience.check) as batches:
             for batch in batches:
                 decided = decisions.decide(batch)
                 picked.add(number, decided)
@@ -169,8 +168,8 @@ class PartWork:
             batches = self._batches(node, replace(shard, run_id=self.run_id), sharers)
             if gate.allowed.keys_per_s is None:
                 # At a limited rate so many batches would wait for one another that they are old when it is their turn.
-                batches = threads.enter_context(ahead(batches, 1))
-            ready = threads.enter_context(ahead(decided_batches(batches), 1, idle=gate.check))
+                batches = threads.enter_context(self.tools.ahead(batches, 1))
+            ready = threads.enter_context(self.tools.ahead(decided_batches(batches), 1, idle=gate.check))
             try:
                 for decided, ratio in ready:
                     self.scanned += decided.keys

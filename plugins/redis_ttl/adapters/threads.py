@@ -1,4 +1,4 @@
-"""Makes items on a thread of their own, a few ahead of who uses them."""
+"""Threads that work ahead of who uses what they make, and let everything else go first."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOOK_S: Final = 0.1
-#: Making ahead is never urgent: whoever shares the machine, a server perhaps, goes first.
 _NICENESS: Final = 10
+
+
+def give_way() -> None:
+    """Have this thread go after whoever shares the machine, a server perhaps: working ahead is never urgent."""
+    with suppress(OSError):  # where threads have no priority of their own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 @contextmanager
@@ -63,8 +68,7 @@ class _Maker(Generic[T]):
             yield what
 
     def _make(self) -> None:
-        with suppress(OSError):  # where threads have no priority of their own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        give_way()
         try:
             for item in self._items:
                 if not self._put(item):

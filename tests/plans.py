@@ -56,9 +56,8 @@ PLAN = Plan(
             examples=("MARKETING:COUPON:UNREAD:20931", "MARKETING:COUPON:UNREAD:7"),
             warnings=(
                 (
-                    "values that are updated in place (hash 5%): such a write keeps the TTL that is set now, so these keys are "
-                    "deleted, at the earliest 60d after the approval (from 2026-04-21 if it is given today), however often they "
-                    "are written until then"
+                    "values are updated in place (hash 5%), which doesn't renew the TTL: these keys are deleted as early as 60d "
+                    "after approval (2026-04-21 if approved today), however often they are written"
                 ),
             ),
             cautions=(Caution(CautionKind.IN_PLACE, ttl_s=60 * DAY_S, kinds=("hash 5%",)),),
@@ -78,7 +77,7 @@ PLAN = Plan(
             cold=Cold(7 * DAY_S, 5),
             size_bytes=200 * MIB,
             examples=("a|b*_`1`_*:<b>7\n\u202e## gone",),
-            warnings=("about 12% of the keys are in use; they are left alone, as the rule takes cold keys only",),
+            warnings=("about 12% of the keys are in use; the rule takes cold keys only and skips them",),
             hot_ratio=0.12,
             databases=(
                 PlannedDatabase(0, {Action.SET: 500, Action.CAP: 374_640}),
@@ -94,7 +93,7 @@ PLAN = Plan(
             priority="P2",
             changes={Action.SET: 488},
             limit_keys=0,
-            refusal="nobody has signed it off: its owner agrees by a `sign_off` in the policy",
+            refusal="not signed off: the owner agrees by a `sign_off` in the policy",
         ),
     ),
     forecast=Forecast(
@@ -116,8 +115,8 @@ PLAN = Plan(
     eviction_policy="volatile-lfu",
     warnings=(
         (
-            "the eviction policy volatile-lfu may remove any key that has a TTL when memory runs out: from the moment they get "
-            "one, these keys are among them, however long their TTL"
+            "when memory runs out, the eviction policy volatile-lfu can evict any key that has a TTL, however long; that will "
+            "include these keys"
         ),
     ),
     exempt=(Skipped("`config:{name}`: read at start-up | never rewritten", 3),),
@@ -146,7 +145,7 @@ def plan_of(policy: Policy) -> Plan:
             priority=rule.priority.value,
             changes={Action.SET: 1_000},
             limit_keys=1_000,
-            refusal=None if rule.sign_off else "nobody has signed it off",
+            refusal=None if rule.sign_off else "not signed off",
             sign_off=rule.sign_off,
             cold=rule.cold,
         )

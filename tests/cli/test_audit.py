@@ -110,7 +110,7 @@ def test_several_databases(valkey: Server, monkeypatch: pytest.MonkeyPatch, caps
 @pytest.mark.parametrize(
     "case",
     [
-        (["redis://127.0.0.1:{free}"], 1, "Unreachable|nobody answers"),
+        (["redis://127.0.0.1:{free}"], 1, "Unreachable|connection failed"),
         (["http://localhost"], 2, "redis://"),
         (["redis://127.0.0.1:{port}", "--load", "brutal"], 2, "gentle, fast"),
         (["redis://127.0.0.1:{port}", "--sample", "150%"], 2, "0% to 100%"),

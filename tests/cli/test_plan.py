@@ -75,7 +75,7 @@ def test_the_plan_is_shown_and_nothing_is_written(
     assert run(monkeypatch, "plan", filled.url, "--policy", policy, "--load", "fast") == 0
     printed = capsys.readouterr().out
     assert "This will set a TTL on 500 keys that have none, by 1 rule" in printed
-    assert "nobody has signed it off" in printed
+    assert "not signed off" in printed
     assert "Nothing was written. To do this, trigger redis_ttl.shop.remediate in Airflow" in printed
     with filled.client() as client:
         assert client.info("keyspace")["db0"]["expires"] == 0

@@ -23,7 +23,7 @@ def test_what_trying_again_cannot_help_is_never_retried(caplog: pytest.LogCaptur
 def test_a_lost_connection_is_left_to_airflows_retries() -> None:
     """An error that may pass becomes an exception that Airflow retries."""
     with pytest.raises(AirflowException) as caught, clear_failure():
-        raise ConnectionLost("the connection broke", where="10.0.0.1:6379")
+        raise ConnectionLost("the connection was lost", where="10.0.0.1:6379")
     assert not isinstance(caught.value, AirflowFailException)
 
 

@@ -147,7 +147,7 @@ def _(run: Case) -> None:
 
 @case(
     "form, nobody answers in time",
-    refused("timed out by None (nobody)", words="nobody answered in time"),
+    refused("timed out by None (nobody)", words="no answer in time"),
     "approvers: [bob, erin], approval_timeout: 5s",
 )
 def _(run: Case) -> None:
@@ -222,7 +222,7 @@ def _(run: Case) -> None:
 
 @case(
     "refused mark of a viewer, then in bulk",
-    refused("invalid by carol (mark)", words="somebody else may have ended it"),
+    refused("invalid by carol (mark)", words="another user may have ended it"),
     ANYBODY,
 )
 def _(run: Case) -> None:
@@ -275,7 +275,7 @@ def _(run: Case) -> None:
 
 @case(
     "mark confirm_approval success",
-    refused(words="nobody has decided at approve_plan", told_by="apply_canary"),
+    refused(words="no decision yet at approve_plan", told_by="apply_canary"),
 )
 def _(run: Case) -> None:
     run.wait_shown()
@@ -318,7 +318,7 @@ def _(run: Case) -> None:
 
 @case(
     "clear after an approval, then no answer",
-    refused("approved by bob (form)", words="nobody has decided at approve_plan", told_by="apply_canary"),
+    refused("approved by bob (form)", words="no decision yet at approve_plan", told_by="apply_canary"),
 )
 def _(run: Case) -> None:
     """The approval before doesn't count any more; confirm_approval marked by hand doesn't help."""
@@ -460,7 +460,7 @@ def _(run: Case) -> None:
 
 @case(
     "form, Approve, cleared and at once marked success in bulk, no connection redis_ttl_airflow",
-    refused(*WITHDRAWN, words="nobody can see whether approve_plan was among them"),
+    refused(*WITHDRAWN, words="it is unknown whether approve_plan was among them"),
     viewer=False,
 )
 def _(run: Case) -> None:

@@ -110,9 +110,9 @@ def test_passwords(kind: object) -> None:
         place = f"127.0.0.1:{server.port}"
         for url, words in (
             (f"redis://{place}", "none was given"),
-            (f"redis://:wrong-secret@{place}", "refuses this user name or password"),
-            (f"redis://ann:wrong-secret@{place}", "refuses this user name or password"),
-            (f"redis://nobody:secret@{place}", "refuses this user name or password"),
+            (f"redis://:wrong-secret@{place}", "rejected this user name or password"),
+            (f"redis://ann:wrong-secret@{place}", "rejected this user name or password"),
+            (f"redis://nobody:secret@{place}", "rejected this user name or password"),
         ):
             error = failure(url)
             assert isinstance(error, AuthenticationFailed)

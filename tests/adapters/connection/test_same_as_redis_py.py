@@ -204,7 +204,7 @@ def test_each_connection_asks_the_credential_provider(valkey: Server) -> None:
             with RedisLink(replace(endpoint, db=number)) as link:
                 assert link.call("ACL", "WHOAMI") == b"ann"
         assert Rotating.given == 2
-        with pytest.raises(AuthenticationFailed, match="refuses this user name") as raised:
+        with pytest.raises(AuthenticationFailed, match="rejected this user name") as raised:
             RedisLink(endpoint)
         assert "token" not in str(raised.value)
 

@@ -85,8 +85,8 @@ def test_a_refused_peak_names_the_server_the_figures_and_what_would_fit() -> Non
     assert caught.value.found == "50.0% of maxmemory in use now and 50.4% at the peak, with 170 new TTLs"
     assert caught.value.allowed == "50% (memory.critical)"
     assert str(caught.value.todo) == (
-        "Set remediation.guards.memory above 50.4% if the server can bear it, or remove keys by other means first: "
-        "not one of the rules fits."
+        "Set remediation.guards.memory above 50.4% if the server can take it, or delete keys by other means first: "
+        "no single rule fits."
     )
     seens_only = forecast(SEENS, servers=(TIGHT,)).peak_bytes
     assert seens_only is not None
@@ -119,11 +119,11 @@ def test_rules_beyond_their_caps_are_all_named(caps: Caps, words: str) -> None:
     with pytest.raises(CapExceeded) as caught:
         plan_of(policy=settings(rule_caps=caps))
     text = str(caught.value)
-    assert "rules would change more keys than they may" in text
+    assert "rules would change more keys than their caps allow" in text
     assert f"`{COUPON}`: 300 keys, 15.0% of all; `{SEEN}`: 100 keys, 5.0% of all" in text
     assert f"`{COUPON}`: {words}; `{SEEN}`: {words}" in text
     assert "Raise the cap if the rule is right." in text
-    with pytest.raises(CapExceeded, match="a rule would change more keys than it may"):
+    with pytest.raises(CapExceeded, match="a rule would change more keys than its cap allows"):
         plan_of(audit_of(row(COUPON, 1_000, 300), row(SEEN, 500, 0, 1)), settings(rule_caps=Caps(1, None)))
 
 
@@ -132,6 +132,6 @@ def test_a_storm_that_would_be_noticed_says_when_it_is_over() -> None:
     other = crowded(2_499.0)
     long, short = other.rules[0], replace(other.rules[0], last_ms=other.rules[0].last_ms - 86_400_000)
     beside = Coming((replace(other, rules=(short, long)),), (Standing(0, 100 * DAY_S, 2_495.0),), 0)
-    with pytest.raises(ExpiryStorm, match=r"2,505 a second at worst.*the last of them by 2027-03-27 19:00 UTC"):
+    with pytest.raises(ExpiryStorm, match=r"2,505/s at peak.*the last of them by 2027-03-27 19:00 UTC"):
         check_storm(POLICY, [COUPONS, SEENS, LEFT_OUT], beside)
     check_storm(POLICY, [COUPONS, SEENS, LEFT_OUT], replace(beside, standing=(Standing(0, 100 * DAY_S, 2_490.0),)))

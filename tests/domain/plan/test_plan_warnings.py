@@ -63,7 +63,7 @@ def test_values_that_are_updated_in_place_are_warned_of() -> None:
     ((text, caution),) = warned(row(COUPON, 1_000, 300, types=HASHES))
     assert caution == Caution(CautionKind.IN_PLACE, ttl_s=60 * DAY_S, kinds=("hash 30%", "set 10%"))
     assert "(hash 30%, set 10%)" in text
-    assert "60d after the approval (from 2026-04-21 if it is given today)" in text
+    assert "60d after approval (2026-04-21 if approved today)" in text
     one = row(COUPON, 1_000, 100, types={"hash": 1, "string": 99})
     assert warned(one)[0][1].kinds == ("hash 1%",)
     assert warned(row(COUPON, 1_000, 100, types={"hash": 1, "string": 100})) == []
@@ -92,8 +92,7 @@ def test_strings_that_nobody_can_tell_of_are_said() -> None:
     assert cautions[0].kinds == ("counter 25%", "string written in place 50%")
     assert (cautions[1].ratio, cautions[1].ttl_s) == (0.25, 60 * DAY_S)
     assert all(
-        word in texts[1]
-        for word in ("APPEND", "SETBIT", "PFADD", "INCRBYFLOAT", "doesn't tell how a string is written")
+        word in texts[1] for word in ("APPEND", "SETBIT", "PFADD", "INCRBYFLOAT", "doesn't report how they are written")
     )
     known = row(COUPON, 1_000, 100, types={"string": 4}, counter_keys=4)
     assert [each[1].kind for each in all_warned(known)] == [CautionKind.IN_PLACE]
@@ -267,9 +266,9 @@ def test_expiries_of_other_plans_count_up_to_what_goes_unnoticed() -> None:
     assert planned_beside(crowded(2_400.0)).forecast.others_per_s == 2_400
     assert planned_beside(crowded(1_000.0), crowded(1_200.0)).forecast.others_per_s == 2_200
     assert planned_beside(crowded(9_999.0, state=OtherState.WAITING)).forecast.others_per_s == 0
-    with pytest.raises(ExpiryStorm, match=r"2,\d{3} a second at worst, with the keys of plan p-other") as caught:
+    with pytest.raises(ExpiryStorm, match=r"2,\d{3}/s at peak, with the keys of plan p-other") as caught:
         planned_beside(crowded(2_500.0), OtherPlan("p-empty", OtherState.WRITTEN, ()))
-    assert caught.value.allowed == "2,500 a second, which no neighbour notices"
+    assert caught.value.allowed == "2,500/s"
     assert "by 2027-03-27 19:00 UTC" in str(caught.value.todo)
 
 
@@ -296,4 +295,4 @@ def test_a_run_beyond_its_cap_names_what_would_fit() -> None:
     assert "split it: `cart:{id}`, `seen:{id}` would fit; choose these, in several runs" in refused(399)
     assert "split it: `cart:{id}` would fit" in refused(150)
     assert "split it: `seen:{id}` would fit" in refused(149)
-    assert "remove keys by other means first: not one of the rules fits." in refused(99)
+    assert "delete keys by other means first: no single rule fits." in refused(99)

@@ -164,7 +164,7 @@ def test_a_run_at_its_cap() -> None:
     assert plan_of(policy=settings(run_caps=Caps(None, 0.2))).limit_keys == 400
     for caps in (Caps(399, None), Caps(None, 0.1999)):
         with pytest.raises(
-            CapExceeded, match=r"one run may.*400 keys, 20.0% of all.*split it: `seen:\{id\}` would fit"
+            CapExceeded, match=r"its cap allows.*400 keys, 20.0% of all.*split it: `seen:\{id\}` would fit"
         ):
             plan_of(policy=settings(run_caps=caps))
 
@@ -236,7 +236,7 @@ BIG = Sample(10, 1.0, 1.0, BIG_COLLECTION_BYTES)
         (BIG, {"set": 10}, False, "lazyfree-lazy-expire no"),
         (BIG, {"set": 1, "string": 9}, False, "lazyfree-lazy-expire no"),
         (BIG, {}, False, "lazyfree-lazy-expire no"),
-        (BIG, {"set": 10}, None, "doesn't let us ask"),
+        (BIG, {"set": 10}, None, "doesn't let us check"),
         (BIG, {"set": 10}, True, None),
         (replace(BIG, largest=BIG_COLLECTION_BYTES - 1), {"set": 10}, False, None),
         (BIG, {"string": 10}, False, None),

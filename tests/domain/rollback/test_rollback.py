@@ -73,11 +73,11 @@ def test_holes_of_the_journal_fail_it_by_name() -> None:
     assert text == "10 holes in the journal: " + ", ".join(
         f"{name} ({'unreadable' if number < 3 else 'missing'})" for number, name in enumerate(names[:10])
     )
-    assert "put them back from a copy of the store" in todo
+    assert "Restore the objects from a backup of the store" in todo
     assert not todo.startswith("This was a dry run")
     assert found(replace(torn, missing=names[3:]), FOUND)[0].endswith("object-9 (missing) and 2 more")
     assert found(replace(torn, dry_run=True), FOUND)[1].startswith(
-        "This was a dry run: nothing was changed. What these"
+        "This was a dry run: nothing was changed. The keys in these"
     )
 
 

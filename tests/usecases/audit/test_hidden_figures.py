@@ -81,7 +81,7 @@ def test_a_proxy_that_hides_nothing_changes_nothing(proxy: HidingProxy, tmp_path
 def test_a_hidden_figure_is_refused_before_anybody_is_asked(proxy: HidingProxy, tmp_path: Path, field: str) -> None:
     """The refusal names the server, the field of INFO, the guards that need it, and the words of the policy that do without."""
     proxy.hides = frozenset({field})
-    with pytest.raises(HiddenFigures, match="nothing could ever be written") as caught:
+    with pytest.raises(HiddenFigures, match="this plan could never be applied") as caught:
         plan_of(proxy.url, tmp_path, without())
     said = str(caught.value)
     assert f"127.0.0.1:{proxy.port} hides" in said
@@ -104,7 +104,7 @@ def test_all_of_it_at_once_is_one_refusal(proxy: HidingProxy, tmp_path: Path) ->
 def test_what_no_policy_can_do_without_is_refused_by_name(proxy: HidingProxy, tmp_path: Path, fields: set[str]) -> None:
     """Who a server is can't be left unguarded: such a plan is refused with the fields, whatever the policy says."""
     proxy.hides = frozenset(fields)
-    with pytest.raises(HiddenFigures, match="nothing could ever be written") as caught:
+    with pytest.raises(HiddenFigures, match="this plan could never be applied") as caught:
         plan_of(proxy.url, tmp_path, without(*(guard.key for guard in GUARDS)))
     assert all(field in str(caught.value) for field in fields)
     assert "unguarded" not in str(caught.value)

@@ -98,15 +98,15 @@ def test_a_mark_by_an_approver_is_an_approval(documents: PlanDocuments) -> None:
     [
         (None, "redis_ttl_airflow"),
         (changed(marks=()), "doesn't say who marked it"),
-        (marked(owner="Anonymous"), "nobody's name"),
-        (marked(owner="anonymous"), "nobody's name"),
-        (marked(owner=None), "nobody's name"),
+        (marked(owner="Anonymous"), "not a user's name"),
+        (marked(owner="anonymous"), "not a user's name"),
+        (marked(owner=None), "not a user's name"),
         (marked(owner="dave"), "dave, who may not approve; the policy names bob and erin"),
         (marked(new_state="failed"), "the last mark in Airflow's audit log is failed, by bob"),
         (marked(at="2026-02-20T10:00:59+00:00"), "doesn't say who marked it"),
-        (marked(at="2026-02-20T10:01:50+00:00"), "somebody else may have ended it"),
-        (marked(at="2026-02-20T10:02:01+00:00"), "somebody else may have ended it"),
-        (changed(ended_at=None), "somebody else may have ended it"),
+        (marked(at="2026-02-20T10:01:50+00:00"), "another user may have ended it"),
+        (marked(at="2026-02-20T10:02:01+00:00"), "another user may have ended it"),
+        (changed(ended_at=None), "another user may have ended it"),
         (changed(attempt=2), "was cleared, and marked success before it showed the plan again"),
         (changed(marks=(), answered_by="erin"), "erin answered its form, which no longer changed anything"),
     ],
@@ -127,7 +127,7 @@ def test_in_all_admins_mode_nobody_can_mark(documents: PlanDocuments) -> None:
     kept = PlanDocuments(documents._documents, PLAN.cluster, "20260220T100001Z-abcdef")
     kept.write_request(dataclasses.replace(REQUEST, digest=plan.digest))
     history = History(marked(owner="Anonymous"))
-    with pytest.raises(NotApproved, match="nobody's name"):
+    with pytest.raises(NotApproved, match="not a user's name"):
         confirm_approval(kept, anybody, plan, plan.run, NOW, states={GATE: "success"}, history=history)
 
 
@@ -137,7 +137,7 @@ def test_in_all_admins_mode_nobody_can_answer(documents: PlanDocuments, by: str 
     answer = FormAnswer(approves=True, by=by, at="2026-02-20T10:02:00+00:00", echoed=PLAN.digest)
     decision = decide_answer(documents, dataclasses.replace(POLICY, remediation=RemediationSettings()), REQUEST, answer)
     assert decision.verdict is Verdict.INVALID
-    assert "nobody's name" in (decision.why or "")
+    assert "not a user's name" in (decision.why or "")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_in_all_admins_mode_nobody_can_answer(documents: PlanDocuments, by: str 
         ("failed", marked(new_state="failed"), Verdict.REJECTED, "marked failed"),
         ("skipped", marked(new_state="skipped"), Verdict.REJECTED, "marked skipped"),
         ("failed", marked(new_state="failed", owner="dave"), Verdict.REJECTED, "marked failed"),
-        ("failed", marked(new_state="failed", owner="Anonymous"), Verdict.INVALID, "nobody that has a name"),
+        ("failed", marked(new_state="failed", owner="Anonymous"), Verdict.INVALID, "an unidentified user"),
         ("failed", changed(marks=()), Verdict.INVALID, "nothing says who did it"),
         ("failed", changed(marks=(), answered_by="bob", lost=True), Verdict.INVALID, "state mismatch"),
     ],
@@ -186,7 +186,7 @@ def test_a_mark_as_failed_takes_the_form_s_approval_back(documents: PlanDocument
 
 def test_a_gate_that_still_waits_leaves_no_record(documents: PlanDocuments) -> None:
     """Nobody has decided, so there is nothing to write down."""
-    with pytest.raises(NotApproved, match="nobody has decided"):
+    with pytest.raises(NotApproved, match="no decision yet"):
         confirm(documents, TRACE, "awaiting_input")
     assert documents.decisions() == []
 

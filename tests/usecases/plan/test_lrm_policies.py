@@ -62,7 +62,7 @@ def check_refused(url: str, folder: Path, *, policy: str) -> None:
     assert policy in str(cold.refusal)
     assert (cold.change_keys, free.change_keys) == (0, KEYS)
     assert [each.name for each in plan.cautions if each.kind is CautionKind.RENEWS] == [policy]
-    assert "counts as just written" in " ".join(plan.warnings)
+    assert "counts as a write" in " ".join(plan.warnings)
     assert not [each for each in free.cautions if each.kind is CautionKind.IN_USE]
     page = audit_page(audit)
     assert "not written for" in page

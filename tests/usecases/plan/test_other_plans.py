@@ -240,11 +240,11 @@ def test_a_plan_s_storm_counts_the_others(valkey: Server, tmp_path: Path) -> Non
     assert beside.forecast.others_per_s == 2_100
     assert alone.forecast.expiries_per_s < 2_100 < beside.forecast.expiries_per_s <= UNNOTICED_EXPIRIES_PER_S
     assert "20260220T190500Z-0a1b2c | `their:{id}`" in plan_page(beside, crowded)
-    assert "with the keys of plan 20260220T190500Z-0a1b2c (up to 2,100 a second)" in plan_page(beside, crowded)
-    with pytest.raises(ExpiryStorm, match=r"same time as those of other plans.*plan 20260220T190500Z-0a1b2c.*2,500"):
+    assert "including plan 20260220T190500Z-0a1b2c (up to 2,100/s)" in plan_page(beside, crowded)
+    with pytest.raises(ExpiryStorm, match=r"with other plans' keys.*plan 20260220T190500Z-0a1b2c.*2,500"):
         plan(storm(at, 2_499.0))
     waiting = plan(storm(at, 2_499.0, OtherState.WAITING))
     assert waiting.forecast.expiries_per_s == alone.forecast.expiries_per_s
-    assert "plan 20260220T190500Z-0a1b2c waits for its approval" in waiting.warnings[0]
+    assert "plan 20260220T190500Z-0a1b2c is also waiting for approval" in waiting.warnings[0]
     assert beside.digest != alone.digest
     assert Plan.from_json(beside.to_json()) == beside

@@ -252,7 +252,7 @@ def test_each_rule_has_its_figures_and_what_the_writers_left_alone(verify: Verif
     )
     assert found[1:] == (
         VerifiedRule(1, "b:{n}", "set", 1_000),
-        VerifiedRule(2, "c:{n}", "set", 0, refusal="nobody has signed it off"),
+        VerifiedRule(2, "c:{n}", "set", 0, refusal="not signed off"),
     )
 
 

@@ -133,7 +133,7 @@ def check_coverage(nodes: Sequence[ClusterNode], where: str) -> None:
             where=where,
             found=f"none for slots {', '.join(gaps[:_GAPS_SHOWN])}" + (" ..." if len(gaps) > _GAPS_SHOWN else ""),
             allowed=f"a node for each slot from 0 to {SLOTS - 1}",
-            todo="A node that has just joined may not know the others yet; else give the slots a node again (redis-cli --cluster fix).",
+            todo="A new node may not know the others yet; otherwise assign the slots to a node (redis-cli --cluster fix).",
         )
 
 

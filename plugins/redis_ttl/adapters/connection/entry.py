@@ -149,7 +149,7 @@ def _first_in_role(
                 f"the sentinel says that the {source} is at {address}",
                 where=sentinel,
                 found=f"a {profile.role} there" + (f" of {profile.primary_address}" if profile.primary_address else ""),
-                todo="It may not have heard of a failover yet, or watch an old deployment (SENTINEL RESET).",
+                todo="It may not know of a failover yet, or still monitor an old deployment (SENTINEL RESET).",
             )
         )
     raise none_leads(f"no {source} that the sentinel names answers", sentinel, said, "See SENTINEL REPLICAS there.")

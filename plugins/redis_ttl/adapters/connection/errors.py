@@ -29,9 +29,7 @@ ELSEWHERE = ("MOVED", "ASK", "TRYAGAIN")
 _ACL_SUBCOMMANDS = ("CLIENT", "CONFIG", "MEMORY", "OBJECT", "CLUSTER", "SCRIPT")
 _NO_TLS_THERE = "Use redis:// (or ssl: false), or the server's TLS port."
 _ARGUMENTS = re.compile(r",? with args beginning with:.*", re.DOTALL)
-_IN_CLUSTER = (
-    "In a Redis Cluster there is database 0 only; Valkey from 9.0 on has as many as its setting cluster-databases says."
-)
+_IN_CLUSTER = "A Redis Cluster has database 0 only; Valkey from 9.0 on has as many as cluster-databases says."
 _TLS_ALERT = b"\x15\x03"
 _UNKNOWN_COMMAND = re.compile(r"unknown (or unsupported )?(sub)?command|(un|not )supported|disabled", re.IGNORECASE)
 
@@ -42,7 +40,7 @@ class ErrorReply(Exception):
     @property
     def text(self) -> str:
         """The line that the server sent, without its leading minus."""
-        # Servers repeat the arguments of a command that they don't know; names and values are nobody's business.
+        # Servers repeat the arguments of a command that they don't know; names and values mustn't get into logs.
         return _ARGUMENTS.sub("", str(self.args[0])) if self.args else ""
 
     @property
@@ -85,17 +83,17 @@ def translate_reply(error: ErrorReply, *, command: str, where: str, db: int = 0)
         translated = recognise(error, command, where)
         if translated is not None:
             return translated
-    return ServerProblem(f"the server refuses {command}", where=where, found=error.text)
+    return ServerProblem(f"the server rejected {command}", where=where, found=error.text)
 
 
 def translate_network(error: OSError, *, where: str, in_handshake: bool = False) -> RedisTtlError:
     """Our error for a socket that couldn't be opened, or a failed TLS handshake on it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return TlsMismatch(
-            "the server's certificate doesn't hold",
+            "the server's certificate isn't valid",
             where=where,
             found=error.verify_message or error.reason,
-            todo="Give the authority that signed it (ssl_ca_certs), or use the name that it was made for.",
+            todo="Set ssl_ca_certs to the CA that signed it, or connect by the host name it was issued for.",
         )
     if isinstance(error, ssl.SSLError):
         reason = error.reason or str(error)
@@ -105,14 +103,14 @@ def translate_network(error: OSError, *, where: str, in_handshake: bool = False)
     text = str(error) or type(error).__name__
     if in_handshake:
         return TlsMismatch("the TLS handshake got no answer", where=where, found=text, todo=_NO_TLS_THERE)
-    todo = "Check host, port, firewall, and that the server runs."
-    return Unreachable("nobody answers", where=where, found=text, todo=todo)
+    todo = "Check host, port and firewall, and that the server is running."
+    return Unreachable("connection failed", where=where, found=text, todo=todo)
 
 
 def connection_lost(where: str, found: str) -> ConnectionLost:
     """The server answered before, and stopped."""
-    todo = "Trying again helps if it restarted, failed over or was busy."
-    return ConnectionLost("the connection broke off", where=where, found=found, todo=todo)
+    todo = "Retrying helps if it restarted, failed over or was busy."
+    return ConnectionLost("the connection was lost", where=where, found=found, todo=todo)
 
 
 def hung_up_on(command: str, where: str) -> CommandUnavailable:
@@ -120,27 +118,27 @@ def hung_up_on(command: str, where: str) -> CommandUnavailable:
     return CommandUnavailable(
         f"the connection was closed in answer to {command}",
         where=where,
-        todo="Proxies such as twemproxy do so with commands that they lack: connect to the server itself.",
+        todo="Proxies such as twemproxy do this for commands they don't support: connect to the server directly.",
     )
 
 
 def refused_by_tls(where: str, found: str) -> TlsMismatch:
     """The server ended a TLS connection before it answered anything."""
     todo = "It may want a client certificate: ssl_certfile and ssl_keyfile."
-    return TlsMismatch("the server refuses our side of TLS", where=where, found=found, todo=todo)
+    return TlsMismatch("the server rejected the TLS handshake", where=where, found=found, todo=todo)
 
 
 def plain_to_tls(where: str) -> TlsMismatch:
     """The port speaks TLS, and we used plain text."""
     todo = "Use rediss:// (or ssl: true)."
-    return TlsMismatch("the server speaks TLS and was spoken to in plain text", where=where, todo=todo)
+    return TlsMismatch("this port requires TLS, and the connection is plain text", where=where, todo=todo)
 
 
 def not_redis(where: str, start: bytes) -> RedisTtlError:
     """Our error for bytes that aren't Redis' protocol."""
     if start[:2] == _TLS_ALERT:
         return plain_to_tls(where)
-    return ServerProblem("what answers there isn't Redis", where=where, found=repr(start[:40]), todo="Check the port.")
+    return ServerProblem("this isn't a Redis server", where=where, found=repr(start[:40]), todo="Check the port.")
 
 
 def _permission(error: ErrorReply, command: str, where: str) -> RedisTtlError | None:
@@ -165,19 +163,19 @@ def _permission(error: ErrorReply, command: str, where: str) -> RedisTtlError | 
 def _password(error: ErrorReply, command: str, where: str) -> RedisTtlError | None:
     text = error.text.lower()
     if text.startswith("noauth") or "operation not permitted" in text:
-        what, todo = "the server asks for a password and none was given", "Add it to the connection or URL."
+        what, todo = "the server requires a password, and none was given", "Add it to the connection or URL."
     elif text.startswith("wrongpass") or "invalid password" in text or "invalid username-password" in text:
-        what = "the server refuses this user name or password"
+        what = "the server rejected this user name or password"
         todo = "Correct them in the connection or URL; in a URL, special characters are percent-encoded."
     elif "no password is set" in text or "without any password configured" in text:
-        what = "a password was given, and the default user has none"
-        todo = "Leave the password out, or give the name of the user that it belongs to."
+        what = "a password was given, but the default user has none"
+        todo = "Leave out the password, or add the user name it belongs to."
     elif text.startswith("denied"):
-        what = "the server is in protected mode: it has no password and takes nobody from other machines"
-        todo = "Give it a password, as its own message explains."
+        what = "the server is in protected mode: it has no password and accepts only local connections"
+        todo = "Set a password, as its own message explains."
     elif command == "AUTH":
         what = "the server can't check this user name and password"
-        todo = "Redis before 6 knows no user names: leave it out."
+        todo = "Redis before 6 has no user names: leave it out."
     else:
         return None
     return AuthenticationFailed(what, where=where, found=error.text[:120], todo=todo)
@@ -189,17 +187,17 @@ def _not_now(error: ErrorReply, command: str, where: str) -> RedisTtlError | Non
         todo = "Try again when INFO persistence says loading:0."
         return ServerLoading("the server is still reading its data set into memory", where=where, todo=todo)
     if code == "BUSY" or "max number of clients" in error.text:
-        what, todo = f"the server is too busy for {command}", "Try again when it is free."
+        what, todo = f"the server is too busy for {command}", "Try again when it is idle."
     elif code == "MASTERDOWN":
-        what, todo = "the replica has lost its primary and refuses to serve old data", "Try again when it is back."
+        what, todo = "the replica has lost its primary and won't serve stale data", "Try again when it is back."
     elif code in ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"):
         what = "the cluster is moving slots or failing over"
         todo = "Try again when CLUSTER INFO says cluster_state:ok."
     elif "NOREPLICAS" in error.text:  # a script of a server before 7.0 says it in the middle of its own words
-        what = "the server takes no writes, because it has too few replicas"
+        what = "the server rejects writes: it has too few replicas"
         todo = "Try again when INFO replication says min_slaves_good_slaves of min-replicas-to-write or more."
     elif "MISCONF" in error.text:
-        what = "the server takes no writes, because it can't save its data set"
+        what = "the server rejects writes: it can't save its data set"
         todo = "Try again when its log and INFO persistence say rdb_last_bgsave_status:ok."
     else:
         return None
@@ -208,17 +206,17 @@ def _not_now(error: ErrorReply, command: str, where: str) -> RedisTtlError | Non
 
 def _wrong_place(error: ErrorReply, command: str, where: str) -> RedisTtlError | None:
     if error.text.startswith("READONLY"):
-        todo = "Give the address of its primary."
-        return WrongRole("the server is a replica and takes no writes", where=where, found=error.text, todo=todo)
+        todo = "Use the address of its primary."
+        return WrongRole("the server is a replica and rejects writes", where=where, found=error.text, todo=todo)
     if error.is_unknown_command:
         return CommandUnavailable(
             f"the server has no {command}",
             where=where,
             found=error.text,
-            todo="A proxy or a managed service may hide it, rename-command too: connect to the server itself.",
+            todo="A proxy, a managed service or rename-command may hide it: connect to the server directly.",
         )
     if command == "SELECT":
         in_cluster = "cluster" in error.text.lower()
-        todo = _IN_CLUSTER if in_cluster else "INFO keyspace lists those that hold keys."
+        todo = _IN_CLUSTER if in_cluster else "INFO keyspace lists the databases that hold keys."
         return NoSuchDatabase("the server has no such database", where=where, found=error.text, todo=todo)
     return None

@@ -76,7 +76,7 @@ def open_connection(endpoint: Endpoint, where: str) -> Opened:
     """
     if not endpoint.address:
         raise Unreachable(
-            "which server is meant isn't known before a sentinel has said so",
+            "no server is known until a sentinel names one",
             where=where,
             todo="This is a fault of the program: please report it.",
         )

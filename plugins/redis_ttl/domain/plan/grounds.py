@@ -35,11 +35,11 @@ def check_age(audit: Audit, policy: Policy, now: dt.datetime) -> None:
     if -_CLOCK_SKEW_S <= age_s <= allowed_s:
         return
     raise StaleAudit(
-        "the audit is too old to plan by" if age_s > 0 else "the audit was made in the future",
+        "the audit is too old to plan from" if age_s > 0 else "the audit was made in the future",
         where=f"audit {audit.plan.audit_id}",
         found=f"finished {format_duration(int(abs(age_s)))} {'ago' if age_s > 0 else 'from now'}",
         allowed=f"at most {format_duration(allowed_s)} ago (remediation.audit_age)",
-        todo="Audit again." if age_s > 0 else "Set the clocks right, and audit again.",
+        todo="Audit again." if age_s > 0 else "Correct the clocks, and audit again.",
     )
 
 
@@ -56,11 +56,11 @@ def check_rules(audit: Audit, policy: Policy) -> None:
     if judged_by == (patterns, exemptions):
         return
     raise StaleAudit(
-        "the audit judged its keys by other patterns than the policy has now",
+        "the audit used other patterns than the policy has now",
         where=f"audit {audit.plan.audit_id}",
         found=_differences(judged_by[0], audit.plan.exemptions, patterns, exemptions),
         allowed="the same rules and exemptions, in the same order",
-        todo="Audit again with the policy as it is now.",
+        todo="Audit again with the current policy.",
     )
 
 
@@ -81,13 +81,13 @@ def check_figures(servers: Sequence[ServerProfile], readings: Mapping[str, Readi
     keys = sorted({guard.key for guards in lacking.values() for guard in guards})
     without = "{" + ", ".join(f"{key}: unguarded" for key in keys) + "}"
     raise HiddenFigures(
-        "figures that the writing can't do without are hidden, so nothing could ever be written",
+        "the server hides figures that writing depends on, so this plan could never be applied",
         where=f"plan for {policy.cluster}",
         found=". ".join(found),
-        allowed="a server, and a user of it, that tells the figures of every guard that the policy has",
-        todo="Let the server tell them"
+        allowed="a server and user that report the figures of every guard in the policy",
+        todo="Let the server report them"
         + (
-            f", or say in the policy which guards aren't to be had: remediation.guards: {without}. Who approves the plan reads that."
+            f", or turn the guards off in the policy: remediation.guards: {without}. The approver will see that."
             if keys
             else "."
         ),
@@ -119,7 +119,7 @@ def match_servers(audit: Audit, servers: Sequence[ServerProfile]) -> dict[str, S
         found = next((each for each in left if _continues(each, identity)), None)
         if found is None:
             raise WrongServer(
-                "the audit was made of another data set",
+                "the audit is of another data set",
                 where=f"audit {audit.plan.audit_id}",
                 found=f"{read.address} with replication id {read.lineage or 'unknown'}, run_id {read.run_id or 'unknown'}",
                 allowed="one of " + ", ".join(f"{each.address} ({each.lineage or each.run_id})" for each in servers),
@@ -129,7 +129,7 @@ def match_servers(audit: Audit, servers: Sequence[ServerProfile]) -> dict[str, S
         matched[read.address] = found
     if left:
         raise WrongServer(
-            "there are primaries that the audit didn't read",
+            "the audit didn't read all primaries",
             where=f"audit {audit.plan.audit_id}",
             found=", ".join(each.address for each in left),
             todo="Audit again.",
@@ -146,7 +146,7 @@ def shard_now(shard: Shard, audit: Audit, primaries: dict[str, ServerProfile]) -
     same_program = (read.flavour, read.version, read.cluster_enabled) == (now.flavour, now.version, now.cluster_enabled)
     if shard.rule is not SplitRule.SEQUENTIAL and not same_program:
         raise WrongServer(
-            "the server runs another program than when it was audited",
+            "the server runs other software than when it was audited",
             where=now.address,
             found=f"{now.flavour.value} {now.version}",
             allowed=f"{read.flavour.value} {read.version}, by which the keyspace was cut into shards",

@@ -46,9 +46,9 @@ def check_caps(audit: Audit, policy: Policy, rules: Sequence[PlannedRule]) -> No
     if over:
         others = [f"`{rule.pattern}`" for rule in included if rule not in [each for each, _ in over]]
         raise CapExceeded(
-            "a rule would change more keys than it may"
+            "a rule would change more keys than its cap allows"
             if len(over) == 1
-            else "rules would change more keys than they may",
+            else "rules would change more keys than their caps allow",
             where=f"plan for {policy.cluster}",
             found="; ".join(f"`{rule.pattern}`: {_of_all(rule.change_keys, audit)}" for rule, _ in over),
             allowed="; ".join(f"`{rule.pattern}`: {_caps_text(caps)}" for rule, caps in over)
@@ -62,7 +62,7 @@ def check_caps(audit: Audit, policy: Policy, rules: Sequence[PlannedRule]) -> No
             included, lambda taken: sum(rule.change_keys for rule in taken) <= most_keys(settings.run_caps, audit)
         )
         raise CapExceeded(
-            "the run would change more keys than one run may",
+            "the run would change more keys than its cap allows",
             where=f"plan for {policy.cluster}",
             found=_of_all(total, audit),
             allowed=f"{_caps_text(settings.run_caps)} (remediation.max_keys and max_percent)",
@@ -121,10 +121,10 @@ def check_storm(policy: Policy, rules: Sequence[PlannedRule], coming: Coming) ->
     counted = [each for each in coming.others if each.state is not OtherState.WAITING and each.rules]
     last_ms = max(rule.last_ms for each in counted for rule in each.rules)
     raise ExpiryStorm(
-        "too many keys would expire at the same time as those of other plans",
+        "with other plans' keys, too many keys would expire at once",
         where=f"plan for {policy.cluster}",
-        found=f"{worst:,.0f} a second at worst, with the keys of {', '.join(f'plan {each.plan_id}' for each in counted)}",
-        allowed=f"{UNNOTICED_EXPIRIES_PER_S:,} a second, which no neighbour notices",
+        found=f"{worst:,.0f}/s at peak, with the keys of {', '.join(f'plan {each.plan_id}' for each in counted)}",
+        allowed=f"{UNNOTICED_EXPIRIES_PER_S:,}/s",
         todo=f"Plan again when those have expired, the last of them by {_minute(last_ms)} UTC; or roll one of the plans back.",
     )
 
@@ -216,11 +216,11 @@ def _refuse_peak(
     limit = "memory.limit" if is_policys else "maxmemory"
     fitting = _fitting(rules, lambda taken: (worst(taken).peak_ratio or 0.0) <= allowed)
     raise NoRoom(
-        "a TTL costs memory before it frees any, and there is not enough room for it",
+        "setting TTLs takes memory before it frees any, and there isn't enough",
         where=node.address,
         found=f"{now:.1%} of {limit} in use now and {node.peak_ratio or 0.0:.1%} at the peak, with {node.new_ttls:,} new TTLs",
         allowed=f"{allowed:.0%} ({'remediation.guards.memory' if policy.remediation.guards.memory_ratio else 'memory.critical'})",
-        todo=f"Set remediation.guards.memory above {node.peak_ratio or 0.0:.1%} if the server can bear it, or "
+        todo=f"Set remediation.guards.memory above {node.peak_ratio or 0.0:.1%} if the server can take it, or "
         + _split_text(fitting, "and the rest when their keys have expired"),
     )
 
@@ -236,5 +236,5 @@ def _fitting(rules: Sequence[PlannedRule], fits: Callable[[Sequence[PlannedRule]
 
 def _split_text(fitting: Sequence[PlannedRule], then: str) -> str:
     if not fitting:
-        return "remove keys by other means first: not one of the rules fits."
+        return "delete keys by other means first: no single rule fits."
     return f"split it: {', '.join(f'`{rule.pattern}`' for rule in fitting)} would fit; choose these, {then}."

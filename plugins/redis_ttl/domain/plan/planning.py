@@ -179,7 +179,7 @@ def _refusal(
 ) -> str | None:
     """Why nothing of this rule may be written; None when it may."""
     if rule.sign_off is None:
-        return "nobody has signed it off: its owner agrees by a `sign_off` in the policy"
+        return "not signed off: the owner agrees by a `sign_off` in the policy"
     undo_s = policy.remediation.undo_window_s
     if rule.ttl_s < undo_s:
         return (

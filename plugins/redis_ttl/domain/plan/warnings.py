@@ -61,29 +61,29 @@ def plan_warnings(
     if unguarded:
         left_out = [guard for guard in GUARDS if guard.key in unguarded]
         without = ", ".join(f"`{guard.key}` ({guard.says})" for guard in left_out)
-        text = f"by the policy these guards are left out: {without}. Nothing pauses or ends the writing when one of those goes wrong"
+        text = f"the policy turns these guards off: {without}. If one of these figures goes bad, writing neither pauses nor stops"
         found.append(Warned(text, Caution(CautionKind.UNGUARDED, kinds=tuple(guard.key for guard in left_out))))
     if eviction is not None and "volatile-" in eviction:
         text = (
-            f"the eviction policy {eviction} may remove any key that has a TTL when memory runs out: from the moment they "
-            "get one, these keys are among them, however long their TTL"
+            f"when memory runs out, the eviction policy {eviction} can evict any key that has a TTL, however long; "
+            "that will include these keys"
         )
         found.append(Warned(text, Caution(CautionKind.EVICTABLE, name=eviction)))
     if eviction is not None and "lrm" in eviction:
         text = (
-            f"under the eviction policy {eviction} a key that gets a TTL counts as just written: this renews the order of eviction, so "
-            "that these keys go last, whatever they were like before"
+            f"under the eviction policy {eviction}, setting a TTL counts as a write: these keys will be evicted last, "
+            "however old they are"
         )
         found.append(Warned(text, Caution(CautionKind.RENEWS, name=eviction)))
     for other in others:
         if other.state is OtherState.WAITING:
             text = (
-                f"plan {other.plan_id} waits for its approval, too: neither plan counts the other's expiries, so approve one of "
-                "them only, and make the other anew"
+                f"plan {other.plan_id} is also waiting for approval, and neither plan counts the other's expiries: approve only one of "
+                "them, then build the other again"
             )
             found.append(Warned(text, Caution(CautionKind.OTHER_WAITS, name=other.plan_id)))
         if other.unread:
-            text = f"the documents of plan {other.plan_id} are damaged: all that it planned, or that its journal has, counts as written"
+            text = f"the documents of plan {other.plan_id} are damaged: everything it planned or journalled counts as written"
             found.append(Warned(text, Caution(CautionKind.OTHER_UNREAD, name=other.plan_id)))
     told = [warning for warning in audit.warnings if warning not in audit.plan.warnings]
     told += audit.completeness.left_out
@@ -110,9 +110,9 @@ def _in_place(rule: Rule, changes: Sequence[RowChanges], now: dt.datetime) -> Wa
         return None
     first_day = (now + dt.timedelta(seconds=rule.ttl_s)).date().isoformat()
     text = (
-        f"values that are updated in place ({', '.join(shown)}): such a write keeps the TTL that is set now, so these keys are "
-        f"deleted, at the earliest {format_duration(rule.ttl_s)} after the approval (from {first_day} if it is given today), "
-        "however often they are written until then"
+        f"values are updated in place ({', '.join(shown)}), which doesn't renew the TTL: these keys are deleted "
+        f"as early as {format_duration(rule.ttl_s)} after approval ({first_day} if approved today), "
+        "however often they are written"
     )
     return Warned(text, Caution(CautionKind.IN_PLACE, ttl_s=rule.ttl_s, kinds=shown))
 
@@ -123,9 +123,9 @@ def _untold_strings(rule: Rule, changes: Sequence[RowChanges]) -> Warned | None:
     if share < _WORTH_SAYING:
         return None
     text = (
-        f"{share:.0%} are strings, and a server doesn't tell how a string is written: APPEND, SETRANGE, SETBIT, PFADD (HyperLogLogs) and "
-        f"INCRBYFLOAT change a string in place and keep its TTL, so such keys, too, are deleted {format_duration(rule.ttl_s)} after "
-        "the approval at the earliest, however often they are written; SET replaces a string, and takes the TTL off"
+        f"{share:.0%} are strings, and the server doesn't report how they are written: APPEND, SETRANGE, SETBIT, PFADD (HyperLogLogs) and "
+        f"INCRBYFLOAT don't renew the TTL, so keys written that way are deleted as early as {format_duration(rule.ttl_s)} after "
+        "approval, however often they are written; SET removes the TTL"
     )
     return Warned(text, Caution(CautionKind.STRINGS, ratio=round(share, 4), ttl_s=rule.ttl_s))
 
@@ -134,9 +134,9 @@ def _in_use(rule: Rule, hot_ratio: float | None) -> Warned | None:
     if hot_ratio is None or hot_ratio < _WORTH_SAYING:
         return None
     if rule.cold:
-        cold, kind = "they are left alone, as the rule takes cold keys only", CautionKind.IN_USE_LEFT
+        cold, kind = "the rule takes cold keys only and skips them", CautionKind.IN_USE_LEFT
     else:
-        cold, kind = "`cold` in the rule would leave such keys alone", CautionKind.IN_USE
+        cold, kind = "`cold` in the rule would skip them", CautionKind.IN_USE
     return Warned(f"about {hot_ratio:.0%} of the keys are in use; {cold}", Caution(kind, ratio=round(hot_ratio, 4)))
 
 
@@ -147,17 +147,17 @@ def _big(changes: Sequence[RowChanges], servers: Sequence[ServerProfile]) -> War
     if not largest or not (blocking or unknown):
         return None
     server = (blocking or unknown)[0]
-    shown = f"the largest sampled key has {largest / (1 << 20):,.1f} MiB"
+    shown = f"the largest sampled key is {largest / (1 << 20):,.1f} MiB"
     if blocking:
         text = (
-            f"{shown}, and {server.address} answers nobody while it frees a key that expires (lazyfree-lazy-expire no): some "
-            "milliseconds for each MiB of a hash, set, list, sorted set or stream. Free them in the background: CONFIG SET "
+            f"{shown}, and {server.address} blocks while it frees an expired key (lazyfree-lazy-expire no): some "
+            "milliseconds per MiB of a hash, set, list, sorted set or stream. To free them in the background: CONFIG SET "
             "lazyfree-lazy-expire yes"
         )
         return Warned(text, Caution(CautionKind.BIG, name=server.address, size_bytes=largest))
     text = (
-        f"{shown}, and {server.address} doesn't let us ask whether it answers nobody while it frees a key that expires (ACL rule "
-        "+config|get, lazyfree-lazy-expire): by default Redis doesn't, and Valkey from 8.0 on frees in the background"
+        f"{shown}, and {server.address} doesn't let us check whether it blocks while it frees an expired key (ACL rule "
+        "+config|get, lazyfree-lazy-expire): by default Redis blocks, and Valkey from 8.0 on frees in the background"
     )
     return Warned(text, Caution(CautionKind.BIG_UNKNOWN, name=server.address, size_bytes=largest))
 

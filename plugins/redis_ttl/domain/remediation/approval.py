@@ -246,7 +246,7 @@ def judge(
                 if names[before] != name
                 else f"{name} at {gates[before]} and {gates[place]}",
                 allowed=f"{len(gates)} different people",
-                todo=f"Clear {gates[place]} with its downstream tasks, and let somebody else approve.",
+                todo=f"Clear {gates[place]} with its downstream tasks, and have another user approve.",
             )
     approved_at_ms = max(instant_ms(each.at) for each in approved)
     valid_until_ms = approved_at_ms + valid_s * 1000
@@ -317,7 +317,7 @@ def _approved(
     if not made:
         _refuse(
             plan,
-            f"nobody has decided at {gate}",
+            f"no decision yet at {gate}",
             todo="Approve or reject it there. If that task has ended without a decision, clear it with its downstream tasks.",
         )
     return min(made, key=lambda each: instant_ms(each.at))
@@ -350,15 +350,15 @@ def _refuse_unless_approval(
     if not is_nameable(made.by):
         _refuse(
             plan,
-            f"nobody knows who approved it at {asked.gate}",
+            f"cannot identify who approved it at {asked.gate}",
             found=repr(made.by),
             allowed="a user's name",
-            todo=f"Let somebody approve who is logged in by name. {again}",
+            todo=f"Have a user who is logged in by name approve it. {again}",
         )
     if not may_approve(made.by, approvers):
         _refuse(
             plan,
-            f"who approved it at {asked.gate} may not",
+            f"{asked.gate}'s approver is not authorized",
             found=str(made.by),
             allowed=" or ".join(sorted(approvers)),
             todo=again,
@@ -368,7 +368,7 @@ def _refuse_unless_approval(
             plan,
             f"who asked for it can't approve it at {asked.gate}",
             found=f"approved by {made.by}, requested by {plan.requested_by}",
-            allowed="somebody else's approval, or self_approval: yes in the policy",
+            allowed="another user's approval, or self_approval: yes in the policy",
             todo=again,
         )
     if instant_ms(made.at) < instant_ms(asked.requested_at):

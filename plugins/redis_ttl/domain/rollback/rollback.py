@@ -216,7 +216,7 @@ def refuse_unfinished(restored: RestoreResult, found: RestoreResult, *, moving: 
         )
         reasons.append(f"{len(holes):,} holes in the journal: {first}")
         todo.append(
-            "What these objects held isn't known, and nothing of it was restored: put them back from a copy of the store, and trigger the "
+            "The keys in these objects are unknown and weren't restored. Restore the objects from a backup of the store, and trigger the "
             "rollback again."
         )
     if reasons:

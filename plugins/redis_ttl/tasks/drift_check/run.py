@@ -106,7 +106,7 @@ def refuse_drift(report: DriftReport) -> None:
         what,
         where=report.cluster,
         found=found.rstrip(),
-        todo="\nThe log above has the whole report. It stays red until the keys are gone or somebody accepts them: trigger "
+        todo="\nThe log above has the whole report. It fails until the keys are gone or accepted: trigger "
         f"redis_ttl.{report.cluster}.drift_check with accept and a reason.",
     )
 

@@ -81,8 +81,8 @@ def refuse_other_requester(plan: Plan, context: Context) -> None:
     raise NotApproved(
         "this plan doesn't say who asked for it as Airflow does",
         where=f"plan {plan.plan_id}",
-        found=f"requested by {plan.requested_by or 'nobody known'}",
-        allowed=requester_of(context) or "nobody known",
+        found=f"requested by {plan.requested_by or 'unknown'}",
+        allowed=requester_of(context) or "unknown",
         todo="See who can write to the store, and trigger the remediation again.",
     )
 
@@ -99,8 +99,8 @@ def refuse_own_approval(policy: Policy, context: Context, approval: Approval) ->
         "not approved: who triggered the run can't approve its plan",
         where=f"plan {approval.plan_id}",
         found=f"approved by {own}, requested by {requester}",
-        allowed="somebody else's approval, or self_approval: yes in the policy",
-        todo=f"{ask_again(approval.decisions[0].gate)} Or let somebody else trigger the run."
+        allowed="another user's approval, or self_approval: yes in the policy",
+        todo=f"{ask_again(approval.decisions[0].gate)} Or have another user trigger the run."
         if approval.decisions
         else None,
     )
@@ -114,7 +114,7 @@ def lines_on_approving(plan: Plan, policy: Policy, context: Context, signer: Sig
         own = "" if policy.remediation.self_approval else f"; {who} can't approve it"
         lines.append(f"Requested by {who}{own}.")
     else:
-        lines.append("Airflow doesn't say who requested it, so whoever may approve may approve it.")
+        lines.append("Airflow doesn't say who requested it, so any approver may approve it.")
     if (lacking := lacking_approvers(plan, policy)) is not None:
         lines.append(lacking)
     if viewer_of(_run_fields(context)) is None:
@@ -125,7 +125,7 @@ def lines_on_approving(plan: Plan, policy: Policy, context: Context, signer: Sig
     if signer is None:
         lines.append(
             f"Decisions aren't signed, because there is no Airflow connection `{SIGNING_CONNECTION}`: "
-            "whoever may write to the store may approve."
+            "anyone with write access to the store can approve."
         )
     return lines
 
@@ -140,7 +140,7 @@ def lacking_approvers(plan: Plan, policy: Policy) -> str | None:
         return None
     return (
         f"Nobody can approve this plan: it takes {settings.approvals} of {', '.join(map(_named, settings.approvers))}, and "
-        f"{_named(plan.requested_by)}, who requested it, doesn't count. Let somebody else trigger the run, or change the policy."
+        f"{_named(plan.requested_by)}, who requested it, doesn't count. Have another user trigger the run, or change the policy."
     )
 
 

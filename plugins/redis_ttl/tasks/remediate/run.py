@@ -126,7 +126,7 @@ def announce(policy: Policy, context: Context, plan_id: str) -> None:
     gates = " and ".join(gates_of(policy.remediation.approvals))
     if signing_keys() is None:
         _log.warning(
-            "decisions aren't signed: whoever may write to the store may approve, because the Airflow connection %s doesn't exist",
+            "decisions aren't signed: anyone with write access to the store can approve, because the Airflow connection %s doesn't exist",
             SIGNING_CONNECTION,
         )
     if (lacking := lacking_approvers(plan, policy)) is not None:
@@ -197,7 +197,7 @@ def decide(
             Channel.NOBODY,
             None,
             SystemClock().now().isoformat(),
-            why="nobody answered in time, which means no",
+            why="no answer in time, which means no",
         )
     else:
         form = answer.get("params_input") or {}

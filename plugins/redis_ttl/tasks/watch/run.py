@@ -106,7 +106,7 @@ def _jobs(policy: Policy, since: datetime, until: datetime) -> Sequence[str]:
     try:
         found += runs_between(since, until)
     except RedisTtlError as error:
-        _log.warning("which DAG runs overlap isn't known: %s", error)
+        _log.warning("cannot tell which DAG runs overlap: %s", error)
     return found
 
 

@@ -77,7 +77,7 @@ def _warnings(servers: list[ServerProfile], options: AuditOptions) -> list[str]:
     if not all(server.keyspace_is_told for server in servers):
         return [
             *warnings,
-            "INFO doesn't tell how many keys the databases have: the scan's counts can't be held against the server's own",
+            "INFO doesn't report how many keys the databases have: the scan's counts can't be checked against the server's own",
         ]
     held = {count.db: 0 for server in servers for count in server.databases}
     for server in servers:

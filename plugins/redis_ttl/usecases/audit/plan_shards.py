@@ -99,7 +99,7 @@ def _databases(server: ServerProfile, options: AuditOptions) -> list[int]:
         return list(options.databases)
     if not server.keyspace_is_told:
         raise InvalidOption(
-            "which databases have keys isn't known: INFO doesn't tell",
+            "cannot tell which databases have keys: INFO doesn't say",
             where=server.address,
             found="all databases",
             allowed="the numbers of the databases to read",

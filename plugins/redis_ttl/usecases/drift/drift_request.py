@@ -63,11 +63,11 @@ def check_acceptance(accept: Acceptance) -> None:
         raise NotApproved(
             "what is accepted needs a reason",
             where="reason",
-            todo="Trigger it again with accept and a reason: whoever reads it in a year wasn't there.",
+            todo="Trigger it again with accept and a reason that someone understands a year from now.",
         )
     if not is_nameable(accept.by):
         raise NotApproved(
-            "nobody can be named who accepts this",
+            "cannot identify who is accepting",
             where="the user who triggered this run",
             found=repr(accept.by),
             todo="Trigger it as a user who has logged in; an Airflow where everybody is admin can't accept drift.",

@@ -165,7 +165,7 @@ def decide_answer(documents: PlanDocuments, policy: Policy, request: ApprovalReq
     if not answer.approves:
         verdict = Verdict.REJECTED
     elif not is_nameable(answer.by):
-        why = f"the form was answered by {answer.by!r}, which is nobody's name; Airflow must have users that log in"
+        why = f"the form was answered by {answer.by!r}, which is not a user's name; Airflow needs users that log in"
     elif not may_approve(answer.by, approvers):
         why = f"{answer.by} may not approve; the policy names {' and '.join(approvers)}"
     elif is_own_plan(plan, answer.by, self_approval=policy.remediation.self_approval):
@@ -252,7 +252,7 @@ def _refused(
     if mark is not None and mark.new_state == state:
         if is_nameable(mark.owner):
             return decided(Verdict.REJECTED, f"{gate} was marked {state}", mark)
-        return decided(Verdict.INVALID, f"{gate} was marked {state} by nobody that has a name", mark)
+        return decided(Verdict.INVALID, f"{gate} was marked {state} by an unidentified user", mark)
     answered = approved or (trace is not None and trace.answered_by is not None)
     if answered and (trace is None or trace.lost):
         return decided(
@@ -267,7 +267,7 @@ def _why_no_approval(gate: str, policy: Policy, plan: Plan, trace: GateTrace | N
     approvers = policy.remediation.approvers
     if trace is None:
         return (
-            f"{gate} was marked success, and without the Airflow connection redis_ttl_airflow nobody can see by whom; "
+            f"{gate} was marked success, and without the Airflow connection redis_ttl_airflow the user is unknown; "
             "answer the form instead"
         )
     if mark is None:
@@ -279,7 +279,7 @@ def _why_no_approval(gate: str, policy: Policy, plan: Plan, trace: GateTrace | N
         return f"{gate} is success, and the last mark in Airflow's audit log is {mark.new_state}, by {mark.owner}{_late(trace)}"
     if not is_nameable(mark.owner):
         return (
-            f"{gate} was marked success by {mark.owner!r}, which is nobody's name; Airflow must have users that log in"
+            f"{gate} was marked success by {mark.owner!r}, which is not a user's name; Airflow needs users that log in"
         )
     if not may_approve(mark.owner, approvers):
         allowed = f"; the policy names {' and '.join(approvers)}" if approvers else ""
@@ -290,7 +290,7 @@ def _why_no_approval(gate: str, policy: Policy, plan: Plan, trace: GateTrace | N
     if took_ms is None or not 0 <= took_ms <= MARK_TAKES_MS:
         return (
             f"{gate} ended at {trace.ended_at}, and {mark.owner} asked to mark it at {mark.at}: "
-            f"somebody else may have ended it{_late(trace)}"
+            f"another user may have ended it{_late(trace)}"
         )
     return None
 

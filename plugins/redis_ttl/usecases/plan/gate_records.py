@@ -159,6 +159,6 @@ def _cleared_something(made: Decision, seen: RunNow) -> str | None:
     if seen.clears is None:
         return "nothing tells whether it was cleared since"
     return (
-        "tasks of this run were cleared since; without the Airflow connection redis_ttl_airflow nobody can see whether "
+        "tasks of this run were cleared since; without the Airflow connection redis_ttl_airflow it is unknown whether "
         f"{made.gate} was among them"
     )

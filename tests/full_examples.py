@@ -56,7 +56,7 @@ def _example(kind: type[T], values: Mapping[str, Any], *, full: bool) -> T:
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         if not field.init or (has_default and not full) or field.name == "schema":
             continue
-        known = field.name in values
+        known = field.name in values and not (hints[field.name] is int and isinstance(values[field.name], str))
         given[field.name] = values[field.name] if known else _value(hints[field.name], field.name, values, full=full)
     return kind(**given)
 

@@ -16,15 +16,15 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
 from redis_ttl.domain.drift.drift import ComparisonScope
 from redis_ttl.domain.messages.kind import MessageKind
-from redis_ttl.domain.schema import read_document
 from redis_ttl.usecases.audit.read_audit import read_audit
 from redis_ttl.usecases.messages.message_sources import MessageSources
 from redis_ttl.usecases.store.audits import AuditFolder
 from redis_ttl.usecases.store.catalogue import Pending
 from redis_ttl.usecases.store.drift import DriftDocuments
+from redis_ttl.usecases.store.json_documents import read_record
 from redis_ttl.usecases.store.messages import MessageDocuments
 from redis_ttl.usecases.store.plans import PlanDocuments
-from redis_ttl.usecases.store.watch import WatchDocuments, read_look
+from redis_ttl.usecases.store.watch import Look, WatchDocuments
 from tests.usecases.kept_store import CLUSTER, FOLDER, POLICY, KeptStore
 
 FOLDERS = FOLDER / "store"
@@ -91,7 +91,7 @@ def _event(root: Path, name: str, kind: str) -> None:
 
 def _sample(root: Path, path: str) -> None:
     # What a look reads of its day is the last sample; each can be that one.
-    assert read_document((root / CLUSTER / path).read_bytes(), read_look, where=path).sample is not None
+    assert read_record(Store(root), f"{CLUSTER}/{path}", Look).sample is not None
 
 
 def _days(root: Path, day: str) -> None:

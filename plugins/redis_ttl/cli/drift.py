@@ -9,6 +9,7 @@ import typer
 
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.cli.store_folder import store_folder
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.messages.pages.drift_page import drift_page
 from redis_ttl.usecases.store.drift import DriftDocuments
@@ -36,4 +37,4 @@ def show(
             found=cluster,
             todo=f"Run redis_ttl.{cluster}.drift_check in Airflow first.",
         )
-    typer.echo(json.dumps(report.to_json(), ensure_ascii=False) if as_json else drift_page(report), nl=as_json)
+    typer.echo(json.dumps(to_plain(report), ensure_ascii=False) if as_json else drift_page(report), nl=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from redis_ttl.adapters.journal.summary import JournalSummary
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.cli.store_folder import store_folder
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.messages.pages.journal_page import journal_page
@@ -65,8 +67,8 @@ def _documents(store: Store, plan: str, cluster: str | None) -> PlanDocuments:
 def _plain(plan: Plan, documents: PlanDocuments, summary: JournalSummary) -> dict[str, Any]:
     return {
         "plan": plan.to_json(),
-        "decisions": [decision.to_json() for decision in documents.decisions()],
+        "decisions": [to_plain(decision) for decision in documents.decisions()],
         "objects": summary.objects,
-        "rules": [row.to_json() for row in summary.rules()],
-        "key": None if summary.of_key is None else [row.to_json() for row in summary.of_key],
+        "rules": [asdict(row) for row in summary.rules()],
+        "key": None if summary.of_key is None else [asdict(row) for row in summary.of_key],
     }

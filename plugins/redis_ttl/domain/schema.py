@@ -6,7 +6,6 @@ fields, so a reader of version 2 reads version 1 by giving the missing fields th
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -38,26 +37,6 @@ def check_schema(data: Mapping[str, Any], known: str, *, where: str | None = Non
         allowed=f"{kind}/1" if newest == "1" else f"{kind}/1 to {kind}/{newest}",
         todo="Install the version that wrote it, or a newer one, on every machine of this Airflow.",
     )
-
-
-def fields_of(kind: type, data: Mapping[str, Any], known: str) -> dict[str, Any]:
-    """The fields of the dataclass ``kind`` that a document of the schema ``known``, or an older version of it, has; what it
-    lacks has its default.
-
-    Raises :class:`NewerDocument` as :func:`check_schema` does, and for a field that no version has: what it means to the
-    rest can't be known. A field that is null and mustn't be is a `TypeError`, which :func:`read_document` names.
-    """
-    check_schema(data, known)
-    types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
-    if strange := sorted(data.keys() - types.keys() - {"schema", "kind"}):
-        raise NewerDocument(
-            "this document has fields that its version doesn't have",
-            found=", ".join(strange)[:80],
-            todo="Install the version that wrote it, or a newer one, on every machine of this Airflow.",
-        )
-    if nulls := [name for name in types if data.get(name, "") is None and "None" not in types[name]]:
-        raise TypeError(f"{nulls[0]} is null")
-    return {name: data[name] for name in data if name in types}
 
 
 def read_document(text: bytes, read: Callable[[Any], _Read], *, where: str) -> _Read:

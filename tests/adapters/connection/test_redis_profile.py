@@ -20,6 +20,7 @@ from redis_ttl.domain.audit.server import (
     Role,
     ServerProfile,
 )
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.errors import CommandUnavailable, MissingPermission
 from tests.adapters.keyspaces import link_to, send, set_keys, user_link
 from tests.adapters.scripted_server import scripted_server
@@ -102,7 +103,7 @@ def test_a_profile_survives_json(any_server: Server) -> None:
     with run_server(any_server.kind, replica_of=any_server):
         profile = profile_of(any_server)
     assert len(profile.replicas) == 1
-    assert ServerProfile.from_json(json.loads(json.dumps(profile.to_json()))) == profile
+    assert from_plain(ServerProfile, json.loads(json.dumps(to_plain(profile)))) == profile
 
 
 def test_a_replica_names_its_primary(any_server: Server) -> None:
@@ -265,6 +266,6 @@ def test_a_data_set_without_a_past(any_server: Server) -> None:
 
 def test_a_profile_of_an_older_version_still_loads(valkey: Server) -> None:
     """A document without the replication ids loads as a server that hides them."""
-    document = profile_of(valkey).to_json()
+    document = to_plain(profile_of(valkey))
     del document["lineage"], document["former_lineage"]
-    assert ServerProfile.from_json(document).lineage == ""
+    assert from_plain(ServerProfile, document).lineage == ""

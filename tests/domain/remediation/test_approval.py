@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.errors import NewerDocument, NotApproved
 from redis_ttl.domain.plan.plan import Forecast, Plan
 from redis_ttl.domain.remediation.approval import (
@@ -98,7 +99,7 @@ ASKED_BY_BOB = dataclasses.replace(PLAN, requested_by="bob")
 
 def doubtful(asked: ApprovalRequest, doubt: str, **changed: Any) -> Decision:
     """An approval as it is read that isn't signed as it must be."""
-    return Decision.from_json(decision(asked, **changed).to_json(), doubt)
+    return Decision.from_json(to_plain(decision(asked, **changed)), doubt)
 
 
 REFUSED: dict[str, tuple[list[ApprovalRequest], list[Decision], dict[str, Any], str]] = {
@@ -302,7 +303,7 @@ def test_a_doubtful_approval_moves_nothing() -> None:
 def test_a_refusal_counts_whatever_its_signature() -> None:
     """A rejection that isn't believed is one all the same, and so is whatever else is no approval."""
     for verdict in (Verdict.REJECTED, Verdict.TIMED_OUT, Verdict.INVALID):
-        read = Decision.from_json(decision(FIRST, verdict=verdict).to_json(), "it isn't signed")
+        read = Decision.from_json(to_plain(decision(FIRST, verdict=verdict)), "it isn't signed")
         assert (read.verdict, read.doubt) == (verdict, None)
 
 
@@ -325,7 +326,7 @@ def test_the_one_who_asks_doesn_t_approve(name: str) -> None:
 
 def test_documents_of_version_1_are_read() -> None:
     """They lack the later fields; a newer version and a field that no version has are refused by name."""
-    asked, decided = request().to_json(), decision(FIRST).to_json()
+    asked, decided = to_plain(request()), to_plain(decision(FIRST))
     for later in ("instance", "clears"):
         asked.pop(later, None)
         del decided[later]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Decision, Verdict
 from redis_ttl.domain.remediation.signing import SigningKeys, parse_signing_keys
@@ -42,7 +43,7 @@ VALUES = st.none() | st.booleans() | st.integers() | TEXTS | st.lists(TEXTS, max
 def stored(document: Decision | ApprovalRequest, keys: SigningKeys = KEYS, cluster: str = CLUSTER) -> dict[str, Any]:
     """The document as it comes back from the store."""
     read: dict[str, Any] = json.loads(
-        json.dumps(keys.signed(document.to_json(), cluster), ensure_ascii=False, indent=1)
+        json.dumps(keys.signed(to_plain(document), cluster), ensure_ascii=False, indent=1)
     )
     return read
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.policy.policy import WatchSettings
 from redis_ttl.domain.watch.bursts import excess
 from redis_ttl.domain.watch.events import BurstReport, LevelChange, NotKnown, PatternGrowth, WritingClients
@@ -169,7 +170,7 @@ def test_the_first_day_has_absolute_bounds() -> None:
 def test_documents_come_back_as_they_were() -> None:
     """Samples, points, level changes and bursts survive the store."""
     one = replace(NODE, calls={"set": 3})
-    assert Sample.from_json(json.loads(json.dumps(sample(1, one).to_json()))) == sample(1, one)
+    assert from_plain(Sample, json.loads(json.dumps(to_plain(sample(1, one))))) == sample(1, one)
     point = Point.of(sample(1), Growth(sample(1).at, 1, 2, 3))
     assert Point.from_json(json.loads(json.dumps(point.to_json()))) == point
     forecast = Forecast(1.0, 0.5, 2.0, 9, (("critical", "2026-03-01", None, None),))
@@ -189,14 +190,14 @@ def test_documents_come_back_as_they_were() -> None:
         135.0,
         "next",
     )
-    assert LevelChange.from_json(json.loads(json.dumps(change.to_json()))) == change
+    assert from_plain(LevelChange, json.loads(json.dumps(to_plain(change)))) == change
     assert change.is_worse
     burst = BurstReport(
         "c", START.isoformat(), START.isoformat(), 10, 20, 5, 4_300.0, 100,
         (PatternGrowth("{n}", 0.5, 0.4, 0.6, 50, 40, 60, 1, 0.0, 900, ("1",)),),
         (WritingClients("job", "default", "10.0.0.1", 3, ("set",)),), (("set", 9),), ("dag x",), "a", (NotKnown.CLIENTS,),
     )  # fmt: skip
-    assert BurstReport.from_json(json.loads(json.dumps(burst.to_json()))) == burst
+    assert from_plain(BurstReport, json.loads(json.dumps(to_plain(burst)))) == burst
 
 
 def test_memory_limit_is_each_server_s_own() -> None:

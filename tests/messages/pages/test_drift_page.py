@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.drift.drift import DriftFinding, DriftKind, DriftReport, Verdict
 from redis_ttl.messages.pages.drift_page import drift_page, failure, headline
 
@@ -117,4 +118,4 @@ def test_a_long_failure_is_cut() -> None:
 
 def test_a_report_survives_the_store() -> None:
     """What is written is what is read."""
-    assert DriftReport.from_json(REPORT.to_json()) == REPORT
+    assert from_plain(DriftReport, to_plain(REPORT)) == REPORT

@@ -17,6 +17,7 @@ from lab.remediation.applying import Applying
 from lab.remediation.policies import policy_of, rule
 from lab.remediation.restoring import expiries
 from lab.servers.server import Server
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.errors import BadInput, InvalidOption, Unfinished
 from redis_ttl.domain.remediation.remediation import PartBegun
 from redis_ttl.domain.rollback.rollback import RestoreResult
@@ -177,6 +178,6 @@ def test_a_result_from_elsewhere_is_refused(
     policy = policy_of(rule("cart:{id}"))
     run = Applying(redis7.url, tmp_path, policy)
     run.documents.write_plan(run.plan)
-    good = RestoreResult(PLAN, "rollback-0", "a", dry_run=True, began_at="x", ended_at="x", accounts={}).to_json()
+    good = to_plain(RestoreResult(PLAN, "rollback-0", "a", dry_run=True, began_at="x", ended_at="x", accounts={}))
     with pytest.raises(BadInput, match="result"):
         rollback_run.verify(policy, context(), [{**good, **wrong} if wrong else {}])

@@ -20,6 +20,7 @@ from redis_ttl.adapters.server.watched_deployment import WatchedDeployment
 from redis_ttl.cli.audit_table import audit_tables
 from redis_ttl.cli.plan_table import plan_tables
 from redis_ttl.domain.audit.audit import Audit, AuditOptions
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.messages.facts.any_facts import AnyFacts
 from redis_ttl.domain.messages.facts_of_audit import action_required
@@ -186,7 +187,7 @@ def test_machines_read_null_and_not_0(server: Server, tmp_path: Path, field: str
         document = json.loads(json.dumps(Auditing(proxy.url, tmp_path).run().to_json()))
         assert [document[name] for name in names] == [None] * len(names)
         sample = sampled(proxy.url)
-        assert Sample.from_json(json.loads(json.dumps(sample.to_json()))) == sample
+        assert from_plain(Sample, json.loads(json.dumps(to_plain(sample)))) == sample
 
 
 def test_all_databases_can_t_be_read_where_none_is_told(server: Server, tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ def test_a_full_node_is_seen_behind_a_sum_that_looks_fine(valkey_cluster: Cluste
         change = next(each for each in seen.changes if each.measure is Measure.MEMORY)
         assert change.level is Level.CRITICAL
         assert f" on {address}; all nodes: " in change_lines(change)[0]
-        assert LevelChange.from_json(json.loads(json.dumps(change.to_json()))) == change
+        assert from_plain(LevelChange, json.loads(json.dumps(to_plain(change)))) == change
         ((_, facts),) = memory_level(change, watching.policy)
         messages = told(facts, "level")
         assert f"Its fullest node, {address}, is at " in messages["level en"]

@@ -19,6 +19,7 @@ from lab.servers.cluster import run_cluster
 from lab.servers.kinds import VALKEY
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.cli.drift import app
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.drift.drift import DriftKind, DriftReport, Verdict
 from redis_ttl.domain.errors import BadInput, InvalidOption, NotApproved
 from redis_ttl.domain.policy.policy import DriftSettings, DriftTolerance
@@ -77,7 +78,7 @@ def test_a_hundred_deleted_and_a_hundred_new_are_a_hundred_new(nights: Nights, r
     )
     assert len(finding.examples) == 10
     assert all(name.startswith("cart:\\xff\x00") for name in finding.examples)
-    assert nights.documents.last_report() == report == DriftReport.from_json(report.to_json())
+    assert nights.documents.last_report() == report == from_plain(DriftReport, to_plain(report))
 
 
 def test_it_fails_every_night_until_the_keys_are_gone(nights: Nights, redis7: Server) -> None:
@@ -371,7 +372,7 @@ def test_the_last_report_is_shown_in_a_terminal(nights: Nights) -> None:
     shown = CliRunner().invoke(app, arguments)
     assert "First check: the 300 keys" in shown.output
     shown = CliRunner().invoke(app, [*arguments, "--json"])
-    assert DriftReport.from_json(json.loads(shown.output)) == nights.documents.last_report()
+    assert from_plain(DriftReport, json.loads(shown.output)) == nights.documents.last_report()
     missing = CliRunner().invoke(app, ["show", "other", "--store", str(nights.store)])
     assert isinstance(missing.exception, InvalidOption)
 

@@ -12,6 +12,7 @@ from lab.remediation.applying import Applying
 from lab.remediation.policies import policy_of, rule
 from lab.servers.kinds import REDIS_7
 from lab.servers.server import run_server
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.drift.drift import DriftKind, DriftReport, Verdict
 from redis_ttl.domain.policy.policy import DriftSettings, DriftTolerance
 from redis_ttl.messages.pages.drift_page import drift_page
@@ -93,7 +94,7 @@ def test_what_comes_and_goes_fails_once_and_is_churn_then(nights: Nights, redis7
         page = drift_page(report)
         assert "churn" in page.lower()
         assert "3,000 of the 3,000 keys that were new in the previous audit are gone" in page
-    assert DriftReport.from_json(report.to_json()) == report
+    assert from_plain(DriftReport, to_plain(report)) == report
 
 
 def test_with_a_budget_a_day_nothing_ever_fails(nights: Nights, redis7: Server) -> None:

@@ -21,6 +21,7 @@ from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.connection.profile import read_profile
 from redis_ttl.adapters.server.key_questions import UseQuestions
 from redis_ttl.domain.audit.audit import Audit
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.plan.caution import CautionKind
 from redis_ttl.domain.policy.policy import Cold
@@ -124,7 +125,7 @@ def test_verify_concludes_nothing_from_idle_times(redis7: Server, tmp_path: Path
         refuse_unverified(verification)
         (note,) = (note for note in verification.notes if "whether they were missed" in note)
         assert "1 of page:{id}" in note
-        assert Verification.from_json(verification.to_json()) == verification
+        assert from_plain(Verification, to_plain(verification)) == verification
         proxy.tells = {}
         assert run.verify().missed == 1
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from redis_ttl.adapters.store.store import Store
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.errors import NotApproved
 from redis_ttl.domain.remediation.approval import Channel, Decision, Verdict
 from redis_ttl.usecases.plan.confirm_approval import confirm_approval, require_approval
@@ -35,7 +36,7 @@ ASKED = dataclasses.replace(REQUEST, instance="i1")
 FORM = form_approval(instance="i1", clears=0)
 MARK = dataclasses.replace(FORM, channel=Channel.MARK, at=MARKED.at)
 ANSWERED = GateTrace(attempt=1, ended_at="2026-02-20T10:01:32+00:00", answered_by="bob", instance="i1")
-RETURNED = {GATE: FORM.to_json()}
+RETURNED = {GATE: to_plain(FORM)}
 LATE = "2026-02-20T10:02:30+00:00"
 
 
@@ -96,19 +97,19 @@ TAKEN_BACK: dict[str, tuple[Decision, GateTrace | None, dict[str, Any], str]] = 
     "its answer of another request": (
         FORM,
         ANSWERED,
-        {"returned": {GATE: FORM.to_json() | {"request_id": "r0"}}},
+        {"returned": {GATE: to_plain(FORM) | {"request_id": "r0"}}},
         "says something else",
     ),
     "its answer of another time": (
         FORM,
         ANSWERED,
-        {"returned": {GATE: FORM.to_json() | {"at": LATE}}},
+        {"returned": {GATE: to_plain(FORM) | {"at": LATE}}},
         "something else",
     ),
     "its answer a rejection": (
         FORM,
         ANSWERED,
-        {"returned": {GATE: FORM.to_json() | {"verdict": "rejected"}}},
+        {"returned": {GATE: to_plain(FORM) | {"verdict": "rejected"}}},
         "something else",
     ),
     "nothing to be told by": (form_approval(), None, {}, "nothing tells"),

@@ -10,6 +10,7 @@ import pytest
 from lab.remediation.policies import policy_of, rule
 from lab.servers.kinds import REDIS_62, VALKEY
 from lab.servers.server import Server, run_server
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.errors import OtherServer
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.usecases.remediation.verify_plan import refuse_unverified
@@ -43,7 +44,7 @@ def test_a_server_that_came_back_empty_is_not_verified(server: Server, tmp_path:
     assert "200 of 200 keys that were written are gone before their time" in verification.notes[0]
     with pytest.raises(OtherServer, match="isn't the data set of the plan"):
         refuse_unverified(verification)
-    assert Verification.from_json(verification.to_json()) == verification
+    assert from_plain(Verification, to_plain(verification)) == verification
 
 
 def test_another_server_at_the_address_is_not_verified(server: Server, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from lab.remediation.applying import Applying
 from lab.remediation.policies import policy_of, rule
 from lab.servers.server import Server
 from redis_ttl.adapters.columns.instants import PlanInstants, most_steps, whole_steps
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.errors import NotVerified
 from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS
 from redis_ttl.domain.remediation.remediation import PartBegun
@@ -101,7 +102,7 @@ def test_a_damaged_object_does_not_stop_a_verification(damage: str, run: Remedia
     assert (verification.unjournalled, verification.kept) == (rows, 6_000 - rows)
     with pytest.raises(NotVerified, match=hurt.name):
         refuse_unverified(verification)
-    assert Verification.from_json(verification.to_json()) == verification
+    assert from_plain(Verification, to_plain(verification)) == verification
 
 
 def test_a_whole_journal_is_no_fault(run: Remediation, redis7: Server) -> None:

@@ -41,7 +41,7 @@ from redis_ttl.usecases.store.catalogue import Pending
 from redis_ttl.usecases.store.drift import DriftDocuments
 from redis_ttl.usecases.store.messages import MessageDocuments
 from redis_ttl.usecases.store.plans import PlanDocuments
-from redis_ttl.usecases.store.watch import LastLook, WatchDocuments, WatchEvents
+from redis_ttl.usecases.store.watch import Look, WatchDocuments, WatchEvents
 from tests.full_examples import full_example, least_example
 from tests.usecases.messaging import Messaging
 
@@ -93,12 +93,13 @@ def checkpoint_of(example: Example) -> Checkpoint:
     return checkpoint
 
 
-def memory_of(example: Example) -> LastLook:
+def look_of(example: Example) -> Look:
     """What a look of the watch leaves."""
     if example is full_example:
         levels = {measure: full_example(LevelState) for measure in (Measure.NO_TTL, Measure.MEMORY)}
-        return LastLook(full_example(Sample), (full_example(Point), least_example(Point)), levels, NOW.isoformat(), 2)
-    return LastLook(least_example(Sample), (), {}, None, 0)
+        points, found = (full_example(Point), least_example(Point)), (full_example(Oddity),)
+        return Look(full_example(Sample), points, levels, NOW.isoformat(), 2, found)
+    return Look(least_example(Sample), oddities=(least_example(Oddity),))
 
 
 def write_documents(root: Path, example: Example) -> None:
@@ -134,9 +135,9 @@ def write_documents(root: Path, example: Example) -> None:
     drift.write_report(example(DriftReport), "# Drift, again\n")
 
     watch = watch_documents(store)
-    watch.write(NOW - dt.timedelta(days=1), memory_of(full_example), ())
+    watch.write(NOW - dt.timedelta(days=1), look_of(full_example))
     watch.tidy(NOW, retention_days=90)
-    watch.write(NOW, memory_of(example), (example(Oddity),))
+    watch.write(NOW, look_of(example))
     events = WatchEvents(store, CLUSTER)
     events.write(NOW, example(BurstReport))
     events.write(NOW, example(LevelChange, measure=Measure.MEMORY))

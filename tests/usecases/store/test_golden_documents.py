@@ -44,7 +44,7 @@ from tests.usecases.store.golden_documents import (
     checkpoint_of,
     documents_in,
     drift_documents,
-    memory_of,
+    look_of,
     plan_documents,
     watch_documents,
     write_documents,
@@ -90,8 +90,8 @@ def test_every_document_is_read_as_it_was_written(written: tuple[str, Path]) -> 
     assert plan.canary_baseline() == {"10.0.0.7:6379": (example(Reading), example(Reading))}
     assert list(drift.baselines()) == [example(Baseline, number=3)]
     assert drift.reports_about(example(DriftReport).audit_id) == [example(DriftReport)] * 2
-    assert watch_documents(store).last(NOW) == memory_of(example)
-    assert watch_documents(store).history(NOW, 14) == list(memory_of(full_example).today)
+    assert watch_documents(store).last(NOW) == look_of(example)
+    assert watch_documents(store).history(NOW, 14) == list(look_of(full_example).today)
     events = WatchEvents(store, CLUSTER)
     assert [events.burst(name) for name in events.names((EventKind.BURST,))] == [example(BurstReport)]
     assert [events.level(name) for name in events.names((EventKind.NO_TTL, EventKind.MEMORY))] == [

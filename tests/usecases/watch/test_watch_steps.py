@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from redis_ttl.adapters.store.store import Store
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.policy.policy import MemoryThresholds, Owner, Policy, ScalingCost, WatchSettings
 from redis_ttl.domain.watch.events import NotKnown, WritingClients
 from redis_ttl.domain.watch.history import Growth, Point
@@ -170,7 +171,7 @@ def test_a_burst_is_reported_with_who_and_what(watch: Watch) -> None:
     assert watch.jobs == [(START, START + dt.timedelta(minutes=5))]
     assert watch.redis.asked == [(2_500, 4_000, {"{n}": 100})]
     [name] = watch.files("events")
-    assert json.loads((watch.folder / "shop/watch" / name).read_text()) == report.to_json()
+    assert json.loads((watch.folder / "shop/watch" / name).read_text()) == to_plain(report)
 
 
 def test_what_could_not_be_asked_is_named(watch: Watch) -> None:

@@ -8,13 +8,14 @@ business.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from redis_ttl.domain.audit.estimate import add_estimates
 from redis_ttl.domain.audit.node_memory import NodesMemory
 from redis_ttl.domain.audit.server import ServerProfile
 from redis_ttl.domain.audit.shards import Shard
-from redis_ttl.domain.schema import check_schema, fields_of
+from redis_ttl.domain.codec import Form, Hex64, document, document_part, from_plain, to_plain
+from redis_ttl.domain.schema import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,17 @@ AUDIT_SCHEMA: Final = "redis_ttl.audit/2"
 UNSEEN_TOLERATED: Final = 0.005
 
 
+def _databases(data: Any) -> Literal["all"] | tuple[int, ...]:
+    return "all" if data == "all" else tuple(map(int, data))
+
+
+#: Every database, or the numbers of some.
+Databases = Annotated[
+    Literal["all"] | tuple[int, ...], Form(lambda chosen: chosen if chosen == "all" else list(chosen), _databases)
+]
+
+
+@document_part
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
     """What the operator may choose for one audit.
@@ -45,27 +57,11 @@ class AuditOptions:
     shards: int | None = None
     sample_percent: float = 1.0
     source: Literal["primary", "replica"] = "primary"
-    databases: Literal["all"] | tuple[int, ...] = (0,)
+    databases: Databases = (0,)
     parallel: int = 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the documents."""
-        return {
-            "load": self.load,
-            "shards": self.shards,
-            "sample_percent": self.sample_percent,
-            "source": self.source,
-            "databases": self.databases if self.databases == "all" else list(self.databases),
-            "parallel": self.parallel,
-        }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> AuditOptions:
-        """The options that :meth:`to_json` wrote."""
-        databases = data["databases"]
-        return cls(**{**data, "databases": "all" if databases == "all" else tuple(databases)})
-
-
+@document_part
 @dataclass(frozen=True, slots=True)
 class Split:
     """How one database of one node is scanned, and why so."""
@@ -78,6 +74,7 @@ class Split:
     why: str
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class RuleInForce:
     """A rule of the policy as it was when the audit began."""
@@ -103,6 +100,7 @@ class RuleInForce:
         )
 
 
+@document(AUDIT_PLAN_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class AuditPlan:
     """What an audit set out to scan; every task of its run reads the same one.
@@ -125,51 +123,11 @@ class AuditPlan:
     """The patterns of the policy's exemptions in their order; None in audits of an older version."""
     topology: str | None = None
     warnings: tuple[str, ...] = ()
-    seed: int = 0
-    next_seed: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {
-            "schema": AUDIT_PLAN_SCHEMA,
-            "audit_id": self.audit_id,
-            "cluster": self.cluster,
-            "started_at": self.started_at,
-            "options": self.options.to_json(),
-            "policy_hash": self.policy_hash,
-            "servers": [server.to_json() for server in self.servers],
-            "splits": [_fields(split) for split in self.splits],
-            "shards": [shard.to_json() for shard in self.shards],
-            "rules": [_fields(rule) for rule in self.rules],
-            "exemptions": None if self.exemptions is None else list(self.exemptions),
-            "topology": self.topology,
-            "warnings": list(self.warnings),
-            "seed": f"{self.seed:016x}",
-            "next_seed": None if self.next_seed is None else f"{self.next_seed:016x}",
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> AuditPlan:
-        """The plan that :meth:`to_json` wrote."""
-        check_schema(data, AUDIT_PLAN_SCHEMA)
-        return cls(
-            audit_id=data["audit_id"],
-            cluster=data["cluster"],
-            started_at=data["started_at"],
-            options=AuditOptions.from_json(data["options"]),
-            policy_hash=data["policy_hash"],
-            servers=tuple(ServerProfile.from_json(server) for server in data["servers"]),
-            splits=tuple(Split(**split) for split in data["splits"]),
-            shards=tuple(Shard.from_json(shard) for shard in data["shards"]),
-            rules=tuple(RuleInForce(**rule) for rule in data.get("rules", ())),
-            exemptions=None if data.get("exemptions") is None else tuple(data["exemptions"]),
-            topology=data.get("topology"),
-            warnings=tuple(data.get("warnings", ())),
-            seed=int(data.get("seed", "0"), 16),
-            next_seed=None if data.get("next_seed") is None else int(data["next_seed"], 16),
-        )
+    seed: Hex64 = 0
+    next_seed: Hex64 | None = None
 
 
+@document(CHECKPOINT_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How far one shard has come: everything below ``cursor`` is counted in this increment or in an earlier one of its
@@ -191,16 +149,6 @@ class Checkpoint:
     patterns: str
     fingerprints: str
     seen_samples: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {"schema": CHECKPOINT_SCHEMA, **_fields(self), "seen_samples": list(self.seen_samples)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Checkpoint:
-        """The checkpoint that :meth:`to_json` wrote."""
-        kept = fields_of(cls, data, CHECKPOINT_SCHEMA)
-        return cls(**{**kept, "seen_samples": tuple(data.get("seen_samples", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +181,7 @@ class Completeness:
         return cls(data["samples"], data["unseen"], **listed)
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class KeyspaceCount:
     """Keys and keys with a TTL of one database, summed over the nodes, as INFO keyspace counts them.
@@ -374,26 +323,26 @@ class Audit:
             **self.headline(),
             "started_at": self.plan.started_at,
             "finished_at": self.finished_at,
-            "options": self.plan.options.to_json(),
+            "options": to_plain(self.plan.options),
             "policy_hash": self.plan.policy_hash,
             "rules": [
                 {
-                    **_fields(rule),
+                    **to_plain(rule),
                     "keys": kept.keys,
                     "no_ttl_keys": kept.no_ttl_keys,
                     "over_rule_keys": kept.over_rule_keys,
                 }
                 for rule, kept in self.by_rule()
             ],
-            "server": {**self.plan.servers[0].to_json(), "nodes": [server.to_json() for server in self.plan.servers]},
-            "splits": [_fields(split) for split in self.plan.splits],
+            "server": {**to_plain(self.plan.servers[0]), "nodes": [to_plain(server) for server in self.plan.servers]},
+            "splits": [to_plain(split) for split in self.plan.splits],
             "shards": len(self.plan.shards),
             "vanished": self.vanished,
             "bytes": None if size is None else round(size.value),
             "bytes_low": None if size is None or size.low is None else round(size.low),
             "bytes_high": None if size is None or size.high is None else round(size.high),
-            "keyspace_before": [_fields(count) for count in self.keyspace_before],
-            "keyspace_after": [_fields(count) for count in self.keyspace_after],
+            "keyspace_before": [to_plain(count) for count in self.keyspace_before],
+            "keyspace_after": [to_plain(count) for count in self.keyspace_after],
             "field_ttl_keys": self.field_ttl_keys,
             "counted_off": self.counted_off,
             "completeness": self.completeness.to_json(),
@@ -414,8 +363,8 @@ class Audit:
             keys=data["keys"],
             no_ttl_keys=data["no_ttl_keys"],
             vanished=data["vanished"],
-            keyspace_before=tuple(KeyspaceCount(**count) for count in data["keyspace_before"]),
-            keyspace_after=tuple(KeyspaceCount(**count) for count in data["keyspace_after"]),
+            keyspace_before=tuple(from_plain(KeyspaceCount, count) for count in data["keyspace_before"]),
+            keyspace_after=tuple(from_plain(KeyspaceCount, count) for count in data["keyspace_after"]),
             completeness=Completeness.from_json(data["completeness"]),
             patterns=tuple(patterns),
             patterns_document=data["patterns_document"],
@@ -428,7 +377,3 @@ def fingerprints_of(data: Mapping[str, Any]) -> tuple[str, ...]:
     """The documents of fingerprints that an audit's document names, for whoever needs no more of it."""
     check_schema(data, AUDIT_SCHEMA)
     return tuple(map(str, data["fingerprints"]))
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from redis_ttl.domain.codec import document_part
+
 
 @dataclass(frozen=True, slots=True)
 class NodeMemory:
@@ -28,6 +30,7 @@ class NodeMemory:
         return self.used_bytes / self.limit_bytes
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Fullest:
     """The fullest of several nodes, and how full it is."""

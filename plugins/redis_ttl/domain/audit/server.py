@@ -5,14 +5,13 @@ The module knows nothing of connections or of INFO's text; every figure that a s
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from redis_ttl.domain.audit.node_memory import NodeMemory
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from redis_ttl.domain.codec import document_part
 
 #: Among the `ServerProfile.untold`: how many keys each database has.
 KEYSPACE: Final = "keyspace"
@@ -81,6 +80,7 @@ FIELD_COMMANDS = (Command.HTTL, Command.HLEN, Command.HRANDFIELD, Command.CLIENT
 """What it takes to ask for the TTLs of a hash's fields."""
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class DatabaseCounts:
     """The server's own account of one database: keys in all, keys with a TTL, and their mean remaining time where it
@@ -99,6 +99,7 @@ class DatabaseCounts:
         return self.keys - self.expires
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class ReplicaState:
     """One replica as its primary sees it; ``lag_bytes`` is how far its stream is behind, None when the server doesn't
@@ -110,6 +111,7 @@ class ReplicaState:
     lag_bytes: int | None = None
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class ServerProfile:
     """One server process as it was at one moment.
@@ -223,26 +225,6 @@ class ServerProfile:
     def counts_of(self, db: int) -> DatabaseCounts:
         """The account of one database; all zero where the server lists none, as it does for an empty one."""
         return next((counts for counts in self.databases if counts.db == db), DatabaseCounts(db, 0, 0))
-
-    def to_json(self) -> dict[str, Any]:
-        """The profile as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ServerProfile:
-        """The reverse of `to_json`; also after a trip through JSON text."""
-        return cls(
-            **{
-                **value,
-                "flavour": Flavour(value["flavour"]),
-                "role": Role(value["role"]),
-                "forbidden_databases": tuple(value.get("forbidden_databases", ())),
-                "databases": tuple(DatabaseCounts(**counts) for counts in value["databases"]),
-                "replicas": tuple(ReplicaState(**replica) for replica in value["replicas"]),
-                "untold": tuple(value.get("untold", ())),
-                "can": {Command(command): Access(access) for command, access in value["can"].items()},
-            }
-        )
 
 
 def exchanging_calls(before: Mapping[str, int] | None, now: Mapping[str, int] | None) -> dict[str, int]:

@@ -33,6 +33,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
 from redis_ttl.domain.audit.server import Flavour
+from redis_ttl.domain.codec import document_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +55,7 @@ class SplitRule(StrEnum):
     SEQUENTIAL = "sequential"
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Shard:
     """One part of the scan of one database of one server process.

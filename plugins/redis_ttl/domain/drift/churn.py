@@ -10,11 +10,11 @@ Knows nothing of fingerprints, policies or documents.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from redis_ttl.domain.codec import document_part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from redis_ttl.domain.audit.pattern_statistics import Governance
 
 #: Keys that come and go may be so many times as many as they have been.
@@ -36,6 +36,7 @@ class Turnover:
     gone_stayed: int = 0
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class ChurnLevel:
     """How many keys of a pattern come and go at a time."""
@@ -43,15 +44,6 @@ class ChurnLevel:
     db: int
     pattern: str
     keys: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"db": self.db, "pattern": self.pattern, "keys": self.keys}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ChurnLevel:
-        """What :meth:`to_json` wrote."""
-        return cls(data["db"], data["pattern"], data["keys"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.codec import Hex64, document, document_part
 from redis_ttl.domain.drift.churn import ChurnLevel
-from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from redis_ttl.domain.audit.pattern_statistics import Governance
 
 
@@ -40,25 +38,18 @@ class BaselineKind(StrEnum):
     """The one before, without the keys that have left it; with the keys of databases that no audit had read before."""
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class FingerprintRange:
     """One document of a baseline: the fingerprints from ``first`` to ``last``, both included."""
 
-    first: int
-    last: int
+    first: Hex64
+    last: Hex64
     keys: int
     path: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; the bounds in hex, because not every reader of JSON has 64 bits for a number."""
-        return {"first": f"{self.first:016x}", "last": f"{self.last:016x}", "keys": self.keys, "path": self.path}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FingerprintRange:
-        """The range that :meth:`to_json` wrote."""
-        return cls(int(data["first"], 16), int(data["last"], 16), data["keys"], data["path"])
-
-
+@document(BASELINE_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """The no-TTL keys that are accounted for, as of one audit.
@@ -84,31 +75,7 @@ class Baseline:
     by: str | None = None
     why: str | None = None
     run: str | None = None
-    seed: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {
-            "schema": BASELINE_SCHEMA,
-            **_fields(self),
-            "seed": f"{self.seed:016x}",
-            "kind": self.kind.value,
-            "databases": None if self.databases is None else list(self.databases),
-            "ranges": [each.to_json() for each in self.ranges],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Baseline:
-        """The baseline that :meth:`to_json` wrote."""
-        return cls(
-            **{
-                **fields_of(cls, data, BASELINE_SCHEMA),
-                "kind": BaselineKind(data["kind"]),
-                "databases": None if data["databases"] is None else tuple(data["databases"]),
-                "ranges": tuple(FingerprintRange.from_json(each) for each in data["ranges"]),
-                "seed": int(data.get("seed", "0"), 16),
-            }
-        )
+    seed: Hex64 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +147,7 @@ class PatternKeys:
     ending_keys: int = 0
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
     """New keys of one kind in one pattern of one database; for ``overdue``, all no-TTL keys of one rule.
@@ -236,15 +204,6 @@ class DriftFinding:
         """The same, with at most :data:`EXAMPLES_SHOWN` of these names."""
         return dataclasses.replace(self, examples=names[:EXAMPLES_SHOWN])
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {**_fields(self), "kind": self.kind.value, "examples": list(self.examples)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> DriftFinding:
-        """The finding that :meth:`to_json` wrote."""
-        return cls(**{**data, "kind": DriftKind(data["kind"]), "examples": tuple(data.get("examples", ()))})
-
 
 class Verdict(StrEnum):
     """What a drift check came to."""
@@ -263,6 +222,7 @@ class Verdict(StrEnum):
     """Somebody accepted what there is; it is the baseline from now on."""
 
 
+@document(DRIFT_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class DriftReport:
     """What one drift check found.
@@ -328,31 +288,3 @@ class DriftReport:
             "baseline": self.baseline,
             "next_baseline": self.next_baseline,
         }
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {
-            "schema": DRIFT_SCHEMA,
-            **_fields(self),
-            "verdict": self.verdict.value,
-            "findings": [each.to_json() for each in self.findings],
-            "notes": list(self.notes),
-            "churn": [each.to_json() for each in self.churn],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> DriftReport:
-        """The report that :meth:`to_json` wrote."""
-        return cls(
-            **{
-                **fields_of(cls, data, DRIFT_SCHEMA),
-                "verdict": Verdict(data["verdict"]),
-                "findings": tuple(DriftFinding.from_json(each) for each in data.get("findings", ())),
-                "notes": tuple(data.get("notes", ())),
-                "churn": tuple(ChurnLevel.from_json(each) for each in data.get("churn", ())),
-            }
-        )
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}

@@ -8,11 +8,12 @@ import datetime as dt
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
+from redis_ttl.domain.codec import document, document_part, from_plain, to_plain
 from redis_ttl.domain.messages.kind import Urgency
 from redis_ttl.domain.schema import check_schema
 
@@ -46,6 +47,7 @@ class ChannelKind(StrEnum):
     EMAIL = "email"
 
 
+@document(ROUTE_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class Route:
     """One way to a team: the kind of channel, the id of the Airflow connection, and to whom (a channel, or mail addresses).
@@ -63,17 +65,8 @@ class Route:
         """A name for documents about it: a team has one route of a kind at most."""
         return f"{self.kind.value}{'-fallback' if self.is_fallback else ''}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"schema": ROUTE_SCHEMA, **asdict(self), "kind": self.kind.value, "to": list(self.to)}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Route:
-        """The route that :meth:`to_json` wrote."""
-        check_schema(data, ROUTE_SCHEMA)
-        return cls(ChannelKind(data["kind"]), data["connection"], tuple(data["to"]), data["is_fallback"])
-
-
+@document_part
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What a channel said of a message that it took: ``channel`` and ``thread`` let a later one be added to it."""
@@ -97,8 +90,8 @@ class Sent:
         """Plain data."""
         return {
             "schema": SENT_SCHEMA,
-            **asdict(self.receipt),
-            "route": self.route.to_json(),
+            **to_plain(self.receipt),
+            "route": to_plain(self.route),
             "message_id": self.message_id,
             "is_reply": self.is_reply,
             "in_summary": self.in_summary,
@@ -109,9 +102,11 @@ class Sent:
         """What :meth:`to_json` wrote."""
         check_schema(data, SENT_SCHEMA)
         receipt = Receipt(data["at"], data["channel"], data["thread"])
-        return cls(receipt, Route.from_json(data["route"]), data["message_id"], data["is_reply"], data["in_summary"])
+        route = from_plain(Route, data["route"])
+        return cls(receipt, route, data["message_id"], data["is_reply"], data["in_summary"])
 
 
+@document(FAILURE_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class Failure:
     """That an attempt failed, and when the next one is; ``again_at`` None gives the route up."""
@@ -119,18 +114,6 @@ class Failure:
     at: dt.datetime
     why: str
     again_at: dt.datetime | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        again = None if self.again_at is None else self.again_at.isoformat()
-        return {"schema": FAILURE_SCHEMA, "at": self.at.isoformat(), "why": self.why, "again_at": again}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Failure:
-        """What :meth:`to_json` wrote."""
-        check_schema(data, FAILURE_SCHEMA)
-        again = None if data["again_at"] is None else dt.datetime.fromisoformat(data["again_at"])
-        return cls(dt.datetime.fromisoformat(data["at"]), data["why"], again)
 
 
 class Why(StrEnum):

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from redis_ttl.domain.codec import document_part
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,6 +35,7 @@ _TWICE: Final = 2.0
 _PACE_MOST_S: Final = 1e-3
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A server's figures at one moment (``at_s``, monotonic). None is a figure that couldn't be read.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from redis_ttl.domain.codec import document_part
 from redis_ttl.domain.keys.pattern import KeyPattern
 from redis_ttl.domain.policy.actions import DEFAULT_MODE, Mode
 
@@ -289,6 +290,7 @@ class MessageSettings:
     """Whether names of keys are left out. Values are never read."""
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Cold:
     """A rule that takes cold keys only: those that weren't used for so long, or so rarely.
@@ -301,6 +303,7 @@ class Cold:
     freq_at_most: int | None = None
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class SignOff:
     """The owner's agreement to a rule. Without one a rule is reported and never applied."""

@@ -9,13 +9,13 @@ nothing in Airflow's database is believed without them.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Never
 
-from redis_ttl.domain.errors import NewerDocument, NotApproved
+from redis_ttl.domain.codec import document, from_plain
+from redis_ttl.domain.errors import NotApproved
 from redis_ttl.domain.remediation.signing import SIGNATURE
-from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -60,6 +60,7 @@ class Channel(StrEnum):
     """No one acted: the form timed out, or the gate was lost."""
 
 
+@document(REQUEST_SCHEMA, without={"doubt"})
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
     """A gate showed this plan at this moment. ``gate`` is the task's id, ``attempt`` its try number from 1.
@@ -77,16 +78,13 @@ class ApprovalRequest:
     instance: str | None = None
     doubt: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {"schema": REQUEST_SCHEMA, **_said(self)}
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any], doubt: str | None = None) -> ApprovalRequest:
-        """The request that :meth:`to_json` wrote, in this version or an older one. Raises :class:`NewerDocument`."""
-        return cls(**_kept(cls, data, REQUEST_SCHEMA), doubt=doubt)
+        """The request of a document, signed or not; ``doubt`` says why that isn't believed."""
+        return replace(from_plain(cls, _bare(data)), doubt=doubt)
 
 
+@document(DECISION_SCHEMA, without={"doubt"})
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What one person (``by``, an Airflow user name; None for nobody) decided about one request, and when (ISO 8601, UTC).
@@ -111,27 +109,17 @@ class Decision:
     doubt: str | None = None
     """Why an approval counts for nothing, found when its document is read; it stands in no document."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {
-            "schema": DECISION_SCHEMA,
-            **_said(self),
-            "verdict": self.verdict.value,
-            "channel": self.channel.value,
-        }
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any], doubt: str | None = None) -> Decision:
-        """The decision that :meth:`to_json` wrote, in this version or an older one. Raises :class:`NewerDocument`.
+        """The decision of a document, signed or not; ``doubt`` says why that isn't believed.
 
         An approval that isn't believed is invalid, and says why. A refusal always counts: somebody who can forge one could as
         well have kept the plan from being approved, and a real one must not be lost for the sake of its signature.
         """
-        kept = _kept(cls, data, DECISION_SCHEMA)
-        verdict = Verdict(kept["verdict"])
-        if doubt is not None and verdict is Verdict.APPROVED:
-            kept |= {"verdict": Verdict.INVALID, "why": f"this approval counts for nothing: {doubt}", "doubt": doubt}
-        return cls(**{**kept, "verdict": Verdict(kept["verdict"]), "channel": Channel(data["channel"])})
+        made = from_plain(cls, _bare(data))
+        if doubt is None or made.verdict is not Verdict.APPROVED:
+            return made
+        return replace(made, verdict=Verdict.INVALID, why=f"this approval counts for nothing: {doubt}", doubt=doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,17 +373,8 @@ def _refuse(plan: Plan, why: str, *, todo: str, found: str | None = None, allowe
     raise NotApproved(f"not approved: {why}", where=f"plan {plan.plan_id}", found=found, allowed=allowed, todo=todo)
 
 
-def _said(document: ApprovalRequest | Decision) -> dict[str, Any]:
-    plain = asdict(document)
-    del plain["doubt"]
-    return plain
-
-
-def _kept(kind: type[ApprovalRequest | Decision], data: Mapping[str, Any], schema: str) -> dict[str, Any]:
-    """A document's fields, when it is of a version that is known and has no other fields. Whether it is believed is never its own word."""
-    if "doubt" in data:
-        raise NewerDocument("this document has a field that no version has", found="doubt")
-    return fields_of(kind, {name: value for name, value in data.items() if name != SIGNATURE}, schema)
+def _bare(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != SIGNATURE}
 
 
 def _text(instant: int) -> str:

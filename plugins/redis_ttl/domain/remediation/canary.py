@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
-from redis_ttl.domain.schema import fields_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from redis_ttl.domain.codec import document
 
 CANARY_SCHEMA: Final = "redis_ttl.canary/1"
 
 
+@document(CANARY_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class CanaryReport:
     """What the watch over the canary's keys came to. ``reasons`` say why it wasn't passed; ``figures`` are per server."""
@@ -25,12 +24,3 @@ class CanaryReport:
     watched_s: float
     reasons: tuple[str, ...]
     figures: Mapping[str, Mapping[str, float | None]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {"schema": CANARY_SCHEMA, **asdict(self), "reasons": list(self.reasons)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CanaryReport:
-        """The report that :meth:`to_json` wrote."""
-        return cls(**{**fields_of(cls, data, CANARY_SCHEMA), "reasons": tuple(data["reasons"])})

@@ -8,13 +8,14 @@ later: it is cut into numbered shares, and a shard that meets more keys than wer
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
-from redis_ttl.domain.schema import check_schema
+from redis_ttl.domain.codec import document
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from redis_ttl.domain.plan.plan import Plan
 
@@ -34,6 +35,7 @@ def pot_of_rule(number: int) -> str:
     return f"rule-{number}"
 
 
+@document(SURVEY_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class Survey:
     """The keys that each shard held when the canary's attempt counted them, by the rule's number: those to change, and those
@@ -58,29 +60,8 @@ class Survey:
         """Those of them that are ours before the shards begin."""
         return _keys(self.standing, pot, shards)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        tables = {
-            name: {
-                str(number): {str(rule): keys for rule, keys in sorted(rules.items())}
-                for number, rules in sorted(table.items())
-            }
-            for name, table in (("shards", self.shards), ("standing", self.standing))
-        }
-        return {"schema": SURVEY_SCHEMA, **asdict(self), **tables}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Survey:
-        """What :meth:`to_json` wrote."""
-        check_schema(data, SURVEY_SCHEMA)
-        shards, standing = (
-            {int(number): {int(rule): int(keys) for rule, keys in rules.items()} for number, rules in table.items()}
-            for table in (data["shards"], data.get("standing", {}))
-        )
-        before = tuple(str(attempt) for attempt in data.get("before", ()))
-        return cls(data["plan_id"], data["digest"], data["attempt"], shards, standing, before)
-
-
+@document(GRANT_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class Grant:
     """The share ``number`` of a limit's reserve, taken by an attempt at a part; a later attempt at the part has it, too.
@@ -99,16 +80,6 @@ class Grant:
     def name(self) -> str:
         """What makes it the same share, whoever takes it."""
         return f"{self.survey}-{self.pot}-{self.number:06d}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {"schema": GRANT_SCHEMA, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Grant:
-        """What :meth:`to_json` wrote."""
-        check_schema(data, GRANT_SCHEMA)
-        return cls(**{each.name: data[each.name] for each in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

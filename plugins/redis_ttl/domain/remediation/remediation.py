@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from redis_ttl.domain.codec import document, document_part
 from redis_ttl.domain.policy.actions import Action
-from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 APPLY_SCHEMA: Final = "redis_ttl.apply/1"
 BEGUN_SCHEMA: Final = "redis_ttl.begun/1"
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class RuleAccount:
     """What one part of a run did to one rule's keys.
@@ -57,6 +59,7 @@ class RuleAccount:
         return self.met - self.settled
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Interruption:
     """Writing stood still for a while, or ended, by this reason."""
@@ -78,6 +81,7 @@ class Outcome(StrEnum):
     """By a guard."""
 
 
+@document(BEGUN_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class PartBegun:
     """An attempt at one part was begun; written before its first journal object, so that a rollback knows of every
@@ -92,16 +96,8 @@ class PartBegun:
     began_at: str
     run_id: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {"schema": BEGUN_SCHEMA, **asdict(self)}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PartBegun:
-        """What :meth:`to_json` wrote."""
-        return cls(**fields_of(cls, data, BEGUN_SCHEMA))
-
-
+@document(APPLY_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class PartResult:
     """What one attempt at one part (``canary`` or ``shard-<n>``) of a plan came to.
@@ -130,29 +126,6 @@ class PartResult:
     def changed(self) -> int:
         """How many keys got our instant."""
         return sum(account.changed for account in self.accounts.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {
-            "schema": APPLY_SCHEMA,
-            **{field.name: getattr(self, field.name) for field in fields(self)},
-            "outcome": self.outcome.value,
-            "accounts": {str(rule): asdict(account) for rule, account in sorted(self.accounts.items())},
-            "interruptions": [asdict(each) for each in self.interruptions],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PartResult:
-        """The result that :meth:`to_json` wrote."""
-        kept = fields_of(cls, data, APPLY_SCHEMA)
-        return cls(
-            **{
-                **kept,
-                "outcome": Outcome(data["outcome"]),
-                "accounts": {int(rule): RuleAccount(**account) for rule, account in data["accounts"].items()},
-                "interruptions": tuple(Interruption(**each) for each in data.get("interruptions", ())),
-            }
-        )
 
 
 def add_accounts(accounts: Iterable[Mapping[int, RuleAccount]]) -> dict[int, RuleAccount]:

@@ -9,17 +9,15 @@ Version 2 added ``unjournalled`` and ``untold`` to the rules, ``unreadable``, ``
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-from redis_ttl.domain.schema import fields_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from redis_ttl.domain.codec import document, document_part
 
 VERIFICATION_SCHEMA: Final = "redis_ttl.verification/2"
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class VerifiedRule:
     """What became of one rule's keys. ``number`` and ``refusal`` are the plan's; keys are counted once, in the first figure that fits.
@@ -75,6 +73,7 @@ class VerifiedRule:
         return self.kept + self.changed + self.wiped + self.unfinished + self.expired + self.gone
 
 
+@document(VERIFICATION_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What one second look at all databases of a plan came to.
@@ -132,22 +131,3 @@ class Verification:
             "planned": sum(rule.planned for rule in included),
             **{name: sum(getattr(rule, name) for rule in included) for name in figures},
         }
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {
-            "schema": VERIFICATION_SCHEMA,
-            **{field.name: getattr(self, field.name) for field in fields(self)},
-            "rules": [asdict(rule) for rule in self.rules],
-            "notes": list(self.notes),
-            "unreadable": list(self.unreadable),
-            "strangers": list(self.strangers),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Verification:
-        """The verification that :meth:`to_json` wrote."""
-        kept = fields_of(cls, data, VERIFICATION_SCHEMA)
-        rules = tuple(VerifiedRule(**rule) for rule in data["rules"])
-        lists = {name: tuple(data.get(name, ())) for name in ("notes", "unreadable", "strangers")}
-        return cls(**{**kept, "rules": rules, **lists})

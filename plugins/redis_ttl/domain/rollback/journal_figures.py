@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +18,6 @@ class JournalledRule:
     first_ms: int | None
     last_ms: int | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class JournalledKey:
@@ -34,7 +29,3 @@ class JournalledKey:
     rule: int
     was_ms: int | None
     set_ms: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
 
+from redis_ttl.domain.codec import document, document_part
 from redis_ttl.domain.errors import Unfinished
 from redis_ttl.domain.keys.pattern import shown
 from redis_ttl.domain.remediation.parts import ROLLBACK
 from redis_ttl.domain.remediation.remediation import Interruption
-from redis_ttl.domain.schema import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from redis_ttl.domain.policy.guards import Reading
 
@@ -21,6 +22,7 @@ ROLLBACK_SCHEMA: Final = "redis_ttl.rollback/2"
 _HOLES_SHOWN: Final = 10
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class RestoreAccount:
     """What became of one rule's journalled keys; each of ``keys`` is in exactly one of the other figures.
@@ -74,6 +76,7 @@ class Leftovers:
     moving: bool = False
 
 
+@document(ROLLBACK_SCHEMA)
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
     """What one attempt at one part (``rollback-<n>``) of a rollback came to; ``accounts`` by the rule's number in the plan.
@@ -121,38 +124,6 @@ class RestoreResult:
     def all_still_ours(self) -> int:
         """The same, over all rules."""
         return sum(self.still_ours(rule) for rule in {*self.accounts, *(self.leftovers or {})})
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store, and for other tasks."""
-        return {
-            "schema": ROLLBACK_SCHEMA,
-            **{each.name: getattr(self, each.name) for each in fields(self)},
-            "accounts": {str(rule): asdict(account) for rule, account in sorted(self.accounts.items())},
-            "unreadable": list(self.unreadable),
-            "missing": list(self.missing),
-            "interruptions": [asdict(each) for each in self.interruptions],
-            "leftovers": None
-            if self.leftovers is None
-            else {str(rule): count for rule, count in sorted(self.leftovers.items())},
-            "examples": list(self.examples),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RestoreResult:
-        """The result that :meth:`to_json` wrote, in this version or an older one. Raises `NewerDocument`."""
-        kept = fields_of(cls, data, ROLLBACK_SCHEMA)
-        left = data.get("leftovers")
-        return cls(
-            **{
-                **kept,
-                "accounts": {int(rule): RestoreAccount(**account) for rule, account in data["accounts"].items()},
-                "unreadable": tuple(data.get("unreadable", ())),
-                "missing": tuple(data.get("missing", ())),
-                "interruptions": tuple(Interruption(**each) for each in data.get("interruptions", ())),
-                "leftovers": None if left is None else {int(rule): count for rule, count in left.items()},
-                "examples": tuple(data.get("examples", ())),
-            }
-        )
 
 
 def add_restored(accounts: Iterable[Mapping[int, RestoreAccount]]) -> dict[int, RestoreAccount]:

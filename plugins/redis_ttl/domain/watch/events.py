@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from redis_ttl.domain.audit.node_memory import Fullest
-from redis_ttl.domain.schema import fields_of
+from redis_ttl.domain.codec import document, document_part
 from redis_ttl.domain.watch.levels import Level, Measure
 from redis_ttl.domain.watch.trend import Forecast
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 #: 2 added ``limit_is_told`` and ``fullest``, and figures that may be null.
 EVENT_SCHEMA: Final = "redis_ttl.watch_event/2"
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class PatternGrowth:
     """A pattern among the keys sampled during a burst: its share now with a 95% interval, the keys that this means, and how
@@ -42,16 +39,8 @@ class PatternGrowth:
         """By how many keys it has grown since the audit, as far as can be told."""
         return self.keys - self.audited_keys
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, "examples": list(self.examples)}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PatternGrowth:
-        """What :meth:`to_json` wrote."""
-        return cls(**{**data, "examples": tuple(data["examples"])})
-
-
+@document_part
 @dataclass(frozen=True, slots=True)
 class WritingClients:
     """Connections of one name, user and host whose last command writes: how many, and which commands."""
@@ -61,15 +50,6 @@ class WritingClients:
     host: str
     connections: int
     commands: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, "commands": list(self.commands)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> WritingClients:
-        """What :meth:`to_json` wrote."""
-        return cls(**{**data, "commands": tuple(data["commands"])})
 
 
 class NotKnown(StrEnum):
@@ -81,6 +61,7 @@ class NotKnown(StrEnum):
     KEYSPACE = "INFO doesn't tell how many keys there are"
 
 
+@document(EVENT_SCHEMA, kind="burst")
 @dataclass(frozen=True, slots=True)
 class BurstReport:
     """A burst and what is known of its source. Figures are from the sample before it to the one that found it.
@@ -104,36 +85,8 @@ class BurstReport:
     audit_id: str | None = None
     missing: tuple[NotKnown, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return {
-            "schema": EVENT_SCHEMA,
-            "kind": "burst",
-            **fields,
-            "patterns": [each.to_json() for each in self.patterns],
-            "clients": [each.to_json() for each in self.clients],
-            "calls": [list(each) for each in self.calls],
-            "jobs": list(self.jobs),
-            "missing": [each.value for each in self.missing],
-        }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BurstReport:
-        """The report that :meth:`to_json` wrote."""
-        kept = fields_of(cls, data, EVENT_SCHEMA)
-        return cls(
-            **{
-                **kept,
-                "patterns": tuple(PatternGrowth.from_json(each) for each in data.get("patterns", ())),
-                "clients": tuple(WritingClients.from_json(each) for each in data.get("clients", ())),
-                "calls": tuple((name, count) for name, count in data.get("calls", ())),
-                "jobs": tuple(data.get("jobs", ())),
-                "missing": tuple(NotKnown(each) for each in data.get("missing", ())),
-            }
-        )
-
-
+@document(EVENT_SCHEMA, kind="level")
 @dataclass(frozen=True, slots=True)
 class LevelChange:
     """A measure that has reached another level, or came back. For memory ``ratio`` is that of the fullest node (``fullest`` where there
@@ -161,33 +114,3 @@ class LevelChange:
     def is_worse(self) -> bool:
         """Whether it has risen."""
         return self.level.is_above(self.before)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return {
-            "schema": EVENT_SCHEMA,
-            "kind": "level",
-            **fields,
-            "measure": self.measure.value,
-            "level": self.level.value,
-            "before": self.before.value,
-            "forecast": None if self.forecast is None else self.forecast.to_json(),
-            "fullest": None if self.fullest is None else asdict(self.fullest),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LevelChange:
-        """The change that :meth:`to_json` wrote."""
-        kept = fields_of(cls, data, EVENT_SCHEMA)
-        forecast, fullest = data.get("forecast"), data.get("fullest")
-        return cls(
-            **{
-                **kept,
-                "measure": Measure(data["measure"]),
-                "level": Level(data["level"]),
-                "before": Level(data["before"]),
-                "forecast": None if forecast is None else Forecast.from_json(forecast),
-                "fullest": None if fullest is None else Fullest(**fullest),
-            }
-        )

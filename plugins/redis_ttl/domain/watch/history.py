@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from redis_ttl.domain.codec import Form
 from redis_ttl.domain.watch.oddities import OddityKind, oddities
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ class Point:
     def of(cls, sample: Sample, grown: Growth | None) -> Point:
         """What is kept of this sample."""
         return cls(sample.at, sample.keys, sample.no_ttl_keys, sample.used_bytes, sample.limit_bytes, grown)
+
+
+#: A point as it stands in documents, which is short: a day has three hundred of them.
+PlainPoint = Annotated[Point, Form(Point.to_json, Point.from_json)]
 
 
 def growth(before: Sample | None, now: Sample, interval_s: float) -> Growth | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from redis_ttl.domain.codec import document_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,7 @@ class Level(StrEnum):
 _LEVELS: Final = tuple(Level)
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class LevelState:
     """The level that was told last, since when, and for how many samples in a row the figure has been well below it."""
@@ -50,15 +53,6 @@ class LevelState:
     def is_above(self, other: LevelState) -> bool:
         """Whether it is a worse level."""
         return self.level.is_above(other.level)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"level": self.level.value, "since": self.since, "calm": self.calm}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LevelState:
-        """The state that :meth:`to_json` wrote."""
-        return cls(Level(data["level"]), data["since"], data["calm"])
 
 
 def next_level(state: LevelState, ratio: float | None, thresholds: Mapping[Level, float], at: str) -> LevelState:

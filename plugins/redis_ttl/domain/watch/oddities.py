@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit.server import exchanges_text, exchanging_calls
+from redis_ttl.domain.codec import document_part
 
 if TYPE_CHECKING:
     from redis_ttl.domain.watch.sample import NodeSample, Sample
@@ -30,16 +31,13 @@ class OddityKind(StrEnum):
     DISAGREE = "nodes have different settings"
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Oddity:
     """Something that explains a jump, so that it isn't taken for a burst."""
 
     kind: OddityKind
     what: str
-
-    def to_json(self) -> dict[str, str]:
-        """Plain data."""
-        return {"kind": self.kind.value, "what": self.what}
 
 
 def oddities(before: Sample | None, now: Sample, interval_s: float) -> tuple[Oddity, ...]:

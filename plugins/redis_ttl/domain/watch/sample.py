@@ -6,19 +6,22 @@ Only figures: who asks the server, and where samples lie, is not known here. Mom
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit.node_memory import NodeMemory, NodesMemory
+from redis_ttl.domain.codec import document_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 
 #: 2 added ``limit_is_told``, and figures that may be null.
 SAMPLE_SCHEMA: Final = "redis_ttl.watch_sample/2"
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class NodeSample:
     """One INFO of one primary. Counters count since the process started; what INFO leaves out is None.
@@ -65,11 +68,8 @@ class NodeSample:
             return f"{self.limit_bytes} bytes"
         return "no limit" if self.limit_is_told else "unknown"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
-
+@document_part
 @dataclass(frozen=True, slots=True)
 class Sample:
     """All primaries of a cluster at one moment; ``policy_limit_bytes`` counts where a server has no maxmemory, or doesn't tell it.
@@ -164,19 +164,6 @@ class Sample:
     def fragmentation(self) -> float | None:
         """Memory that the process has of the system for each byte in use, of the worst server."""
         return max((node.fragmentation for node in self.nodes if node.fragmentation is not None), default=None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {
-            "at": self.at,
-            "nodes": [node.to_json() for node in self.nodes],
-            "policy_limit_bytes": self.policy_limit_bytes,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Sample:
-        """The sample that :meth:`to_json` wrote."""
-        return cls(data["at"], tuple(NodeSample(**node) for node in data["nodes"]), data["policy_limit_bytes"])
 
 
 def _sum(figures: Iterable[int | None]) -> int | None:

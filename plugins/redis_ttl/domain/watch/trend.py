@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from redis_ttl.domain.codec import document_part
 from redis_ttl.domain.watch.history import HISTORY_SAMPLES, Point, deviation
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.watch.sample import Sample
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """The trend of memory, in bytes a day with an interval, and when a level would be reached by it: at the earliest, most
@@ -26,18 +28,6 @@ class Forecast:
     high_bytes_per_day: float
     days: int
     reaches: tuple[tuple[str, str | None, str | None, str | None], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            **{name: getattr(self, name) for name in self.__slots__},
-            "reaches": [list(each) for each in self.reaches],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Forecast:
-        """What :meth:`to_json` wrote."""
-        return cls(**{**data, "reaches": tuple(tuple(each) for each in data["reaches"])})
 
 
 def trend(history: Sequence[Point], now: Sample, bounds: Mapping[str, float]) -> Forecast | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.observability import stats
 
 import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
+from redis_ttl.domain.codec import to_plain
 
 # isort: split
 from redis_ttl.adapters.counting.pattern_merger import read_patterns
@@ -219,7 +220,7 @@ def decide(
     _log.info(
         "%s by %s: %s", decision.verdict, decision.by or "nobody", decision.why or decision.comment or "no comment"
     )
-    return decision.to_json()
+    return to_plain(decision)
 
 
 def confirm_approval(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:

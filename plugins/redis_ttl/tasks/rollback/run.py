@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
+from redis_ttl.domain.codec import from_plain, to_plain
 
 # isort: split
 from redis_ttl.adapters.journal.links import EndedRows, LaterRows
@@ -95,7 +96,7 @@ def restore_shard(policy: Policy, context: Context, part: Mapping[str, Any]) -> 
         count(total.keys),
         "would be restored" if result.dry_run else "restored",
     )
-    return result.to_json()
+    return to_plain(result)
 
 
 def verify(policy: Policy, context: Context, restored: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def verify(policy: Policy, context: Context, restored: Sequence[Mapping[str, Any
         # The report doesn't come to its turn.
         _log_page(plan, summed, found)
         raise
-    return {"restored": summed.to_json(), "found": found.to_json(), "left": 0}
+    return {"restored": to_plain(summed), "found": to_plain(found), "left": 0}
 
 
 def report(policy: Policy, context: Context, verified: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def _log_page(plan: Plan, result: RestoreResult, found: RestoreResult) -> None:
 def _of_plan(plan: Plan, data: Mapping[str, Any]) -> RestoreResult:
     """A result from another task, if it is one of this plan's."""
     try:
-        result = RestoreResult.from_json(data)
+        result = from_plain(RestoreResult, data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(
             "this is no result of a rollback",

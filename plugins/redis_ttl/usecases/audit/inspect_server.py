@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from redis_ttl.domain.audit.server import FIELD_COMMANDS, Access, Command, ServerProfile
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.errors import ForbiddenDatabase, MissingPermission
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the store."""
-        return {"servers": [server.to_json() for server in self.servers], "warnings": list(self.warnings)}
+        return {"servers": [to_plain(server) for server in self.servers], "warnings": list(self.warnings)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Inspection:
         """The inspection that :meth:`to_json` wrote."""
-        return cls(tuple(ServerProfile.from_json(server) for server in data["servers"]), tuple(data["warnings"]))
+        return cls(tuple(from_plain(ServerProfile, server) for server in data["servers"]), tuple(data["warnings"]))
 
 
 def inspect_server(redis: Redis, options: AuditOptions) -> Inspection:

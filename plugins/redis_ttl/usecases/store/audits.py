@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from redis_ttl.domain.audit.audit import Audit, AuditPlan, Checkpoint, fingerprints_of
-from redis_ttl.domain.schema import read_document
 from redis_ttl.usecases.store.catalogue import ClusterPaths, Increment, increment_of
+from redis_ttl.usecases.store.json_documents import read_json, read_record, write_json, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis_ttl.usecases.ports import Documents
-
-_Read = TypeVar("_Read")
 
 
 def finished_audits(documents: Documents, cluster: str) -> list[str]:
@@ -47,20 +44,20 @@ class AuditFolder:
 
     def write_plan(self, plan: AuditPlan) -> None:
         """Keep what the audit sets out to scan."""
-        self._write_json(self._paths.plan, plan.to_json())
+        write_record(self.documents, self._paths.plan, plan)
 
     def plan(self) -> AuditPlan:
         """What the audit set out to scan."""
-        return self._read_as(self._paths.plan, AuditPlan.from_json)
+        return read_record(self.documents, self._paths.plan, AuditPlan)
 
     def write_samples(self, drawn: Mapping[tuple[str, int], Sequence[bytes]]) -> None:
         """Keep the keys that were drawn at random before the scan, by node and database."""
         keys = {f"{node} {db}": [key.hex() for key in keys] for (node, db), keys in drawn.items()}
-        self._write_json(self._paths.samples, keys)
+        write_json(self.documents, self._paths.samples, keys)
 
     def samples(self, node: str, db: int) -> list[bytes]:
         """The keys that were drawn at random from one database before its scan."""
-        drawn = self._read_as(self._paths.samples, dict)
+        drawn = read_json(self.documents, self._paths.samples, dict)
         return [bytes.fromhex(key) for key in drawn.get(f"{node} {db}", [])]
 
     def write_counts(self, increment: Increment, patterns: bytes, fingerprints: bytes) -> tuple[str, str]:
@@ -74,12 +71,12 @@ class AuditFolder:
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Make an increment count. Raises `AlreadyWritten` where another task was faster."""
         increment = Increment(checkpoint.shard, checkpoint.generation, checkpoint.number)
-        self._write_json(self._paths.checkpoint(increment), checkpoint.to_json())
+        write_record(self.documents, self._paths.checkpoint(increment), checkpoint)
 
     def checkpoints(self, shard: int) -> list[Checkpoint]:
         """What a shard saved in its latest generation, in order."""
         paths = self._paths.checkpoints_in(shard, self.documents.names(self._paths.shard(shard)))
-        saved = [self._read_as(path, Checkpoint.from_json) for path in paths]
+        saved = [read_record(self.documents, path, Checkpoint) for path in paths]
         latest = max((each.generation for each in saved), default=0)
         return sorted((each for each in saved if each.generation == latest), key=lambda each: each.number)
 
@@ -102,15 +99,15 @@ class AuditFolder:
 
     def write_audit(self, audit: Audit) -> None:
         """Keep what came of it: this finishes the audit."""
-        self._write_json(self._paths.audit, audit.to_json())
+        write_json(self.documents, self._paths.audit, audit.to_json())
 
     def audit(self, plan: AuditPlan) -> Audit:
         """What came of its plan, without the rows of its patterns, which are in a table of their own."""
-        return self._read_as(self._paths.audit, lambda data: Audit.from_json(data, plan, ()))
+        return read_json(self.documents, self._paths.audit, lambda data: Audit.from_json(data, plan, ()))
 
     def fingerprints(self) -> tuple[str, ...]:
         """The paths of the documents of its keys without a TTL, for whoever needs no more of it."""
-        return self._read_as(self._paths.audit, fingerprints_of)
+        return read_json(self.documents, self._paths.audit, fingerprints_of)
 
     def table(self, path: str) -> bytes:
         """A table that one of the audit's documents names by its path."""
@@ -137,12 +134,6 @@ class AuditFolder:
     def report(self) -> str:
         """That page."""
         return self.documents.read(self._paths.report).decode()
-
-    def _read_as(self, path: str, read: Callable[[Any], _Read]) -> _Read:
-        return read_document(self.documents.read(path), read, where=path)
-
-    def _write_json(self, path: str, data: Any) -> None:
-        self._write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
 
     def _write(self, path: str, data: bytes) -> str:
         self.documents.write(path, data)

@@ -6,15 +6,14 @@ the same time only one succeeds.
 
 from __future__ import annotations
 
-import json
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from redis_ttl.domain.drift.drift import Baseline, BaselineKind, DriftReport, FingerprintRange
 from redis_ttl.domain.errors import AlreadyWritten
-from redis_ttl.domain.schema import read_document
 from redis_ttl.usecases.store.audits import AuditFolder, finished_audits
 from redis_ttl.usecases.store.catalogue import ClusterPaths, baseline_numbers_in, reports_in
+from redis_ttl.usecases.store.json_documents import read_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,8 +52,7 @@ class DriftDocuments:
 
     def baseline(self, number: int) -> Baseline:
         """The baseline of that number."""
-        path = self._paths.baseline(number)
-        return read_document(self._documents.read(path), Baseline.from_json, where=path)
+        return read_record(self._documents, self._paths.baseline(number), Baseline)
 
     def holding(self, audit_id: str, *, without_run: str | None = None) -> Baseline | None:
         """The newest baseline that an audit is compared with: one of an earlier audit, or one that somebody accepted of this one.
@@ -87,7 +85,7 @@ class DriftDocuments:
 
     def write_baseline(self, baseline: Baseline) -> None:
         """Make a baseline count."""
-        self._write_json(self._paths.baseline(baseline.number), baseline.to_json())
+        write_record(self._documents, self._paths.baseline(baseline.number), baseline)
 
     def reports_about(self, audit_id: str) -> list[DriftReport]:
         """What was reported about one audit, the earliest first."""
@@ -117,7 +115,7 @@ class DriftDocuments:
             except AlreadyWritten:  # by another check of this audit, which may have been killed before its report
                 check += 1
                 continue
-            self._write_json(self._paths.report(report.audit_id, check), report.to_json())
+            write_record(self._documents, self._paths.report(report.audit_id, check), report)
             return
 
     def _reports(self) -> list[tuple[str, int]]:
@@ -125,8 +123,4 @@ class DriftDocuments:
         return reports_in(self._documents.names(self._paths.reports))
 
     def _report(self, audit_id: str, check: int) -> DriftReport:
-        path = self._paths.report(audit_id, check)
-        return read_document(self._documents.read(path), DriftReport.from_json, where=path)
-
-    def _write_json(self, path: str, data: Any) -> None:
-        self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
+        return read_record(self._documents, self._paths.report(audit_id, check), DriftReport)

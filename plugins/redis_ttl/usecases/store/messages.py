@@ -9,21 +9,21 @@ What is pending is written before the message: whoever is killed in between leav
 from __future__ import annotations
 
 import datetime as dt
-import json
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.errors import AlreadyWritten, DamagedDocument, StoreProblem
 from redis_ttl.domain.messages.delivery import Failure, Route, Sent, Told
-from redis_ttl.domain.schema import check_schema, read_document
+from redis_ttl.domain.schema import check_schema
 from redis_ttl.usecases.store.catalogue import ClusterPaths, Pending
+from redis_ttl.usecases.store.json_documents import read_json, read_record, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis_ttl.usecases.ports import RemovableDocuments
 
 MESSAGE_SCHEMA: Final = "redis_ttl.message/1"
-_Read = TypeVar("_Read")
 #: Of a thread that are read; an audit's grows by one in a week.
 _LATEST: Final = 60
 
@@ -48,7 +48,7 @@ class MessageDocuments:
 
     def message(self, thread: str, number: int) -> Any:
         """One message."""
-        return self._read(self._paths.said(thread, number), _message)
+        return read_json(self._documents, self._paths.said(thread, number), _message)
 
     def has_message(self, thread: str, number: int) -> bool:
         """Whether it was written."""
@@ -76,13 +76,13 @@ class MessageDocuments:
 
     def write_pending(self, pending: Pending, route: Route) -> None:
         """Mark it as yet to be sent; nothing happens when it is marked already."""
-        self._create(self._paths.pending(pending), route.to_json())
+        self._create(self._paths.pending(pending), to_plain(route))
 
     def route_of(self, pending: Pending) -> Route | None:
         """The route that was marked; None when the mark is gone."""
         path = self._paths.pending(pending)
         try:
-            return self._read(path, Route.from_json)
+            return read_record(self._documents, path, Route)
         except DamagedDocument:
             raise
         except StoreProblem:
@@ -99,12 +99,12 @@ class MessageDocuments:
         path = self._paths.claim(pending)
         if self._create(path, {"at": now.isoformat()}):
             return None
-        return self._read(path, lambda data: dt.datetime.fromisoformat(data["at"]))
+        return read_json(self._documents, path, lambda data: dt.datetime.fromisoformat(data["at"]))
 
     def sent(self, thread: str, number: int, route: str) -> Sent | None:
         """How a message went over a channel; None when that hasn't taken it."""
         path = self._paths.sent(thread, number, route)
-        return self._read(path, Sent.from_json) if self._documents.exists(path) else None
+        return read_json(self._documents, path, Sent.from_json) if self._documents.exists(path) else None
 
     def write_sent(self, pending: Pending, sent: Sent) -> None:
         """A channel has taken it."""
@@ -113,26 +113,23 @@ class MessageDocuments:
     def failure(self, pending: Pending) -> Failure | None:
         """What came of an attempt that failed; None when it hasn't."""
         path = self._paths.failure(pending)
-        return self._read(path, Failure.from_json) if self._documents.exists(path) else None
+        return read_record(self._documents, path, Failure) if self._documents.exists(path) else None
 
     def write_failure(self, pending: Pending, failure: Failure) -> Failure:
         """A channel hasn't taken it; what holds of that attempt, which is what was written first."""
         path = self._paths.failure(pending)
-        return failure if self._create(path, failure.to_json()) else self.failure(pending) or failure
+        return failure if self._create(path, to_plain(failure)) else self.failure(pending) or failure
 
     def is_given_up(self, thread: str, number: int, route: str) -> bool:
         """Whether nobody will try that route again."""
         names = self._documents.names(self._paths.message(thread, number))
         failed = self._paths.failures_in(thread, number, route, names)
-        return any(self._read(path, Failure.from_json).again_at is None for path in failed)
-
-    def _read(self, path: str, read: Callable[[Any], _Read]) -> _Read:
-        return read_document(self._documents.read(path), read, where=path)
+        return any(read_record(self._documents, path, Failure).again_at is None for path in failed)
 
     def _create(self, path: str, data: Any) -> bool:
         """Write a document; False when somebody else has. The store decides which of two is the first, no look before."""
         try:
-            self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
+            write_json(self._documents, path, data)
         except AlreadyWritten:
             return False
         return True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from redis_ttl.domain.codec import from_plain, to_plain
 from redis_ttl.domain.errors import BadInput, DamagedDocument, RedisTtlError, StoreProblem
 from redis_ttl.domain.plan.plan import Plan
 from redis_ttl.domain.policy.guards import Reading
@@ -17,8 +17,9 @@ from redis_ttl.domain.remediation.remediation import PartBegun, PartResult
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.domain.rollback.journal import JournalGaps, JournalName, checksum_of, find_gaps
 from redis_ttl.domain.rollback.rollback import RestoreResult
-from redis_ttl.domain.schema import check_schema, read_document
+from redis_ttl.domain.schema import check_schema
 from redis_ttl.usecases.store.catalogue import ClusterPaths, ResultKind, plan_ids_in
+from redis_ttl.usecases.store.json_documents import read_json, read_record, write_json, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -86,12 +87,11 @@ class PlanDocuments:
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan."""
-        self._write_json(self.path, plan.to_json())
+        write_json(self._documents, self.path, plan.to_json())
 
     def plan(self) -> Plan:
         """The plan. Raises :class:`BadInput` when the document doesn't have the digest that it says it has."""
-        text = self._documents.read(self.path)
-        plan, said = read_document(text, lambda data: (Plan.from_json(data), str(data["digest"])), where=self.path)
+        plan, said = read_json(self._documents, self.path, lambda data: (Plan.from_json(data), str(data["digest"])))
         if plan.digest != said or plan.plan_id != self.plan_id or plan.cluster != self._cluster:
             raise BadInput(
                 "this plan was changed after it was made",
@@ -104,11 +104,11 @@ class PlanDocuments:
 
     def write_request(self, request: ApprovalRequest) -> None:
         """Keep that the plan was shown for approval."""
-        self._write_signed(self._paths.request(request.request_id), request.to_json())
+        self._write_signed(self._paths.request(request.request_id), to_plain(request))
 
     def write_decision(self, decision: Decision) -> None:
         """Keep what was decided."""
-        self._write_signed(self._paths.decision(decision.request_id, secrets.token_hex(3)), decision.to_json())
+        self._write_signed(self._paths.decision(decision.request_id, secrets.token_hex(3)), to_plain(decision))
 
     def requests(self) -> list[ApprovalRequest]:
         """When the plan was shown, the earliest first."""
@@ -177,34 +177,34 @@ class PlanDocuments:
 
     def write_begun(self, begun: PartBegun) -> None:
         """Keep that an attempt at a part was begun; before its first journal object."""
-        self._write_json(self._paths.begun(begun.part, begun.attempt), begun.to_json())
+        write_record(self._documents, self._paths.begun(begun.part, begun.attempt), begun)
 
     def begun(self) -> list[PartBegun]:
         """Every attempt that was begun, the earliest first. None of the attempts of version 0.1, which didn't say."""
-        found = self._all(self._paths.begun_in(self._results()), PartBegun.from_json)
+        found = self._all(self._paths.begun_in(self._results()), partial(from_plain, PartBegun))
         return sorted(found, key=lambda each: each.attempt)
 
     def write_part(self, result: PartResult) -> None:
         """Keep what an attempt at a part came to."""
-        self._write_json(self._paths.part(result.part, result.attempt), result.to_json())
+        write_record(self._documents, self._paths.part(result.part, result.attempt), result)
 
     def parts(self) -> list[PartResult]:
         """What every finished attempt at every part came to, in the order in which they began."""
-        found = self._all(self._paths.parts_in(self._results()), PartResult.from_json)
+        found = self._all(self._paths.parts_in(self._results()), partial(from_plain, PartResult))
         return sorted(found, key=lambda each: each.attempt)
 
     def write_survey(self, survey: Survey) -> None:
         """Keep what the canary counted."""
-        self._write_json(self._paths.survey(survey.attempt), survey.to_json())
+        write_record(self._documents, self._paths.survey(survey.attempt), survey)
 
     def surveys(self) -> list[Survey]:
         """What each attempt at the canary counted, the latest last."""
-        found = self._all(self._paths.surveys_in(self._results()), Survey.from_json)
+        found = self._all(self._paths.surveys_in(self._results()), partial(from_plain, Survey))
         return sorted(found, key=lambda each: each.attempt)
 
     def write_grant(self, grant: Grant) -> None:
         """Take a share of a reserve; a :class:`StoreProblem` when it is taken."""
-        self._write_json(self._paths.grant(grant.name), grant.to_json())
+        write_record(self._documents, self._paths.grant(grant.name), grant)
 
     def grant_names(self, survey: str) -> set[str]:
         """The names of the shares that are taken of the reserves beyond that survey."""
@@ -212,16 +212,15 @@ class PlanDocuments:
 
     def grant(self, grant: Grant) -> Grant:
         """The share of that name, as it was taken."""
-        path = self._paths.grant(grant.name)
-        return read_document(self._documents.read(path), Grant.from_json, where=path)
+        return read_record(self._documents, self._paths.grant(grant.name), Grant)
 
     def grants(self, survey: str) -> list[Grant]:
         """All shares that are taken of the reserves beyond that survey."""
-        return self._all(self._paths.grants_in(survey, self._results()).values(), Grant.from_json)
+        return self._all(self._paths.grants_in(survey, self._results()).values(), partial(from_plain, Grant))
 
     def write_canary_baseline(self, at: str, readings: Mapping[str, tuple[Reading, Reading]]) -> None:
         """Keep what the servers (by the plan's addresses) were like before anything was written: two readings of each."""
-        nodes = {address: [asdict(each) for each in pair] for address, pair in readings.items()}
+        nodes = {address: [to_plain(each) for each in pair] for address, pair in readings.items()}
         self._write_result(ResultKind.CANARY_BASELINE, {"schema": CANARY_BASELINE_SCHEMA, "at": at, "nodes": nodes})
 
     def canary_baseline(self) -> dict[str, tuple[Reading, Reading]]:
@@ -231,33 +230,33 @@ class PlanDocuments:
 
     def write_canary_report(self, report: CanaryReport) -> None:
         """Keep what the watch over the canary's keys came to."""
-        self._write_result(ResultKind.CHECK_CANARY, report.to_json())
+        self._write_result(ResultKind.CHECK_CANARY, to_plain(report))
 
     def canary_reports(self) -> list[CanaryReport]:
         """What each of these watches came to, the earliest first."""
-        found = self._results_as(ResultKind.CHECK_CANARY, CanaryReport.from_json)
+        found = self._results_as(ResultKind.CHECK_CANARY, partial(from_plain, CanaryReport))
         return sorted(found, key=lambda each: each.ended_at)
 
     def write_verification(self, verification: Verification) -> None:
         """Keep what became of the plan's keys."""
-        self._write_result(ResultKind.VERIFY, verification.to_json())
+        self._write_result(ResultKind.VERIFY, to_plain(verification))
 
     def verifications(self) -> list[Verification]:
         """What each look at the plan's keys came to, the earliest first."""
-        found = self._results_as(ResultKind.VERIFY, Verification.from_json)
+        found = self._results_as(ResultKind.VERIFY, partial(from_plain, Verification))
         return sorted(found, key=lambda each: each.ended_at)
 
     def write_restored(self, result: RestoreResult) -> None:
         """Keep what an attempt at a part of a rollback came to."""
-        self._write_result(ResultKind.ROLLBACK, result.to_json())
+        self._write_result(ResultKind.ROLLBACK, to_plain(result))
 
     def restored(self) -> list[RestoreResult]:
         """What each of these attempts came to."""
-        return self._results_as(ResultKind.ROLLBACK, RestoreResult.from_json)
+        return self._results_as(ResultKind.ROLLBACK, partial(from_plain, RestoreResult))
 
     def write_rollback(self, restored: RestoreResult, found: RestoreResult) -> str:
         """Keep what a whole rollback did, and what a look after it found; the path in the store."""
-        data = {"restored": restored.to_json(), "found": found.to_json()}
+        data = {"restored": to_plain(restored), "found": to_plain(found)}
         return self._write_result(ResultKind.ROLLBACK_CHECK, data)
 
     def rollbacks(self) -> list[tuple[RestoreResult, RestoreResult]]:
@@ -277,14 +276,14 @@ class PlanDocuments:
 
     def _write_result(self, kind: ResultKind, data: Any) -> str:
         path = self._paths.result(kind, secrets.token_hex(4))
-        self._write_json(path, data)
+        write_json(self._documents, path, data)
         return path
 
     def _all(self, paths: Iterable[str], read: Callable[[Any], _Read]) -> list[_Read]:
         found = []
         for path in paths:
             try:
-                found.append(read_document(self._documents.read(path), read, where=path))
+                found.append(read_json(self._documents, path, read))
             except RedisTtlError as error:
                 if self._spared is None:
                     raise
@@ -295,10 +294,7 @@ class PlanDocuments:
         return None if self._signer is None else self._signer.doubt(data, self._cluster)
 
     def _write_signed(self, path: str, data: dict[str, Any]) -> None:
-        self._write_json(path, data if self._signer is None else self._signer.signed(data, self._cluster))
-
-    def _write_json(self, path: str, data: Any) -> None:
-        self._documents.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
+        write_json(self._documents, path, data if self._signer is None else self._signer.signed(data, self._cluster))
 
 
 def _canary_baseline(data: Mapping[str, Any]) -> tuple[str, dict[str, tuple[Reading, Reading]]]:
@@ -308,9 +304,9 @@ def _canary_baseline(data: Mapping[str, Any]) -> tuple[str, dict[str, tuple[Read
         check_schema(data, CANARY_BASELINE_SCHEMA)
         nodes = data["nodes"]
     return str(data.get("at", "")), {
-        address: (Reading(**pair[0]), Reading(**pair[1])) for address, pair in nodes.items()
+        address: (from_plain(Reading, pair[0]), from_plain(Reading, pair[1])) for address, pair in nodes.items()
     }
 
 
 def _rollback(data: Mapping[str, Any]) -> tuple[RestoreResult, RestoreResult]:
-    return RestoreResult.from_json(data["restored"]), RestoreResult.from_json(data["found"])
+    return from_plain(RestoreResult, data["restored"]), from_plain(RestoreResult, data["found"])

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from redis_ttl.domain.codec import document
 from redis_ttl.domain.errors import AlreadyWritten
-from redis_ttl.domain.schema import check_schema, read_document, read_lines
+from redis_ttl.domain.schema import read_lines
 from redis_ttl.domain.watch.events import BurstReport, LevelChange
-from redis_ttl.domain.watch.history import Point
+from redis_ttl.domain.watch.history import PlainPoint, Point
 from redis_ttl.domain.watch.levels import LevelState, Measure
+from redis_ttl.domain.watch.oddities import Oddity
 from redis_ttl.domain.watch.sample import SAMPLE_SCHEMA, Sample
 from redis_ttl.usecases.store.catalogue import (
     ClusterPaths,
@@ -28,23 +31,27 @@ from redis_ttl.usecases.store.catalogue import (
     finished_days_in,
     open_days_in,
 )
+from redis_ttl.usecases.store.json_documents import read_record, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
-    from redis_ttl.domain.watch.oddities import Oddity
     from redis_ttl.usecases.ports import Documents, RemovableDocuments
 
 
+@document(SAMPLE_SCHEMA)
 @dataclass(frozen=True, slots=True)
-class LastLook:
-    """What the look before left: its sample, its day's points, levels, and a burst that goes on."""
+class Look:
+    """What a look leaves for the next one: its sample, its day's points, levels, and a burst that goes on; and, for people, what was out
+    of order.
+    """
 
     sample: Sample | None
-    today: tuple[Point, ...]
-    levels: Mapping[Measure, LevelState]
-    burst_since: str | None
-    quiet: int
+    today: tuple[PlainPoint, ...] = ()
+    levels: Mapping[Measure, LevelState] = field(default_factory=dict)
+    burst_since: str | None = None
+    quiet: int = 0
+    oddities: tuple[Oddity, ...] = ()
 
 
 class WatchDocuments:
@@ -54,12 +61,12 @@ class WatchDocuments:
         self._documents = documents
         self._paths = ClusterPaths(cluster).watch
 
-    def last(self, now: dt.datetime) -> LastLook:
+    def last(self, now: dt.datetime) -> Look:
         """What the look before left, today or on the latest day that has samples."""
         for day in reversed(self._days(now)):
             if paths := self._samples(day):
                 return self._read(paths[-1])
-        return LastLook(None, (), {}, None, 0)
+        return Look(None)
 
     def history(self, now: dt.datetime, days: int) -> list[Point]:
         """The points of the finished days among the last ``days``."""
@@ -71,20 +78,9 @@ class WatchDocuments:
                 points += read_lines(self._documents.read(path).decode().splitlines(), Point.from_json, where=path)
         return points
 
-    def write(self, now: dt.datetime, left: LastLook, found: Sequence[Oddity]) -> None:
+    def write(self, now: dt.datetime, look: Look) -> None:
         """Keep what this look saw and the next one needs."""
-        if left.sample is None:
-            return
-        data = {
-            "schema": SAMPLE_SCHEMA,
-            "sample": left.sample.to_json(),
-            "today": [point.to_json() for point in left.today],
-            "levels": {measure.value: state.to_json() for measure, state in left.levels.items()},
-            "burst_since": left.burst_since,
-            "quiet": left.quiet,
-            "oddities": [each.to_json() for each in found],
-        }
-        _write(self._documents, self._paths.sample(now), data)
+        write_record(self._documents, self._paths.sample(now), look, indent=None)
 
     def tidy(self, now: dt.datetime, retention_days: int) -> None:
         """Make one document of each day that is over, and remove the samples of days beyond the retention."""
@@ -110,8 +106,8 @@ class WatchDocuments:
     def _samples(self, day: str) -> list[str]:
         return self._paths.samples_in(day, self._documents.names(self._paths.day(day)))
 
-    def _read(self, path: str) -> LastLook:
-        return read_document(self._documents.read(path), read_look, where=path)
+    def _read(self, path: str) -> Look:
+        return read_record(self._documents, path, Look)
 
 
 class WatchEvents:
@@ -124,7 +120,7 @@ class WatchEvents:
     def write(self, now: dt.datetime, event: LevelChange | BurstReport) -> None:
         """Keep what has happened."""
         kind = EventKind.BURST if isinstance(event, BurstReport) else EventKind(event.measure.value)
-        _write(self._documents, self._paths.event(event_name(now, kind)), event.to_json())
+        write_record(self._documents, self._paths.event(event_name(now, kind)), event, indent=None)
 
     def names(self, kinds: Iterable[EventKind] = EventKind, since: dt.datetime | None = None) -> list[str]:
         """The names of events of these kinds, the earliest first; all, or those since then."""
@@ -133,26 +129,8 @@ class WatchEvents:
 
     def level(self, name: str) -> LevelChange:
         """A level that was reached or left."""
-        path = self._paths.event(name)
-        return read_document(self._documents.read(path), LevelChange.from_json, where=path)
+        return read_record(self._documents, self._paths.event(name), LevelChange)
 
     def burst(self, name: str) -> BurstReport:
         """A burst."""
-        path = self._paths.event(name)
-        return read_document(self._documents.read(path), BurstReport.from_json, where=path)
-
-
-def read_look(data: Mapping[str, Any]) -> LastLook:
-    """What a look left, of its document."""
-    check_schema(data, SAMPLE_SCHEMA)
-    return LastLook(
-        sample=Sample.from_json(data["sample"]),
-        today=tuple(Point.from_json(point) for point in data["today"]),
-        levels={Measure(name): LevelState.from_json(state) for name, state in data["levels"].items()},
-        burst_since=data.get("burst_since"),
-        quiet=data.get("quiet", 0),
-    )
-
-
-def _write(documents: Documents, path: str, data: Any) -> None:
-    documents.write(path, json.dumps(data, ensure_ascii=False).encode())
+        return read_record(self._documents, self._paths.event(name), BurstReport)

@@ -12,7 +12,7 @@ from redis_ttl.domain.watch.history import Growth, Point, growth
 from redis_ttl.domain.watch.levels import LevelState, Measure, next_level, thresholds_of
 from redis_ttl.domain.watch.oddities import Oddity, oddities
 from redis_ttl.domain.watch.trend import trend
-from redis_ttl.usecases.store.watch import LastLook, WatchDocuments, WatchEvents
+from redis_ttl.usecases.store.watch import Look, WatchDocuments, WatchEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,13 +91,13 @@ def watch_cluster(policy: Policy, tools: WatchTools) -> Seen:
         events.write(now, change)
     if report is not None:
         events.write(now, report)
-    documents.write(now, LastLook(sample, (*same_day, Point.of(sample, grown)), levels, burst_since, quiet), found)
+    documents.write(now, Look(sample, (*same_day, Point.of(sample, grown)), levels, burst_since, quiet, found))
     documents.tidy(now, policy.watch.retention_days)
     return Seen(sample, grown, found, levels, tuple(changes), report, burst_since is not None)
 
 
 def _levels(
-    policy: Policy, memory: LastLook, sample: Sample, history: Sequence[Point]
+    policy: Policy, memory: Look, sample: Sample, history: Sequence[Point]
 ) -> tuple[dict[Measure, LevelState], list[LevelChange]]:
     levels: dict[Measure, LevelState] = {}
     changes = []

@@ -52,6 +52,10 @@ class Clock:
         """Seconds."""
         return time.monotonic() + self.ahead_s
 
+    def sleep(self, seconds: float) -> None:
+        """Real seconds go by."""
+        time.sleep(seconds)
+
 
 class Operator:
     """Wishes what a test planned, one wish a look, with what happens at that look; then nothing any more."""

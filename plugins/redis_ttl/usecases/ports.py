@@ -171,6 +171,13 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
 
+class PatientClock(Clock, Protocol):
+    """A clock that can be waited by."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return when so much time has gone by."""
+
+
 class Ahead(Protocol):
     """Makes items while the user of the last one is busy, in their order; ``most`` wait at a time.
 

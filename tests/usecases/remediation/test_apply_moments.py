@@ -187,9 +187,8 @@ def test_a_canary_that_is_begun_again_counts_what_it_has_written(valkey: Server,
 class WaitedFor:
     """A clock that goes on by what is slept."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.slept_s = 0.0
-        monkeypatch.setattr(time, "sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         """Time passes."""
@@ -214,12 +213,10 @@ def watched(applying: Applying, clock: WaitedFor, lags_s: Iterable[int]) -> dict
     return {"redis": changed_nodes(applying, lagging), "clock": clock}
 
 
-def test_a_figure_that_flickers_does_not_fail_the_canary(
-    valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_figure_that_flickers_does_not_fail_the_canary(valkey: Server, tmp_path: Path) -> None:
     """Nine bad looks, a good one and nine bad ones are no ten in a row; ten are, and end the watch at once."""
     fill(valkey, 50)
-    clock = WaitedFor(monkeypatch)
+    clock = WaitedFor()
     applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}"), canary_keys=10, watch_s=40))
     applying.canary()
     flicker = [0, *[99] * 9, 0, *[99] * 9]
@@ -230,10 +227,10 @@ def test_a_figure_that_flickers_does_not_fail_the_canary(
     assert len(applying.documents.canary_reports()) == 2
 
 
-def test_the_last_check_of_the_canary_counts(valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_check_of_the_canary_counts(valkey: Server, tmp_path: Path) -> None:
     """A check that failed after one that had passed keeps the shards from being written."""
     fill(valkey, 50)
-    clock = WaitedFor(monkeypatch)
+    clock = WaitedFor()
     applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}"), canary_keys=10, watch_s=20))
     applying.canary()
     check_canary(applying.plan, applying.tools(**watched(applying, clock, [])))

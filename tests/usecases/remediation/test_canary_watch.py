@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -37,7 +36,6 @@ A, B = "10.0.0.1:6379", "10.0.0.2:6379"
 class Scene:
     """Two servers that are watched for twenty seconds. ``bad`` says what a server shows at a look, by its number from 0."""
 
-    monkeypatch: pytest.MonkeyPatch
     folder: Path
     bad: dict[str, Callable[[int], dict[str, Any]]] = field(default_factory=dict)
     wishes: Wishes = field(default_factory=Wishes)
@@ -49,7 +47,6 @@ class Scene:
     looks: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.monkeypatch.setattr(time, "sleep", self.sleep)
         self.documents = PlanDocuments(Store(self.folder), PLAN.cluster, PLAN.plan_id)
 
     def watch(self) -> CanaryReport:
@@ -118,9 +115,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scene:
+def scene(tmp_path: Path) -> Scene:
     """Two quiet servers."""
-    return Scene(monkeypatch, tmp_path)
+    return Scene(tmp_path)
 
 
 def rising(name: str, per_s: float) -> Callable[[int], dict[str, Any]]:

@@ -6,7 +6,6 @@ What becomes of keys on real servers is in ``test_write_freshness``.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -36,7 +35,6 @@ class Scene:
     becomes of a key that is decided about again: None to change it still.
     """
 
-    monkeypatch: pytest.MonkeyPatch
     allowed: Rate = field(default_factory=lambda: Rate(None))
     refuse: Callable[[int], bool] = lambda _key: False
     settle_as: Callable[[int], str | None] = lambda _key: None
@@ -53,9 +51,6 @@ class Scene:
     checks: list[float] = field(default_factory=list)
     _waiting: pl.DataFrame = field(default_factory=lambda: keys(0))
     _under_way: list[pl.DataFrame] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.monkeypatch.setattr(time, "sleep", self.sleep)
 
     def writing(self) -> ChangeWriting:
         """The work under test."""
@@ -147,9 +142,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+def scene() -> Scene:
     """A server that takes everything at once."""
-    return Scene(monkeypatch)
+    return Scene()
 
 
 def test_what_is_fresh_is_sent_as_it_is(scene: Scene) -> None:

@@ -6,7 +6,6 @@ What the gate does in a whole run, with a real server, is in ``test_apply_refusa
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,7 +46,6 @@ BEGAN_MS = int(BEGAN.timestamp() * 1000)
 class Scene:
     """A gate, and everything that it looks at. Waiting moves the clock, and calls ``meanwhile``."""
 
-    monkeypatch: pytest.MonkeyPatch
     reading: Reading = GOOD
     wishes: Wishes = field(default_factory=Wishes)
     at_s: float = 50.0
@@ -59,9 +57,6 @@ class Scene:
     asked_at_s: list[float] = field(default_factory=list)
     patience_s: int = 30
     address: str = "10.0.0.1:6379"
-
-    def __post_init__(self) -> None:
-        self.monkeypatch.setattr(time, "sleep", self.sleep)
 
     def gate(self, *, rate: str = "1000/s", sharers: int = 1) -> WriteGate:
         """The gate."""
@@ -105,9 +100,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+def scene() -> Scene:
     """A quiet server, an approved plan, nobody who wishes anything."""
-    return Scene(monkeypatch)
+    return Scene()
 
 
 def pass_by(scene: Scene, gate: WriteGate, seconds: float) -> None:

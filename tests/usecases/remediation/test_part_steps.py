@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,10 +142,9 @@ def test_an_error_that_is_tried_again_leaves_no_result(two: Applying) -> None:
 class Patient:
     """A clock that goes on by what is slept."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, real: Any) -> None:
+    def __init__(self, real: Any) -> None:
         self.slept_s = 0.0
         self._real = real
-        monkeypatch.setattr(time, "sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         """Time passes."""
@@ -161,9 +159,7 @@ class Patient:
         return 1_000.0 + self.slept_s
 
 
-def test_an_operator_is_heard_while_the_canary_counts(
-    two: Applying, valkey: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_operator_is_heard_while_the_canary_counts(two: Applying, valkey: Server) -> None:
     """A stop ends the counting with the operator's words; a pause holds it, is said every few seconds, and ends with the wish."""
     two.wishes.wish = Wish(WishedState.STOP, why="wang: no")
     with pytest.raises(Aborted, match="wang: no"):
@@ -172,7 +168,7 @@ def test_an_operator_is_heard_while_the_canary_counts(
     two.wishes.wish = Wish(WishedState.STOP)
     with pytest.raises(Aborted, match="the operator stopped it"):
         two.canary()
-    clock = Patient(monkeypatch, two.tools().clock)
+    clock = Patient(two.tools().clock)
     told: list[tuple[float, str]] = []
 
     def heard(text: str) -> None:
@@ -199,7 +195,7 @@ def test_an_operator_is_heard_once_a_second_while_the_canary_counts(
     monkeypatch.setattr(part_work, "_BATCH_KEYS", 500)
     fill(valkey, 3_000)
     applying = Applying(valkey.url, tmp_path, POLICY)
-    clock = Patient(monkeypatch, applying.tools().clock)
+    clock = Patient(applying.tools().clock)
     work = work_of(applying, "canary", clock=clock)
     with applying.tools().redis.connect(applying.plan.nodes[0].address, 0) as node:
         work.survey(0, applying.plan.shards[0], node, applying.tools().redis.new_canary(0.01, 3))
@@ -241,9 +237,9 @@ def test_a_write_that_fails_is_no_end_of_the_shard(two: Applying, valkey: Server
     assert with_ttl(valkey) == ours
 
 
-def test_an_approval_that_cannot_be_read_holds_the_counting(two: Applying, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_approval_that_cannot_be_read_holds_the_counting(two: Applying) -> None:
     """While the store doesn't say whether the plan is approved, nothing is read; when it does, the counting goes on."""
-    clock = Patient(monkeypatch, two.tools().clock)
+    clock = Patient(two.tools().clock)
     asked: list[float] = []
     told: list[str] = []
 

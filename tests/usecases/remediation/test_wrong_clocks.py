@@ -45,6 +45,10 @@ class WrongClock:
         """Durations are right all the same."""
         return time.monotonic()
 
+    def sleep(self, seconds: float) -> None:
+        """Real seconds go by."""
+        time.sleep(seconds)
+
 
 @pytest.mark.parametrize("kind", [VALKEY, REDIS_62], ids=lambda kind: kind.name)
 @pytest.mark.parametrize("off", ["+5h", "-5h"])

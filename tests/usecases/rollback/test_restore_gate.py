@@ -6,7 +6,6 @@ What the gate does in a whole rollback, with a real server, is in ``test_restore
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,7 +30,6 @@ BEHIND = 10**12
 class Scene:
     """A gate, and everything that it looks at. Waiting moves the clock, and calls ``meanwhile``."""
 
-    monkeypatch: pytest.MonkeyPatch
     nodes: list[WatchedNode] = field(default_factory=lambda: [WatchedNode(NODE, GOOD, evicts_keys_with_ttl=False)])
     wishes: Wishes = field(default_factory=Wishes)
     at_s: float = 50.0
@@ -41,9 +39,6 @@ class Scene:
     looks: int = 0
     limits: list[Rate] = field(default_factory=list)
     earliest_ms: int | None = None
-
-    def __post_init__(self) -> None:
-        self.monkeypatch.setattr(time, "sleep", self.sleep)
 
     def gate(self, *, sharers: int = 1) -> RestoreGate:
         """The gate."""
@@ -93,9 +88,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+def scene() -> Scene:
     """A quiet server, and nobody who wishes anything."""
-    return Scene(monkeypatch)
+    return Scene()
 
 
 def pass_by(scene: Scene, gate: RestoreGate, seconds: float) -> None:

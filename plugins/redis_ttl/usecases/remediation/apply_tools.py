@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis_ttl.domain.policy.policy import Policy
-    from redis_ttl.usecases.ports import Ahead, Clock
+    from redis_ttl.usecases.ports import Ahead, PatientClock
     from redis_ttl.usecases.remediation.write_ports import Approve, Control, WritableRedis
     from redis_ttl.usecases.store.plans import PlanDocuments
 
@@ -28,7 +28,7 @@ class ApplyTools:
     policy: Policy
     approve: Approve
     control: Control
-    clock: Clock
+    clock: PatientClock
     ahead: Ahead
     log: Callable[[str], None]
     token: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,7 +63,7 @@ class CanaryWatch:
                 if tools.clock.monotonic() >= next_log_s:
                     next_log_s = tools.clock.monotonic() + LOG_S
                     tools.log(f"watching the canary, {left_s:.0f} s to go")
-                time.sleep(min(HEALTH_S, left_s))
+                tools.clock.sleep(min(HEALTH_S, left_s))
                 for address, node in nodes.items():
                     found += self._look(address, node.health(), first, last, bad)
             watched_s = tools.clock.monotonic() - began_s

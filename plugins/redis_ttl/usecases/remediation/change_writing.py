@@ -8,7 +8,6 @@ of its account.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,7 @@ from redis_ttl.usecases.remediation.write_gate import HEALTH_S, Ended, WritePace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from redis_ttl.usecases.ports import Clock
+    from redis_ttl.usecases.ports import PatientClock
     from redis_ttl.usecases.remediation.part_journal import PartJournal
     from redis_ttl.usecases.remediation.write_gate import WriteGate
     from redis_ttl.usecases.remediation.write_ports import Changes, Decisions, KeyWriter
@@ -40,7 +39,7 @@ class ChangeWriting:
     writer: KeyWriter
     gate: WriteGate
     journal: PartJournal
-    clock: Clock
+    clock: PatientClock
     add: Callable[[Mapping[int, RuleAccount]], None]
     sent: Callable[[int], None]
     _pace: WritePace = field(default_factory=WritePace, init=False)
@@ -106,11 +105,11 @@ class ChangeWriting:
             self.sent(sent)
             wait_s = self._pace.wait_s(rate, sent, clock.monotonic())
             while wait_s > HEALTH_S:  # at a few keys a second, a pause must not wait for the next one
-                time.sleep(HEALTH_S)
+                clock.sleep(HEALTH_S)
                 wait_s -= HEALTH_S
                 self.gate.check()
             if wait_s > 0:  # even a sleep of nothing hands the interpreter to another thread
-                time.sleep(wait_s)
+                clock.sleep(wait_s)
         rest = writer.give_back()
         settled = writer.settle()
         self._note(settled.accounts)

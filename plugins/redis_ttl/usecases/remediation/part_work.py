@@ -7,7 +7,6 @@ already is recognised by it, and everything that was changed is in a journal obj
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -284,4 +283,4 @@ class _Patience:
                 tools.log(f"{f'paused: {why}. ' if why else ''}{self._work.progress()}")
             if why is None:
                 return
-            time.sleep(HEALTH_S)
+            tools.clock.sleep(HEALTH_S)

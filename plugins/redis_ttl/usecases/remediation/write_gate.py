@@ -5,7 +5,6 @@ approval can't be read.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy.guards import Reading
     from redis_ttl.domain.policy.policy import Policy
     from redis_ttl.domain.policy.rate import Rate
-    from redis_ttl.usecases.ports import Clock
+    from redis_ttl.usecases.ports import PatientClock
     from redis_ttl.usecases.remediation.write_ports import Approve, Control, WritableNode
 
 #: How often the store is asked whether the plan is approved still, and how soon again when it didn't answer.
@@ -62,7 +61,7 @@ class ApprovalWatch:
     """
 
     approve: Approve
-    clock: Clock
+    clock: PatientClock
     patience_s: float
     valid_until_ms: int
     _next_s: float = field(default=0.0, init=False)
@@ -115,7 +114,7 @@ class WriteGate:
     rate: Rate
     sharers: int
     control: Control
-    clock: Clock
+    clock: PatientClock
     log: Callable[[str], None]
     progress: Callable[[], str]
     approval: ApprovalWatch
@@ -167,7 +166,7 @@ class WriteGate:
                 if still != latest or self.clock.monotonic() >= self._next_log_s:
                     latest = still
                     self._say(f"paused: {still}. {self.progress()}")
-                time.sleep(_STEP_S)
+                self.clock.sleep(_STEP_S)
         except Ended as end:
             self._note(began.isoformat(), end.reason, self.clock.now().timestamp() - began.timestamp(), ended=True)
             raise

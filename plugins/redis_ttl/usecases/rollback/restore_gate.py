@@ -8,7 +8,6 @@ never be told, and the keys would expire meanwhile. The log says which guards th
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import GuardSettings
     from redis_ttl.domain.policy.rate import Rate
     from redis_ttl.domain.rollback.rollback import WatchedNode
-    from redis_ttl.usecases.ports import Clock
+    from redis_ttl.usecases.ports import PatientClock
     from redis_ttl.usecases.remediation.write_ports import Control
     from redis_ttl.usecases.rollback.restore_ports import Restorer
 
@@ -49,7 +48,7 @@ class RestoreGate:
     sharers: int
     earliest_ms: int | None
     log: Callable[[str], None]
-    clock: Clock
+    clock: PatientClock
     look_s: float
     interruptions: list[Interruption] = field(default_factory=list)
     _watched: dict[str, _Watched] = field(default_factory=dict, init=False)
@@ -80,7 +79,7 @@ class RestoreGate:
                 if why != said or self.clock.monotonic() - said_s >= LOG_S:
                     said, said_s = why, self.clock.monotonic()
                     self.log(f"paused: {why}")
-                time.sleep(self.look_s)
+                self.clock.sleep(self.look_s)
                 self._next_control_s = 0.0
         except Ended as end:
             self._note(began.isoformat(), end.reason, self.clock.now().timestamp() - began.timestamp(), ended=True)

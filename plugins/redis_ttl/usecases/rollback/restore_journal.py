@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy.policy import Policy
     from redis_ttl.domain.policy.rate import Rate
     from redis_ttl.domain.rollback.rollback import Leftovers, RestoreAccount
-    from redis_ttl.usecases.ports import Clock
+    from redis_ttl.usecases.ports import PatientClock
     from redis_ttl.usecases.remediation.write_ports import Control
     from redis_ttl.usecases.rollback.restore_ports import EndedRows, JournalRows, LaterRows, OpenRestorer, Restorer
     from redis_ttl.usecases.store.plans import PlanDocuments
@@ -76,7 +76,7 @@ class RestoreTools:
     sharers: int
     progress: Callable[[int, int], None]
     log: Callable[[str], None]
-    clock: Clock
+    clock: PatientClock
     token: str
 
 
@@ -175,7 +175,7 @@ def refuse_out_of_turn(plan: Plan, options: RestoreOptions, tools: RestoreTools)
         refuse_later_plans(journal, journal.written, options.rules, restorer, tools.new_later_rows)
 
 
-def end_approval(documents: PlanDocuments, *, run: str, clock: Clock) -> None:
+def end_approval(documents: PlanDocuments, *, run: str, clock: PatientClock) -> None:
     """Have the plan's approval count no more, so that a writer which is started again doesn't put back what a rollback takes."""
     # Under a request that can't be read nothing is written either.
     latest = {request.gate: request for request in documents.forgiving({}).requests()}

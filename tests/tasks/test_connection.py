@@ -51,7 +51,12 @@ def test_a_connection_that_is_no_cluster_in_the_form_is_audited_whole(monkeypatc
     """The form writes "cluster": false for everybody who leaves the box alone; that must not hide two thirds of a
     cluster's keys.
     """
-    assert connect(monkeypatch, host="h", extra={"cluster": False}).whole_cluster
+    for said in (False, "false", "False", None, ""):
+        endpoint = connect(monkeypatch, host="h", extra={"cluster": said})
+        assert (endpoint.whole_cluster, endpoint.must_be_cluster) == (True, False)
+    for said in (True, "true", "yes"):
+        endpoint = connect(monkeypatch, host="h", extra={"cluster": said})
+        assert (endpoint.whole_cluster, endpoint.must_be_cluster) == (True, True)
 
 
 def test_a_connection_may_be_a_url(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.redis.hooks.redis import RedisHook
 from redis.cluster import RedisCluster
+from redis.exceptions import RedisClusterException
 
+from redis_ttl.adapters.connection.key_routes import KeyRoutes
 from redis_ttl.adapters.server.deployment import RedisDeployment
+from redis_ttl.adapters.server.watched_deployment import WatchedDeployment
 from redis_ttl.domain.audit.audit import AuditOptions
-from redis_ttl.domain.errors import InvalidOption
+from redis_ttl.domain.errors import InvalidOption, OtherServer
 from redis_ttl.tasks.connection import endpoint_of
 from tests.adapters.keyspaces import FAST
 
 if TYPE_CHECKING:
     from lab.servers.cluster import Cluster
+    from lab.servers.server import Server
     from redis_ttl.adapters.connection.endpoint import Endpoint
 
 FILES = {"ssl_ca_certs": "/etc/ca.pem", "ssl_certfile": "/etc/client.pem", "ssl_keyfile": "/etc/client.key"}
@@ -98,6 +102,24 @@ def test_a_cluster_is_entered_as_the_hook_enters_it(monkeypatch: pytest.MonkeyPa
     assert endpoint.startup_nodes == tuple(
         (name.partition(":")[0], int(name.partition(":")[2])) for name in (second, third)
     )
+
+
+def test_what_is_no_cluster_is_refused_where_the_hook_refuses_it(
+    monkeypatch: pytest.MonkeyPatch, valkey: Server
+) -> None:
+    """``cluster: true`` means a cluster; another server at its address is another server."""
+    fields = {"conn_type": "redis", "host": valkey.host, "port": valkey.port, "extra": {"cluster": True}}
+    monkeypatch.setenv("AIRFLOW_CONN_REDIS_TEST", json.dumps(fields))
+    with pytest.raises(RedisClusterException):
+        RedisHook(redis_conn_id="redis_test").get_conn()
+    endpoint = endpoint_of("redis_test")
+    for ask in (
+        lambda: RedisDeployment(endpoint, FAST).nodes(AuditOptions()),
+        lambda: WatchedDeployment(endpoint).sample("2026-01-01T00:00:00+00:00", limit_bytes=None),
+        lambda: KeyRoutes(endpoint).open(),
+    ):
+        with pytest.raises(OtherServer, match="is a cluster's, and this server isn't part of one"):
+            ask()
 
 
 def test_the_hook_opens_nothing_while_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,28 +11,32 @@ from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from redis_ttl.adapters.connection.endpoint import endpoint_from_fields
+from redis_ttl.adapters.connection.fields import TRUE
 from redis_ttl.domain.errors import BadInput
 
 if TYPE_CHECKING:
     from redis_ttl.adapters.connection.endpoint import Endpoint
 
-_PROVIDERS_TLS: Final = (*("ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"),)
-# Airflow's own form for Redis connections writes "cluster": false into each of them, whatever the server is. We ask the server itself.
-_FORM_FIELDS_WITHOUT_MEANING: Final = ("cluster",)
+_PROVIDERS_TLS: Final = ("ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 def endpoint_of(connection_id: str) -> Endpoint:
     """Where that connection leads, and how to get in: what `RedisHook` would connect with, and what it has no words for.
 
     The hook is asked, so a connection means here what it means to every other task: host, port, login, password, db, ssl and its
-    files. Beside that, the extra field may have ``startup_nodes``, ``sentinel``, ``sentinel_master``, ``sentinel_kwargs`` (or
-    ``sentinel_username``, ``sentinel_password``, ``sentinel_ssl``), ``credential_provider``, ``unix_socket``, ``connect_timeout`` and
-    ``read_timeout``. It differs where the hook would guess: without a host no server is meant, and "false" as text is false.
+    files, and with ``cluster`` nothing but a cluster. Beside that, the extra field may have ``startup_nodes``, ``sentinel``,
+    ``sentinel_master``, ``sentinel_kwargs`` (or ``sentinel_username``, ``sentinel_password``, ``sentinel_ssl``),
+    ``credential_provider``, ``unix_socket``, ``connect_timeout`` and ``read_timeout``. It differs where
+    the hook would guess: without a host no server is meant, and "false" as text is false.
+
     Raises :class:`BadInput` for a connection that Airflow doesn't have or whose extra is no JSON object, :class:`InvalidOption`
     for a field that can't be used.
     """
     connection = _connection(connection_id)
-    extra = {name: value for name, value in _extra(connection).items() if name not in _FORM_FIELDS_WITHOUT_MEANING}
+    extra = _extra(connection)
+    # The form writes "cluster": false into every connection whose box nobody ticked: then the server itself is asked.
+    if str(extra.pop("cluster", None)).lower() in TRUE:
+        extra["cluster"] = True
     # schema is where Airflow puts the path of a connection that is given as a URL; the hook's own db wins.
     fields = {"db": connection.schema, **extra, **_providers_word(connection_id, extra)}
     return endpoint_from_fields(fields, where=f"connection {connection_id}")
@@ -89,4 +93,4 @@ def _extra(connection: Connection) -> dict[str, Any]:
             found=found,
             allowed='a JSON object such as {"ssl": true}',
         )
-    return connection.extra_dejson  # read by Airflow, which masks its secrets in logs
+    return dict(connection.extra_dejson)  # read by Airflow, which masks its secrets in logs

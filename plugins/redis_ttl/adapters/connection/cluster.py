@@ -196,6 +196,17 @@ def _first_replica(addresses: Sequence[str], primary: str, ways: Ways, todo: str
     raise none_leads("no replica that the primary names can be read", primary, said, todo)
 
 
+def check_is_cluster(profile: ServerProfile, endpoint: Endpoint) -> None:
+    """Return unless the endpoint means a cluster and this server is part of none; else raise `OtherServer`."""
+    if endpoint.must_be_cluster and not profile.cluster_enabled:
+        raise OtherServer(
+            "the connection is a cluster's, and this server isn't part of one",
+            where=profile.address,
+            allowed="a node of a Redis Cluster",
+            todo="Name a node of the cluster, or leave out cluster: one is recognised without it.",
+        )
+
+
 def check_primary(profile: ServerProfile) -> None:
     """Return if the server is not a replica; else raise `WrongRole` naming its primary."""
     if profile.role is Role.REPLICA:

@@ -51,9 +51,10 @@ class Endpoint:
     Whoever has sentinels can't connect until `redis_ttl.adapters.connection.entry.locate` has asked one of them for
     ``sentinel_master``; ``sentinel_tls`` is how they are spoken to, None in plain text. ``startup_nodes`` are further nodes
     of the cluster, which are asked in turn where the host doesn't answer. ``whole_cluster`` False means this node only,
-    though it is part of a cluster. ``node_id`` is the cluster's node that must answer there, where one is meant.
-    ``credential_provider`` is the import path of what gives user and password in place of these. Passwords become a
-    :class:`Secret`. Raises `InvalidOption` where no server is named.
+    though it is part of a cluster; ``must_be_cluster``, that a server which is part of none isn't the one that was meant.
+    ``node_id`` is the cluster's node that must answer there, where one is meant. ``credential_provider`` is the import path of
+    what gives user and password in place of these. Passwords become a :class:`Secret`. Raises `InvalidOption` where no server
+    is named.
     """
 
     host: str = ""
@@ -71,6 +72,7 @@ class Endpoint:
     sentinel_tls: Tls | None = None
     startup_nodes: tuple[tuple[str, int], ...] = ()
     whole_cluster: bool = True
+    must_be_cluster: bool = False
     node_id: str | None = None
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 30.0
@@ -194,7 +196,7 @@ def endpoint_from_fields(fields: Mapping[str, Any], *, where: str = "connection"
     ``sentinel_kwargs`` (how the sentinels are spoken to, as redis-py's Sentinel takes it: an object with ``username``,
     ``password`` and the ``ssl`` fields of their own), or else ``sentinel_username``, ``sentinel_password``, ``sentinel_ssl`` (whether the
     sentinels speak TLS, with the server's files; by default as the server does); ``startup_nodes`` (further nodes of the cluster,
-    as ``sentinel``), ``cluster`` (no: this node only), ``connect_timeout`` and ``read_timeout`` (seconds).
+    as ``sentinel``), ``cluster`` (yes: nothing but a cluster; no: this node only), ``connect_timeout`` and ``read_timeout`` (seconds).
     Raises `InvalidOption` that names the field.
     """
     given = Fields(fields, where, _KNOWN_FIELDS)
@@ -256,6 +258,7 @@ def endpoint_from_fields(fields: Mapping[str, Any], *, where: str = "connection"
         sentinel_tls=access.tls if sentinels else None,
         startup_nodes=startup_nodes,
         whole_cluster=whole_cluster,
+        must_be_cluster=given.flag("cluster", default=False),
         connect_timeout_s=given.seconds("connect_timeout", default=5.0),
         read_timeout_s=given.seconds("read_timeout", default=30.0),
     )

@@ -25,7 +25,7 @@ _LONGEST_TIMEOUT_S: Final = 3600.0
 #: What may be repeated in an error; any other text may be a password in the wrong place.
 _HARMLESS: Final = re.compile(r"-?[0-9]{1,10}(?:\.[0-9]{1,6})?")
 _OPTION_NAME: Final = re.compile(r"[a-z_]{2,30}")
-_TRUE: Final = ("true", "yes", "on", "1")
+TRUE: Final = ("true", "yes", "on", "1")
 _FALSE: Final = ("false", "no", "off", "0")
 
 
@@ -81,7 +81,7 @@ class Fields:
     def flag(self, name: str, *, default: bool) -> bool:
         """Yes or no."""
         value = str(self._values.get(name, default)).lower()
-        if value in _TRUE:
+        if value in TRUE:
             return True
         if value in _FALSE:
             return False

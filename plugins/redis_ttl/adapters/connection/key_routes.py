@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import polars as pl
 
-from redis_ttl.adapters.connection.cluster import check_primary, cluster_nodes
+from redis_ttl.adapters.connection.cluster import check_is_cluster, check_primary, cluster_nodes
 from redis_ttl.adapters.connection.entry import locate
 from redis_ttl.adapters.connection.errors import ErrorReply
 from redis_ttl.adapters.connection.link import RedisLink
@@ -92,7 +92,9 @@ class KeyRoutes:
     def open(self) -> None:
         """Find the primaries. Raises `WrongRole` where a replica answers in place of one."""
         with RedisLink(self._entry) as link:
-            self.in_cluster = profile_of(link).cluster_enabled
+            profile = profile_of(link)
+            check_is_cluster(profile, self._entry)
+            self.in_cluster = profile.cluster_enabled
             if self.in_cluster and self._entry.whole_cluster:
                 self._take_map(link)
         for address in self.addresses:

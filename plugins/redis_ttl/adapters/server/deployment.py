@@ -9,6 +9,7 @@ from redis_ttl.adapters.connection.cluster import (
     ClusterNode,
     Ways,
     check_coverage,
+    check_is_cluster,
     check_primary,
     cluster_nodes,
     fingerprint,
@@ -52,6 +53,7 @@ class RedisDeployment:
         entry = self._ways.entry(options.source).on(0)
         with RedisLink(entry) as link:
             profile = _profile(link)
+            check_is_cluster(profile, entry)
             if profile.cluster_enabled and entry.whole_cluster:
                 nodes = cluster_nodes(link)
                 check_coverage(nodes, link.where)

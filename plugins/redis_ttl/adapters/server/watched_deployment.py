@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from redis_ttl.adapters.connection.cluster import Ways, check_primary, cluster_nodes
+from redis_ttl.adapters.connection.cluster import Ways, check_is_cluster, check_primary, cluster_nodes
 from redis_ttl.adapters.connection.errors import ErrorReply
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.connection.profile import fraction, parse_info, profile_from_info, whole_number
@@ -54,6 +54,7 @@ class WatchedDeployment:
         with RedisLink(entry) as link:
             info = _info(link)
             profile = profile_from_info(info, address=entry.address, access={})
+            check_is_cluster(profile, entry)
             if not (profile.cluster_enabled and entry.whole_cluster):
                 if self._source == "primary":
                     check_primary(profile)

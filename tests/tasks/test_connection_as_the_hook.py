@@ -110,8 +110,9 @@ def test_what_is_no_cluster_is_refused_where_the_hook_refuses_it(
     """``cluster: true`` means a cluster; another server at its address is another server."""
     fields = {"conn_type": "redis", "host": valkey.host, "port": valkey.port, "extra": {"cluster": True}}
     monkeypatch.setenv("AIRFLOW_CONN_REDIS_TEST", json.dumps(fields))
+    hook: Any = RedisHook(redis_conn_id="redis_test")
     with pytest.raises(RedisClusterException):
-        RedisHook(redis_conn_id="redis_test").get_conn()
+        hook.get_conn()
     endpoint = endpoint_of("redis_test")
     for ask in (
         lambda: RedisDeployment(endpoint, FAST).nodes(AuditOptions()),

@@ -306,7 +306,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> type[Link]:
     Link.nodes = [ClusterNode("id1", N1, ((0, half - 1),)), ClusterNode("id3", N3, ((half, SLOTS - 1),))]
     monkeypatch.setattr(key_routes, "RedisLink", Link)
     monkeypatch.setattr(key_routes, "cluster_nodes", lambda _: Link.nodes)
-    monkeypatch.setattr(key_routes, "profile_of", lambda _: SimpleNamespace(cluster_enabled=Link.is_cluster))
+    monkeypatch.setattr(key_routes, "profile_now", lambda _: SimpleNamespace(cluster_enabled=Link.is_cluster))
     monkeypatch.setattr(key_routes, "check_primary", lambda _: None)
     return Link
 

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import polars as pl
 
 from redis_ttl.adapters.connection.cluster import check_is_cluster, check_primary, cluster_nodes
-from redis_ttl.adapters.connection.entry import locate
+from redis_ttl.adapters.connection.entry import locate, profile_now
 from redis_ttl.adapters.connection.errors import ErrorReply
 from redis_ttl.adapters.connection.link import RedisLink
-from redis_ttl.adapters.connection.profile import parse_info, profile_from_info
 from redis_ttl.domain.audit.shards import SLOTS, key_slot
 from redis_ttl.domain.errors import (
     ConnectionLost,
@@ -92,7 +91,7 @@ class KeyRoutes:
     def open(self) -> None:
         """Find the primaries. Raises `WrongRole` where a replica answers in place of one."""
         with RedisLink(self._entry) as link:
-            profile = profile_of(link)
+            profile = profile_now(link)
             check_is_cluster(profile, self._entry)
             self.in_cluster = profile.cluster_enabled
             if self.in_cluster and self._entry.whole_cluster:
@@ -268,7 +267,7 @@ class KeyRoutes:
 
     def _profile(self, address: str) -> None:
         with RedisLink(self._way(address)) as link:
-            profile = profile_of(link)
+            profile = profile_now(link)
             check_primary(profile)
             if self._node_of_slot is not None:
                 if not profile.cluster_enabled:
@@ -325,11 +324,6 @@ class Journey:
             time.sleep(self._wait_s)
             self._wait_s = min(_LONGEST_WAIT_S, self._wait_s * 2)
         return True
-
-
-def profile_of(link: RedisLink) -> ServerProfile:
-    """What the server says of itself."""
-    return profile_from_info(parse_info(link.call("INFO")), address=link.endpoint.address, access={})
 
 
 def _other_cluster(where: str) -> OtherServer:

@@ -28,9 +28,9 @@ it is good for. The module knows nothing of connections.
 from __future__ import annotations
 
 from binascii import crc_hqx
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from redis_ttl.domain.audit.server import Flavour
 from redis_ttl.domain.codec import document_part
@@ -133,15 +133,6 @@ class Shard:
         """The shard in a person's words, as in "10.0.0.1:6379 db0 2/8", with its slots where it is cut by slots."""
         slots = f" slots {self.first}-{self.last}" if self.rule is SplitRule.SLOTS else ""
         return f"{self.node} db{self.db} {self.number + 1}/{self.of}{slots}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The shard as plain values, for an XCom or a checkpoint."""
-        return {**asdict(self), "rule": self.rule.value}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Shard:
-        """The reverse of `to_json`."""
-        return cls(**{**value, "rule": SplitRule(value["rule"])})
 
     @property
     def _bits(self) -> int:

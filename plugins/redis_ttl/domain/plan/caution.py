@@ -5,12 +5,10 @@ A plan has the same as English sentences for its page (its ``warnings``); a mess
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from redis_ttl.domain.codec import document_part
 
 
 class CautionKind(StrEnum):
@@ -48,6 +46,7 @@ class CautionKind(StrEnum):
     """Something else, in the English words ``text``."""
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Caution:
     """One thing to know; which of the figures it has follows from its kind."""
@@ -59,12 +58,3 @@ class Caution:
     size_bytes: int | None = None
     kinds: tuple[str, ...] = ()
     text: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, as a part of a plan."""
-        return {**asdict(self), "kind": self.kind.value, "kinds": list(self.kinds)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Caution:
-        """What :meth:`to_json` wrote."""
-        return cls(**{**data, "kind": CautionKind(data["kind"]), "kinds": tuple(data["kinds"])})

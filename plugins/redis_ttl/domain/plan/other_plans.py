@@ -6,14 +6,15 @@ plan that waits for its approval has written nothing and may never do: it is nam
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from redis_ttl.domain.codec import document_part
 from redis_ttl.domain.plan.expiry_windows import Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 
 class OtherState(StrEnum):
@@ -35,6 +36,7 @@ class JournalledExpiries:
     last_ms: int
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class OtherRule:
     """Keys of one rule of another plan that have still to expire: ``keys`` between two instants (ms since 1970), at most
@@ -48,6 +50,7 @@ class OtherRule:
     per_s: float
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class OtherPlan:
     """Another plan of the cluster. ``unread`` says that the plan or its journal couldn't be read: what the other says counts."""
@@ -61,17 +64,6 @@ class OtherPlan:
     def keys(self) -> int:
         """Keys that have still to expire, over all rules."""
         return sum(rule.keys for rule in self.rules)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, as a part of a plan."""
-        return {**asdict(self), "state": self.state.value, "rules": [asdict(rule) for rule in self.rules]}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> OtherPlan:
-        """What :meth:`to_json` wrote."""
-        return cls(
-            **{**data, "state": OtherState(data["state"]), "rules": tuple(OtherRule(**rule) for rule in data["rules"])}
-        )
 
 
 def standing_of(others: Iterable[OtherPlan], now_ms: int) -> list[Standing]:

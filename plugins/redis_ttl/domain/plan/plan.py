@@ -6,28 +6,26 @@ word of it, so an approval of the digest is an approval of exactly this.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final
 
 from redis_ttl.domain.audit.shards import Shard
-from redis_ttl.domain.errors import NewerDocument
+from redis_ttl.domain.codec import Form, document, document_part, from_plain, to_plain
 from redis_ttl.domain.plan.caution import Caution
 from redis_ttl.domain.plan.other_plans import OtherPlan
 from redis_ttl.domain.policy.actions import Action, Mode
 from redis_ttl.domain.policy.policy import Cold, SignOff
 from redis_ttl.domain.schema import check_schema
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 #: 2 added ``requested_by``, ``others``, ``cautions`` (of rules, too), and of the forecast ``late_s``, ``others_per_s`` and
 #: ``limit_is_policys``, ``limit_is_told`` and ``fullest``. 3 added the cautions about TTLs of hashes' fields.
 PLAN_SCHEMA: Final = "redis_ttl.plan/3"
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:
     """A server whose keys the plan is about, in a way that survives a restart and a failover, and nothing else.
@@ -48,6 +46,7 @@ class NodeIdentity:
         return bool(self.run_id) and self.run_id == run_id
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Keys of a rule's pattern that the plan leaves alone, and why."""
@@ -56,6 +55,7 @@ class Skipped:
     keys: int
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class PlannedDatabase:
     """How many of a rule's keys one database has, by what is done to them; an action without keys isn't named."""
@@ -69,6 +69,7 @@ class PlannedDatabase:
         return sum(keys for action, keys in self.changes.items() if not action.spec.replaces_expiry)
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class PlannedRule:
     """What would become of one rule's keys.
@@ -103,7 +104,7 @@ class PlannedRule:
     warnings: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
     hot_ratio: float | None = None
-    databases: tuple[PlannedDatabase, ...] = ()
+    databases: tuple[PlainDatabase, ...] = ()
 
     @property
     def change_keys(self) -> int:
@@ -116,6 +117,7 @@ class PlannedRule:
         return sum(self.changes.values())
 
 
+@document_part
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """Memory and expiries to come, for all nodes together. Bytes; ``None`` where a server doesn't tell or has no limit.
@@ -154,6 +156,7 @@ class Forecast:
         return None if self.used_bytes is None else self.used_bytes + self.ttl_bytes + self.table_bytes
 
 
+@document(None, without={"schema", "unsaid"})
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One remediation that was thought through, for one run of one DAG.
@@ -177,7 +180,7 @@ class Plan:
     no_ttl_keys: int
     nodes: tuple[NodeIdentity, ...]
     shards: tuple[Shard, ...]
-    rules: tuple[PlannedRule, ...]
+    rules: tuple[PlainRule, ...]
     forecast: Forecast
     rate: str
     load: str
@@ -218,66 +221,19 @@ class Plan:
         """The plan that :meth:`to_json` wrote, in this version or an older one. Its digest is computed anew: one in ``data``
         is not believed. Raises :class:`NewerDocument`.
         """
-        where = f"plan {data.get('plan_id')}"
-        version = check_schema(data, PLAN_SCHEMA, where=where)
-        kept = {name: value for name, value in data.items() if name not in ("schema", "digest")}
-        if strange := sorted(kept.keys() - {field.name for field in fields(cls)}):
-            raise NewerDocument(
-                "this document has fields that its version doesn't have", where=where, found=", ".join(strange)
-            )
-        plan = cls(
-            **{
-                **kept,
-                "nodes": tuple(NodeIdentity(**node) for node in data["nodes"]),
-                "shards": tuple(Shard.from_json(shard) for shard in data["shards"]),
-                "rules": tuple(_rule(rule) for rule in data["rules"]),
-                "forecast": Forecast(**data["forecast"]),
-                "warnings": tuple(data.get("warnings", ())),
-                "cautions": tuple(Caution.from_json(each) for each in data.get("cautions", ())),
-                "exempt": tuple(Skipped(**each) for each in data.get("exempt", ())),
-                "others": tuple(OtherPlan.from_json(each) for each in data.get("others", ())),
-                "schema": f"{PLAN_SCHEMA.rpartition('/')[0]}/{version}",
-            }
-        )
+        version = check_schema(data, PLAN_SCHEMA)
+        plan = from_plain(cls, {name: value for name, value in data.items() if name not in ("schema", "digest")})
+        plan = replace(plan, schema=f"{PLAN_SCHEMA.rpartition('/')[0]}/{version}")
         return replace(plan, unsaid=frozenset(_missing(plan.content(), data)))
 
     def content(self) -> dict[str, Any]:
         """What the digest covers: all that the document says."""
-        said: dict[str, Any] = {
-            "schema": self.schema,
-            **{name: getattr(self, name) for name in _PLAIN},
-            "nodes": [asdict(node) for node in self.nodes],
-            "shards": [shard.to_json() for shard in self.shards],
-            "rules": [_plain_rule(rule) for rule in self.rules],
-            "forecast": asdict(self.forecast),
-            "warnings": list(self.warnings),
-            "cautions": [each.to_json() for each in self.cautions],
-            "exempt": [asdict(each) for each in self.exempt],
-            "others": [each.to_json() for each in self.others],
-        }
+        # Words and figures first, then what has parts: so it was always written.
+        plain = sorted(to_plain(self).items(), key=lambda each: isinstance(each[1], list | dict))
+        said = {"schema": self.schema, **dict(plain)}
         for path in self.unsaid:
             _forget(said, path.split("."))
         return said
-
-
-_PLAIN: Final = (
-    "plan_id",
-    "cluster",
-    "run",
-    "created_at",
-    "audit_id",
-    "audit_finished_at",
-    "policy_hash",
-    "keys",
-    "no_ttl_keys",
-    "rate",
-    "load",
-    "canary_watch_s",
-    "eviction_policy",
-    "ungoverned_keys",
-    "limit_keys",
-    "requested_by",
-)
 
 
 def _missing(content: Any, data: Any, path: str = "") -> set[str]:
@@ -302,21 +258,13 @@ def _forget(content: Any, path: list[str]) -> None:
             _forget(content.get(path[0]), path[1:])
 
 
-def _plain_rule(rule: PlannedRule) -> dict[str, Any]:
-    plain = _in_document(asdict(rule)) | {"mode": rule.mode.value}
-    if rule.sign_off is not None:
-        plain["sign_off"] |= {"on": rule.sign_off.on.isoformat()}
-    # Lists, as JSON has them: the content that is hashed is the content that is read back.
-    plain |= {name: list(plain[name]) for name in ("skipped", "examples", "warnings")}
-    plain |= {"databases": [_in_document(each) for each in plain["databases"]]}
-    return plain | {"cautions": [each.to_json() for each in rule.cautions]}
-
-
 def _in_document(plain: Mapping[str, Any]) -> dict[str, Any]:
     """With the changes as documents say them: ``set_keys`` and ``cap_keys``, which all versions have, and others as they occur."""
     changes = plain["changes"]
     counts = {
-        _field_of(action): changes.get(action, 0) for action in Action if action in _ALWAYS_SAID or changes.get(action)
+        _field_of(action): changes.get(action.value, 0)
+        for action in Action
+        if action in _ALWAYS_SAID or changes.get(action.value)
     }
     said: dict[str, Any] = {}
     for name, value in plain.items():
@@ -338,20 +286,10 @@ def _field_of(action: Action) -> str:
 _ALWAYS_SAID: Final = frozenset[Action]({Action.SET, Action.CAP})
 
 
-def _rule(data: Mapping[str, Any]) -> PlannedRule:
-    sign_off, cold = data.get("sign_off"), data.get("cold")
-    return PlannedRule(
-        **{
-            **_from_document(data),
-            "mode": Mode(data["mode"]),
-            "sign_off": None
-            if sign_off is None
-            else SignOff(**{**sign_off, "on": dt.date.fromisoformat(sign_off["on"])}),
-            "cold": None if cold is None else Cold(**cold),
-            "skipped": tuple(Skipped(**each) for each in data.get("skipped", ())),
-            "examples": tuple(data.get("examples", ())),
-            "warnings": tuple(data.get("warnings", ())),
-            "cautions": tuple(Caution.from_json(each) for each in data.get("cautions", ())),
-            "databases": tuple(PlannedDatabase(**_from_document(each)) for each in data.get("databases", ())),
-        }
-    )
+def _spread(kind: type[Any]) -> Form:
+    return Form(lambda made: _in_document(to_plain(made)), lambda data: from_plain(kind, _from_document(data)))
+
+
+#: As they stand in documents, with a figure for each action in the place of ``changes``.
+PlainRule = Annotated[PlannedRule, _spread(PlannedRule)]
+PlainDatabase = Annotated[PlannedDatabase, _spread(PlannedDatabase)]

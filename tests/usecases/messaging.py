@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable
@@ -176,7 +177,8 @@ def facts(*items: str, owner: Owner = GROWTH, urgency: Urgency = Urgency.NORMAL,
 
 def items_of(envelope: Envelope) -> Sequence[str]:
     """What is told in it."""
-    return [item for document in envelope.documents for item in document["items"]]
+    documents: Sequence[Any] = envelope.documents
+    return [item for document in documents for item in document["items"]]
 
 
 def refuse(*routes: str) -> Callable[[Envelope], None]:

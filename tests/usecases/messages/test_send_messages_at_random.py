@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -122,7 +122,8 @@ class Telling(RuleBasedStateMachine):
     def nothing_is_early(self) -> None:
         """What was sent was due, and disturbed nobody who has quiet hours."""
         for at, envelope in self.messaging.sent[self.checked :]:
-            for document in envelope.documents:
+            documents: Sequence[Any] = envelope.documents
+            for document in documents:
                 message = self.written[document["serial"]]
                 if not envelope.route.is_fallback:
                     assert at >= dt.datetime.fromisoformat(message["due"]).replace(microsecond=0)

@@ -7,7 +7,7 @@ name can act in any of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 from urllib.parse import quote
@@ -103,7 +103,7 @@ class Document:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Document:
+    def from_json(cls, data: Mapping[str, Any]) -> Document:
         """The document that :meth:`to_json` wrote."""
         return cls(
             data["language"], data["title"], data["accent"], tuple(_part_from_json(part) for part in data["parts"])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis_ttl.domain.messages.delivery import News, Receipt, Route
     from redis_ttl.domain.messages.facts.any_facts import AnyFacts
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Composed:
     """A message in words: one document for each language as plain data, and the whole as Markdown."""
 
-    documents: Sequence[Any]
+    documents: Sequence[Mapping[str, object]]
     markdown: str
 
 
@@ -36,7 +36,7 @@ class Envelope:
     """
 
     route: Route
-    documents: Sequence[Any]
+    documents: Sequence[Mapping[str, object]]
     message_id: str
     count: int = 1
     reply_to: tuple[Receipt, str] | None = None

@@ -18,6 +18,7 @@ from lab.servers.cluster import Cluster, run_cluster
 from lab.servers.kinds import REDIS_7, REDIS_62, REDIS_82, VALKEY, ServerKind
 from lab.servers.server import Server, run_server
 from lab.services.object_store import RUN, ObjectStorage, is_installed
+from lab.signals import ignore_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +38,11 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "steady")
 settings.load_profile(PROFILE)
 
 _KINDS = {kind.name: kind for kind in (VALKEY, REDIS_7, REDIS_62)}
+
+
+def pytest_configure() -> None:
+    """Under ``nohup`` go on, and start programs as from a terminal."""
+    ignore_alone()
 
 
 def pytest_report_header() -> str:

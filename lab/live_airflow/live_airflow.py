@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import httpx
 
+from lab import watchdog
 from lab.checkout import ROOT
 from lab.live_airflow.settings import airflow_environment, components, loopback_settings, not_healthy, run_airflow
 from lab.loopback import free_port
@@ -118,6 +119,8 @@ class LiveAirflow:
             deadline = time.monotonic() + patience_s
             while any(process.poll() is None for process in self._processes.values()) and time.monotonic() < deadline:
                 time.sleep(0.1)
+        for process in self._processes.values():
+            watchdog.let_go(process)
         self._processes.clear()
 
     def __enter__(self) -> Self:
@@ -221,6 +224,7 @@ class LiveAirflow:
                 stderr=log,
                 start_new_session=True,  # its children are stopped with it, as one process group
             )
+            watchdog.watch(self._processes[component])
 
     def _wait_healthy(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S

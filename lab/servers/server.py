@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError, NoPermissionError, TimeoutError
 
+from lab import watchdog
 from lab.loopback import free_port
 from lab.servers.kinds import VALKEY, ServerKind
 from lab.waiting import wait_for
@@ -106,6 +107,7 @@ class Server:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            watchdog.let_go(self.process)
             self.process = None
 
     def log(self) -> str:
@@ -149,6 +151,7 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
+        watchdog.watch(self.process)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S

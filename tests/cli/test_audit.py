@@ -154,12 +154,6 @@ def test_the_password_may_come_from_the_environment(
     assert "s3cret" not in captured.out + captured.err
 
 
-def _mind_signals() -> None:
-    """In the child, before the program begins: no signal is ignored."""
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize(
     ("sign", "status", "said"),
     [
@@ -178,9 +172,8 @@ def test_a_stopped_audit_stops_at_once_and_leaves_nothing(
         client.mset({f"user:{number}": "v" for number in range(50_000)})
     words = command("audit", valkey.url, "--load", "2000", "--shards", "2")
     own = {**os.environ, "TMPDIR": str(tmp_path)}
-    # A launcher that ignores a signal (nohup does SIGHUP) hands that down, and whoever is told to ignore one is right to.
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    pipes |= {"env": own, "start_new_session": True, "preexec_fn": _mind_signals}
+    pipes |= {"env": own, "start_new_session": True}
     with subprocess.Popen(words, **pipes) as audit:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not _scanning(valkey):

@@ -14,7 +14,7 @@ from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.errors import BadInput, NotApproved
 from redis_ttl.domain.policy.policy import Policy, RemediationSettings
 from redis_ttl.domain.remediation.approval import Approval
-from redis_ttl.tasks.remediate import approval_evidence
+from redis_ttl.tasks.remediate import approval_evidence, planned
 from redis_ttl.tasks.remediate import run as remediate_run
 from redis_ttl.tasks.remediate.approval_evidence import (
     lacking_approvers,
@@ -124,7 +124,7 @@ def test_a_user_s_name_acts_nowhere(monkeypatch: pytest.MonkeyPatch, name: str) 
 def test_a_shard_is_a_number_of_the_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: object) -> None:
     """Whatever an edited XCom says reaches no path, no server and no other part."""
     monkeypatch.setenv("REDIS_TTL_STORE", f"file://{tmp_path}")
-    monkeypatch.setattr(remediate_run, "refuse_other_requester", lambda *_: None)
+    monkeypatch.setattr(planned, "refuse_other_requester", lambda *_: None)
     PlanDocuments(Store(tmp_path), PLAN.cluster, PLAN.plan_id).write_plan(PLAN)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(BadInput, match="the plan has no such shard"):

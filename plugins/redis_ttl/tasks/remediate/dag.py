@@ -50,17 +50,17 @@ def build_remediate_dag(policy: Policy) -> DAG:
         @task(doc_md=remediate_pages.ANNOUNCE, **QUIET)
         @clear_failure()
         def announce(plan_id: str) -> None:
-            from redis_ttl.tasks.remediate import run as remediate_run
+            from redis_ttl.tasks.remediate import approval_run
 
-            remediate_run.announce(policy, get_current_context(), plan_id)
+            approval_run.announce(policy, get_current_context(), plan_id)
 
         # Whatever became of the gates: this task says what it means.
         @task(doc_md=remediate_pages.CONFIRM_APPROVAL, trigger_rule=TriggerRule.ALL_DONE, **QUIET)
         @clear_failure()
         def confirm_approval(plan_id: str) -> dict[str, Any]:
-            from redis_ttl.tasks.remediate import run as remediate_run
+            from redis_ttl.tasks.remediate import approval_run
 
-            return remediate_run.confirm_approval(policy, get_current_context(), plan_id)
+            return approval_run.confirm_approval(policy, get_current_context(), plan_id)
 
         @task(doc_md=remediate_pages.APPLY_CANARY, pool=policy.audit.pool, **QUIET)
         @clear_failure()

@@ -52,9 +52,9 @@ class PlanApprovalOperator(HITLOperator):
     @clear_failure()
     def execute(self, context: Context) -> None:
         """Write down what is asked, show it, and wait."""
-        from redis_ttl.tasks.remediate import run as remediate_run
+        from redis_ttl.tasks.remediate import approval_run
 
-        asked = remediate_run.ask(self.policy, context, self.plan, secrets.token_hex(6))
+        asked = approval_run.ask(self.policy, context, self.plan, secrets.token_hex(6))
         self.subject, self.body = asked.subject, asked.body
         self.assigned_users = [{"id": user, "name": user} for user in self._assigned()] or None
         self.params = ParamsDict(
@@ -76,11 +76,11 @@ class PlanApprovalOperator(HITLOperator):
         self, context: Context, event: Mapping[str, Any], plan_id: str = "", request_id: str = ""
     ) -> dict[str, Any]:
         """Write down what was answered, then fail unless it is an approval."""
-        from redis_ttl.tasks.remediate import run as remediate_run
+        from redis_ttl.tasks.remediate import approval_run
 
         answer = None if "error" in event else event
         approves = answer is not None and list(answer["chosen_options"]) == [APPROVE]
-        decision = remediate_run.decide(self.policy, context, plan_id, request_id, answer, approves=approves)
+        decision = approval_run.decide(self.policy, context, plan_id, request_id, answer, approves=approves)
         if decision["verdict"] != "approved":
             raise AirflowFailException(
                 f"{decision['verdict']}: {decision['why'] or decision['comment'] or 'no comment'}"

@@ -1,4 +1,4 @@
-"""The work of the remediation's tasks: wires adapters to use cases, and tells Airflow and its log what came of it.
+"""The work of the tasks that plan, write and verify: wires adapters to use cases, and tells Airflow and its log what came of it.
 
 Imports everything that the work needs, so only a task that has begun may import it.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.observability import stats
 
 import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
-from redis_ttl.domain.codec import to_plain
 
 # isort: split
 from redis_ttl.adapters.counting.pattern_merger import read_patterns
@@ -27,27 +26,15 @@ from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.errors import BadInput, RedisTtlError
 from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
-from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Decision, Verdict, gates_of
-from redis_ttl.domain.remediation.signing import NO_KEYS
 from redis_ttl.messages.figures import count
-from redis_ttl.messages.pages.plan_page import plan_page
 from redis_ttl.messages.pages.remediation_page import remediation_page
-from redis_ttl.tasks.airflow_api import AIRFLOW_CONNECTION, viewer_of
 from redis_ttl.tasks.connection import endpoint_of
 from redis_ttl.tasks.notify.notifying import run_link, tell
 from redis_ttl.tasks.pools import refuse_missing_pools
-from redis_ttl.tasks.remediate.approval_evidence import (
-    lacking_approvers,
-    lines_on_approving,
-    refuse_if_withdrawn,
-    refuse_other_requester,
-    refuse_own_approval,
-    requester_of,
-    run_now,
-)
+from redis_ttl.tasks.remediate.approval_evidence import refuse_if_withdrawn, refuse_own_approval, requester_of
 from redis_ttl.tasks.remediate.control import VariableControl
 from redis_ttl.tasks.remediate.form import wanted_of
-from redis_ttl.tasks.signing import SIGNING_CONNECTION, signing_keys
+from redis_ttl.tasks.remediate.planned import plan_of_task, run_name
 from redis_ttl.tasks.store import open_store, open_store_for_writing
 from redis_ttl.usecases.audit.read_audit import read_audit
 from redis_ttl.usecases.plan import build_plan as planning
@@ -59,8 +46,6 @@ from redis_ttl.usecases.store.audits import AuditFolder, finished_audits
 from redis_ttl.usecases.store.plans import PlanDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from airflow.sdk import Context
 
     from redis_ttl.adapters.connection.endpoint import Endpoint
@@ -70,17 +55,6 @@ if TYPE_CHECKING:
     from redis_ttl.domain.remediation.remediation import PartResult
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a gate shows, and what its answer will be held against."""
-
-    plan_id: str
-    digest: str
-    request_id: str
-    subject: str
-    body: str
 
 
 def build_plan(policy: Policy, context: Context) -> str:
@@ -104,13 +78,13 @@ def build_plan(policy: Policy, context: Context) -> str:
         audit,
         policy,
         plan_id=document_id(now, secrets.token_hex(3)),
-        run=_run(context),
+        run=run_name(context),
         now=now,
         rules=wanted.rules,
         rate=wanted.rate,
         load=wanted.load,
         canary_watch_s=wanted.canary_watch_s,
-        others=other_plans(store, policy, run=_run(context), now=now, new_expiries=ComingExpiries),
+        others=other_plans(store, policy, run=run_name(context), now=now, new_expiries=ComingExpiries),
     )
     plan = replace(plan, requested_by=requester_of(context))
     documents = PlanDocuments(store, policy.cluster, plan.plan_id)
@@ -119,139 +93,15 @@ def build_plan(policy: Policy, context: Context) -> str:
     return plan.plan_id
 
 
-def announce(policy: Policy, context: Context, plan_id: str) -> None:
-    """Log the plan, and how it is approved."""
-    _, plan = _plan(policy, context, plan_id)
-    for line in plan_page(plan, policy).splitlines():
-        _log.info("%s", line)
-    gates = " and ".join(gates_of(policy.remediation.approvals))
-    if signing_keys() is None:
-        _log.warning(
-            "decisions aren't signed: anyone with write access to the store can approve, because the Airflow connection %s doesn't exist",
-            SIGNING_CONNECTION,
-        )
-    if (lacking := lacking_approvers(plan, policy)) is not None:
-        _log.warning("%s", lacking)
-    elif plan.requested_by is not None and not policy.remediation.self_approval:
-        _log.info("requested by %s, who can't approve it", plan.requested_by)
-    if viewer_of(_run_fields(context)) is None:
-        _log.warning(
-            "approve it in the form of %s (Required Actions); marks don't count, because the Airflow connection %s, by which "
-            "the run would see who made them, doesn't exist",
-            gates,
-            AIRFLOW_CONNECTION,
-        )
-    else:
-        _log.info("approve it in the form of %s (Required Actions), or mark that task as success", gates)
-
-
-def ask(policy: Policy, context: Context, plan_id: object, request_id: str) -> Asked:
-    """Write down that the gate shows the plan now; returns what it shows."""
-    documents, plan = _plan(policy, context, plan_id)
-    task = context["ti"]
-    lines = lines_on_approving(plan, policy, context, signing_keys())
-    page = plan_page(plan, policy) + "\n## Who may approve\n\n" + "".join(f"- {line}\n" for line in lines)
-    documents.write_request(
-        ApprovalRequest(
-            request_id=request_id,
-            plan_id=plan.plan_id,
-            digest=plan.digest,
-            gate=task.task_id,
-            attempt=task.try_number,
-            requested_at=SystemClock().now().isoformat(),
-            instance=str(task.id),
-        )
-    )
-    tell(policy, MessageKind.APPROVAL_REQUESTED, plan.plan_id, run_link(context, _required_actions(task.task_id)))
-    subject = (
-        f"{policy.cluster}: set TTLs on {count(plan.change_keys)} keys? Plan {plan.plan_id}, digest {plan.digest[:12]}"
-    )
-    return Asked(plan.plan_id, plan.digest, request_id, subject, page)
-
-
-def decide(
-    policy: Policy,
-    context: Context,
-    plan_id: str,
-    request_id: str,
-    answer: Mapping[str, Any] | None,
-    *,
-    approves: bool,
-) -> dict[str, Any]:
-    """Write down what the form's answer means; None is the end of its time. Returns the decision."""
-    documents, _ = _plan(policy, context, plan_id)
-    request = next((each for each in documents.requests() if each.request_id == request_id), None)
-    if request is None:
-        raise BadInput(
-            "what this answer is for was never asked",
-            where=f"plan {plan_id}",
-            found=f"request {request_id!r}",
-            todo="Clear this task with its downstream tasks, to ask again.",
-        )
-    if answer is None or not answer.get("responded_by_user"):
-        decision = Decision(
-            request_id,
-            request.plan_id,
-            request.digest,
-            request.gate,
-            Verdict.TIMED_OUT,
-            Channel.NOBODY,
-            None,
-            SystemClock().now().isoformat(),
-            why="no answer in time, which means no",
-        )
-    else:
-        form = answer.get("params_input") or {}
-        decision = approving.decide_answer(
-            documents,
-            policy,
-            request,
-            approving.FormAnswer(
-                approves=approves,
-                by=answer["responded_by_user"].get("name"),
-                at=answer["responded_at"].isoformat(),
-                echoed=form.get("plan_digest"),
-                comment=form.get("comment"),
-                instance=str(context["ti"].id),
-                clears=context["dag_run"].clear_number,
-            ),
-        )
-    documents.write_decision(decision)
-    _log.info(
-        "%s by %s: %s", decision.verdict, decision.by or "nobody", decision.why or decision.comment or "no comment"
-    )
-    return to_plain(decision)
-
-
-def confirm_approval(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
-    """Write down what marks mean, and require the approval; returns by whom and until when."""
-    documents, plan = _plan(policy, context, plan_id)
-    seen = run_now(policy, context, returned=True)
-    approval = approving.confirm_approval(
-        documents,
-        policy,
-        plan,
-        _run(context),
-        SystemClock().now(),
-        states=seen.states,
-        clears=seen.clears,
-        returned=seen.returned,
-        history=viewer_of(_run_fields(context)),
-    )
-    refuse_own_approval(policy, context, approval)
-    _log.info("plan %s is approved by %s", plan.plan_id, " and ".join(approval.by))
-    return {"plan_id": plan.plan_id, "digest": plan.digest, "by": list(approval.by)}
-
-
 def apply_canary(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     """Count, refuse what is too much, write the first few keys; returns the figures."""
-    documents, plan = _plan(policy, context, plan_id)
+    documents, plan = plan_of_task(policy, context, plan_id)
     return _told(applying.apply_canary(plan, _tools(policy, context, documents, plan)))
 
 
 def check_canary(policy: Policy, context: Context, plan_id: object) -> list[dict[str, Any]]:
     """Watch the servers; returns what each mapped task needs to find its shard."""
-    documents, plan = _plan(policy, context, plan_id)
+    documents, plan = plan_of_task(policy, context, plan_id)
     report = applying.check_canary(plan, _tools(policy, context, documents, plan))
     _log.info("the canary is passed, after %.0f s", report.watched_s)
     return [
@@ -262,7 +112,7 @@ def check_canary(policy: Policy, context: Context, plan_id: object) -> list[dict
 def apply_shard(policy: Policy, context: Context, shard: object) -> dict[str, Any]:
     """Write one shard, as `check_canary` named it; returns the figures. An XCom may say anything, and is believed nothing."""
     named = shard if isinstance(shard, dict) else {}
-    documents, plan = _plan(policy, context, named.get("plan_id"))
+    documents, plan = plan_of_task(policy, context, named.get("plan_id"))
     number = named.get("number")
     if type(number) is not int or not 0 <= number < len(plan.shards):
         raise BadInput(
@@ -277,7 +127,7 @@ def apply_shard(policy: Policy, context: Context, shard: object) -> dict[str, An
 
 def verify(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     """Look at every key once more; raises when one was missed. Returns the summary."""
-    _, plan = _plan(policy, context, plan_id)
+    _, plan = plan_of_task(policy, context, plan_id)
     verification = verifying.verify_plan(
         plan,
         verifying.VerifyTools(
@@ -297,7 +147,7 @@ def verify(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
 
 def report(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     """Log the report and keep it; raises when the run didn't come to its end, so that it isn't green."""
-    documents, plan = _plan(policy, context, plan_id)
+    documents, plan = plan_of_task(policy, context, plan_id)
     parts = documents.parts()
     verification = next(reversed(documents.verifications()), None)
     page = remediation_page(plan, parts, documents.decisions(), verification)
@@ -321,17 +171,8 @@ def report(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     return verification.summary()
 
 
-def _plan(policy: Policy, context: Context, plan_id: object) -> tuple[PlanDocuments, Plan]:
-    if plan_id is None:
-        raise BadInput("there is no plan", where=f"run {_run(context)}", todo="The log of build_plan says why.")
-    store = open_store()
-    plan = approving.plan_of_run(store, policy.cluster, plan_id, _run(context))
-    refuse_other_requester(plan, context)
-    return PlanDocuments(store, policy.cluster, plan.plan_id, signing_keys() or NO_KEYS), plan
-
-
 def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Plan) -> applying.ApplyTools:
-    run = _run(context)
+    run = run_name(context)
 
     def approve() -> Approval:
         approval = approving.require_approval(documents, policy, plan, run, SystemClock().now())
@@ -365,19 +206,6 @@ def _told(result: PartResult) -> dict[str, Any]:
         count(result.journal_objects),
     )
     return {"part": result.part, "changed": result.changed, "scanned": result.scanned}
-
-
-def _required_actions(gate: str) -> str:
-    """The page of a waiting task, below that of its run."""
-    return f"/tasks/{gate}/required_actions"
-
-
-def _run(context: Context) -> str:
-    return f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}"
-
-
-def _run_fields(context: Context) -> dict[str, str]:
-    return {"dag_id": context["dag_run"].dag_id, "run_id": context["dag_run"].run_id}
 
 
 def _log_progress(done: int, of: int) -> None:

@@ -109,16 +109,21 @@ def test_what_is_pending_is_read_from_its_name(number: int, route: str, due: dt.
 
 def test_results_are_told_apart() -> None:
     """Among the names in one folder each kind finds its own and no other."""
-    begun, canary = PLAN.begun(CANARY, "t"), PLAN.part(CANARY, "t")
-    shard, survey, grant = PLAN.part(shard_part(10), "t"), PLAN.survey("t"), PLAN.grant("t-rule-1-000003")
-    results = {kind: PLAN.result(kind, "0a1b2c3d") for kind in ResultKind}
-    page = PLAN.page(ResultKind.REPORT, "0a1b2c3d")
-    names = [name_of(path) for path in (shard, canary, begun, survey, grant, page, *results.values())]
-    assert (PLAN.begun_in(names), PLAN.parts_in(names), PLAN.surveys_in(names)) == ([begun], [canary, shard], [survey])
-    assert PLAN.grants_in("t", names) == {"t-rule-1-000003": grant}
-    assert {kind: PLAN.results_in(kind, names) for kind in ResultKind} == {
-        kind: [path] for kind, path in results.items()
+    families = {
+        PLAN.begun: "canary-t",
+        PLAN.canaries: "t",
+        PLAN.shards: "10-t",
+        PLAN.surveys: "t",
+        PLAN.grants: "t-rule-1-000003",
+        **{PLAN.results(kind): "0a1b2c3d" for kind in ResultKind},
     }
+    paths = {family: family.path(name) for family, name in families.items()}
+    names = [name_of(path) for path in paths.values()] + [name_of(PLAN.results(ResultKind.REPORT).page("0a1b2c3d"))]
+    assert {family: family.among(names) for family in families} == {
+        family: {name: paths[family]} for family, name in families.items()
+    }
+    assert (PLAN.part(CANARY, "t"), PLAN.part(shard_part(10), "t")) == (paths[PLAN.canaries], paths[PLAN.shards])
+    assert PLAN.requests.among([name_of(PLAN.decisions.path("r"))]) == {}
 
 
 def test_folders_are_read_as_they_are_filled() -> None:

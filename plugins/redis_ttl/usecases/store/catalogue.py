@@ -86,11 +86,11 @@ class ClusterPaths:
 
     def audit(self, audit_id: str) -> AuditPaths:
         """What belongs to one audit."""
-        return AuditPaths(f"{self.audits}/{path_part(audit_id)}")
+        return AuditPaths.of(f"{self.audits}/{path_part(audit_id)}")
 
     def plan(self, plan_id: str) -> PlanPaths:
         """What belongs to one plan."""
-        return PlanPaths(self.cluster, path_part(plan_id))
+        return PlanPaths.of(self.cluster, path_part(plan_id))
 
     @property
     def drift(self) -> DriftPaths:
@@ -129,29 +129,21 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class AuditPaths:
-    """The documents of one audit."""
+    """The documents of one audit: what it set out to scan, the keys that were drawn before, what came of it (there when it is finished),
+    and the same as a page.
+    """
 
     folder: str
+    plan: str
+    samples: str
+    audit: str
+    report: str
 
-    @property
-    def plan(self) -> str:
-        """What it set out to scan."""
-        return f"{self.folder}/plan.json"
-
-    @property
-    def samples(self) -> str:
-        """The keys that were drawn before the scan."""
-        return f"{self.folder}/samples.json"
-
-    @property
-    def audit(self) -> str:
-        """What came of it; there when the audit is finished."""
-        return f"{self.folder}/audit.json"
-
-    @property
-    def report(self) -> str:
-        """The same as a page."""
-        return f"{self.folder}/report.md"
+    @classmethod
+    def of(cls, folder: str) -> AuditPaths:
+        """Those in that folder."""
+        names = ("plan.json", "samples.json", "audit.json", "report.md")
+        return cls(folder, *(f"{folder}/{name}" for name in names))
 
     def patterns(self, token: str | None = None) -> str:
         """The table of its patterns; with a token that of a second try."""
@@ -194,101 +186,72 @@ def increment_of(fingerprints: str) -> Increment:
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """The documents of one kind in one folder: ``<folder>/<kind>-<name>.json``."""
+
+    folder: str
+    kind: str
+
+    def path(self, name: str) -> str:
+        """Where the one of that name lies."""
+        return f"{self.folder}/{self.kind}-{name}.json"
+
+    def page(self, name: str) -> str:
+        """The same to read."""
+        return f"{self.folder}/{self.kind}-{name}.md"
+
+    def among(self, names: Iterable[str]) -> dict[str, str]:
+        """Those among the names in the folder: the path of each by its own name."""
+        start = f"{self.kind}-"
+        found = (name for name in names if name.startswith(start) and name.endswith(_JSON))
+        return {name.removeprefix(start).removesuffix(_JSON): f"{self.folder}/{name}" for name in found}
+
+
+@dataclass(frozen=True, slots=True)
 class PlanPaths:
-    """The documents of one plan."""
+    """The documents of one plan: itself, what was asked and decided, the folder of its journal, and what came of it.
 
-    cluster: str
-    plan_id: str
+    A request is named by its id, what was begun by its part and attempt, a survey by the attempt that made it, a share by itself; a
+    decision and a result have a token of their own.
+    """
 
-    @property
-    def document(self) -> str:
-        """The plan itself."""
-        return f"{self.cluster}/plans/{self.plan_id}.json"
+    document: str
+    requests: Family
+    decisions: Family
+    journal: str
+    begun: Family
+    canaries: Family
+    shards: Family
+    surveys: Family
+    grants: Family
 
-    @property
-    def approvals(self) -> str:
-        """The folder of what was asked and decided."""
-        return f"{self.cluster}/approvals/{self.plan_id}"
-
-    def request(self, request_id: str) -> str:
-        """That it was shown."""
-        return f"{self.approvals}/request-{request_id}.json"
-
-    def requests_in(self, names: Iterable[str]) -> list[str]:
-        """The paths of what was asked, among the names in the folder of the approvals."""
-        return _documents(self.approvals, "request-", names)
-
-    def decision(self, request_id: str, token: str) -> str:
-        """What somebody decided."""
-        return f"{self.approvals}/decision-{request_id}-{token}.json"
-
-    def decisions_in(self, names: Iterable[str]) -> list[str]:
-        """The paths of what was decided, among the names in the folder of the approvals."""
-        return _documents(self.approvals, "decision-", names)
-
-    @property
-    def journal(self) -> str:
-        """The folder of its journal."""
-        return f"{self.cluster}/journals/{self.plan_id}"
+    @classmethod
+    def of(cls, cluster: str, plan_id: str) -> PlanPaths:
+        """Those of that plan."""
+        approvals, results = f"{cluster}/approvals/{plan_id}", f"{cluster}/results/{plan_id}"
+        return cls(
+            document=f"{cluster}/plans/{plan_id}.json",
+            requests=Family(approvals, "request"),
+            decisions=Family(approvals, "decision"),
+            journal=f"{cluster}/journals/{plan_id}",
+            begun=Family(results, "begun"),
+            canaries=Family(results, CANARY),
+            shards=Family(results, SHARD),
+            surveys=Family(results, "survey"),
+            grants=Family(results, "grant"),
+        )
 
     def journal_object(self, name: JournalName) -> str:
-        """One object of it."""
+        """One object of the journal."""
         return f"{self.journal}/{name}"
 
-    @property
-    def results(self) -> str:
-        """The folder of what came of it."""
-        return f"{self.cluster}/results/{self.plan_id}"
-
-    def begun(self, part: str, attempt: str) -> str:
-        """That an attempt at a part was begun."""
-        return f"{self.results}/begun-{part}-{attempt}.json"
-
-    def begun_in(self, names: Iterable[str]) -> list[str]:
-        """The paths of these, among the names in the folder of the results."""
-        return _documents(self.results, "begun-", names)
-
     def part(self, part: str, attempt: str) -> str:
-        """What an attempt at a part came to."""
-        return f"{self.results}/{part}-{attempt}.json"
+        """What an attempt at a part came to: one of the canaries, or of the shards."""
+        return f"{self.begun.folder}/{part}-{attempt}.json"
 
-    def parts_in(self, names: Iterable[str]) -> list[str]:
-        """The paths of these, among the names in the folder of the results."""
-        names = list(names)
-        return [path for prefix in (f"{CANARY}-", f"{SHARD}-") for path in _documents(self.results, prefix, names)]
-
-    def survey(self, attempt: str) -> str:
-        """What an attempt at the canary counted."""
-        return f"{self.results}/survey-{attempt}.json"
-
-    def surveys_in(self, names: Iterable[str]) -> list[str]:
-        """The paths of these, among the names in the folder of the results."""
-        return _documents(self.results, "survey-", names)
-
-    def grant(self, name: str) -> str:
-        """A share of a reserve."""
-        return f"{self.results}/grant-{name}.json"
-
-    def grants_in(self, survey: str, names: Iterable[str]) -> dict[str, str]:
-        """The names of the shares beyond that survey, with their paths, among the names in the folder of the results."""
-        paths = _documents(self.results, f"grant-{survey}-", names)
-        return {PurePosixPath(path).name.removeprefix("grant-").removesuffix(_JSON): path for path in paths}
-
-    def result(self, kind: ResultKind, token: str) -> str:
-        """Another result."""
-        return f"{self.results}/{kind}-{token}.json"
-
-    def results_in(self, kind: ResultKind, names: Iterable[str]) -> list[str]:
-        """The paths of these, among the names in the folder of the results."""
-        return _documents(self.results, f"{kind}-", names)
-
-    def page(self, kind: ResultKind, token: str) -> str:
-        """A result as a page."""
-        return f"{self.results}/{kind}-{token}.md"
-
-
-def _documents(folder: str, prefix: str, names: Iterable[str]) -> list[str]:
-    return [f"{folder}/{name}" for name in names if name.startswith(prefix) and name.endswith(_JSON)]
+    def results(self, kind: ResultKind) -> Family:
+        """Other results."""
+        return Family(self.begun.folder, kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,11 @@ from redis_ttl.usecases.store.catalogue import ClusterPaths, ResultKind, plan_id
 from redis_ttl.usecases.store.json_documents import read_json, read_record, write_json, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from redis_ttl.domain.remediation.signing import SigningKeys
     from redis_ttl.usecases.ports import Documents
+    from redis_ttl.usecases.store.catalogue import Family
 
 _Read = TypeVar("_Read")
 
@@ -104,22 +105,22 @@ class PlanDocuments:
 
     def write_request(self, request: ApprovalRequest) -> None:
         """Keep that the plan was shown for approval."""
-        self._write_signed(self._paths.request(request.request_id), to_plain(request))
+        self._write_signed(self._paths.requests.path(request.request_id), to_plain(request))
 
     def write_decision(self, decision: Decision) -> None:
         """Keep what was decided."""
-        self._write_signed(self._paths.decision(decision.request_id, secrets.token_hex(3)), to_plain(decision))
+        self._write_signed(
+            self._paths.decisions.path(f"{decision.request_id}-{secrets.token_hex(3)}"), to_plain(decision)
+        )
 
     def requests(self) -> list[ApprovalRequest]:
         """When the plan was shown, the earliest first."""
-        paths = self._paths.requests_in(self._documents.names(self._paths.approvals))
-        found = self._all(paths, lambda data: ApprovalRequest.from_json(data, self._doubt(data)))
+        found = self._all(self._paths.requests, lambda data: ApprovalRequest.from_json(data, self._doubt(data)))
         return sorted(found, key=lambda each: each.requested_at)
 
     def decisions(self) -> list[Decision]:
         """Everything that was decided about the plan, the earliest first."""
-        paths = self._paths.decisions_in(self._documents.names(self._paths.approvals))
-        found = self._all(paths, lambda data: Decision.from_json(data, self._doubt(data)))
+        found = self._all(self._paths.decisions, lambda data: Decision.from_json(data, self._doubt(data)))
         return sorted(found, key=lambda each: each.at)
 
     def write_journal(self, name: JournalName, data: bytes) -> JournalName:
@@ -177,11 +178,11 @@ class PlanDocuments:
 
     def write_begun(self, begun: PartBegun) -> None:
         """Keep that an attempt at a part was begun; before its first journal object."""
-        write_record(self._documents, self._paths.begun(begun.part, begun.attempt), begun)
+        write_record(self._documents, self._paths.begun.path(f"{begun.part}-{begun.attempt}"), begun)
 
     def begun(self) -> list[PartBegun]:
         """Every attempt that was begun, the earliest first. None of the attempts of version 0.1, which didn't say."""
-        found = self._all(self._paths.begun_in(self._results()), partial(from_plain, PartBegun))
+        found = self._all(self._paths.begun, partial(from_plain, PartBegun))
         return sorted(found, key=lambda each: each.attempt)
 
     def write_part(self, result: PartResult) -> None:
@@ -190,33 +191,35 @@ class PlanDocuments:
 
     def parts(self) -> list[PartResult]:
         """What every finished attempt at every part came to, in the order in which they began."""
-        found = self._all(self._paths.parts_in(self._results()), partial(from_plain, PartResult))
+        families = (self._paths.canaries, self._paths.shards)
+        found = [each for family in families for each in self._all(family, partial(from_plain, PartResult))]
         return sorted(found, key=lambda each: each.attempt)
 
     def write_survey(self, survey: Survey) -> None:
         """Keep what the canary counted."""
-        write_record(self._documents, self._paths.survey(survey.attempt), survey)
+        write_record(self._documents, self._paths.surveys.path(survey.attempt), survey)
 
     def surveys(self) -> list[Survey]:
         """What each attempt at the canary counted, the latest last."""
-        found = self._all(self._paths.surveys_in(self._results()), partial(from_plain, Survey))
+        found = self._all(self._paths.surveys, partial(from_plain, Survey))
         return sorted(found, key=lambda each: each.attempt)
 
     def write_grant(self, grant: Grant) -> None:
         """Take a share of a reserve; a :class:`StoreProblem` when it is taken."""
-        write_record(self._documents, self._paths.grant(grant.name), grant)
+        write_record(self._documents, self._paths.grants.path(grant.name), grant)
 
     def grant_names(self, survey: str) -> set[str]:
         """The names of the shares that are taken of the reserves beyond that survey."""
-        return set(self._paths.grants_in(survey, self._results()))
+        names = self._paths.grants.among(self._documents.names(self._paths.grants.folder))
+        return {name for name in names if name.startswith(f"{survey}-")}
 
     def grant(self, grant: Grant) -> Grant:
         """The share of that name, as it was taken."""
-        return read_record(self._documents, self._paths.grant(grant.name), Grant)
+        return read_record(self._documents, self._paths.grants.path(grant.name), Grant)
 
     def grants(self, survey: str) -> list[Grant]:
         """All shares that are taken of the reserves beyond that survey."""
-        return self._all(self._paths.grants_in(survey, self._results()).values(), partial(from_plain, Grant))
+        return self._all(self._paths.grants, partial(from_plain, Grant), of=f"{survey}-")
 
     def write_canary_baseline(self, at: str, readings: Mapping[str, tuple[Reading, Reading]]) -> None:
         """Keep what the servers (by the plan's addresses) were like before anything was written: two readings of each."""
@@ -266,22 +269,22 @@ class PlanDocuments:
 
     def write_report(self, page: str) -> None:
         """Keep what the remediation came to as a page (Markdown)."""
-        self._documents.write(self._paths.page(ResultKind.REPORT, secrets.token_hex(4)), page.encode())
-
-    def _results(self) -> list[str]:
-        return self._documents.names(self._paths.results)
+        self._documents.write(self._paths.results(ResultKind.REPORT).page(secrets.token_hex(4)), page.encode())
 
     def _results_as(self, kind: ResultKind, read: Callable[[Any], _Read]) -> list[_Read]:
-        return self._all(self._paths.results_in(kind, self._results()), read)
+        return self._all(self._paths.results(kind), read)
 
     def _write_result(self, kind: ResultKind, data: Any) -> str:
-        path = self._paths.result(kind, secrets.token_hex(4))
+        path = self._paths.results(kind).path(secrets.token_hex(4))
         write_json(self._documents, path, data)
         return path
 
-    def _all(self, paths: Iterable[str], read: Callable[[Any], _Read]) -> list[_Read]:
+    def _all(self, family: Family, read: Callable[[Any], _Read], *, of: str = "") -> list[_Read]:
+        """What ``read`` makes of each of these documents, of those whose names begin with ``of``."""
         found = []
-        for path in paths:
+        for name, path in family.among(self._documents.names(family.folder)).items():
+            if not name.startswith(of):
+                continue
             try:
                 found.append(read_json(self._documents, path, read))
             except RedisTtlError as error:

@@ -140,7 +140,7 @@ def _form(hint: Any) -> Form:
         return Form(lambda each: each.value, hint)
     if issubclass(hint, dt.date):  # a datetime, too
         return Form(hint.isoformat, hint.fromisoformat)
-    return Form(_same, partial(_of_type, (int, float) if hint is float else hint))
+    return Form(_same, partial(_of_type, hint))
 
 
 def _tuple_form(inner: tuple[Any, ...]) -> Form:
@@ -192,8 +192,12 @@ def _one_of(allowed: tuple[Any, ...], value: Any) -> Any:
     return value
 
 
-def _of_type(kind: type | tuple[type, ...], value: Any) -> Any:
-    # True is a number to Python, and to no document.
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{value!r} is a {type(value).__name__}")
+_WORDS: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
+
+
+def _of_type(kind: type, value: Any) -> Any:
+    # True is a number to Python, and to no document; a number without a fraction is one of any kind.
+    kinds = (float, int) if kind is float else kind
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{value!r} instead of {_WORDS[kind]}")
     return value

@@ -16,7 +16,9 @@ from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.control import Wish
 from redis_ttl.domain.rollback.rollback import RestoreAccount
-from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, RestoreTools, load_journal, restore_part
+from redis_ttl.usecases.rollback.journal_parts import load_journal
+from redis_ttl.usecases.rollback.restore_journal import restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions, RestoreTools
 
 if TYPE_CHECKING:
     from lab.remediation.applying import Applying

@@ -72,14 +72,9 @@ from redis_ttl.usecases.plan.confirm_approval import (
 )
 from redis_ttl.usecases.remediation.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
 from redis_ttl.usecases.remediation.verify_plan import VerifyTools, verify_plan
-from redis_ttl.usecases.rollback.restore_journal import (
-    RestoreOptions,
-    RestoreTools,
-    chosen_rules,
-    load_journal,
-    restore_part,
-    whole_journal,
-)
+from redis_ttl.usecases.rollback.journal_parts import load_journal, whole_journal
+from redis_ttl.usecases.rollback.restore_journal import restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions, RestoreTools, chosen_rules
 from redis_ttl.usecases.store.audits import AuditFolder
 from redis_ttl.usecases.store.message_ports import Composed, Envelope
 from redis_ttl.usecases.store.plans import PlanDocuments

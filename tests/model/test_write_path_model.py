@@ -31,13 +31,9 @@ from redis_ttl.domain.remediation.control import Wish, WishedState
 from redis_ttl.domain.rollback.rollback import add_results, refuse_unfinished
 from redis_ttl.usecases.remediation import part_work, write_gate
 from redis_ttl.usecases.remediation.apply_plan import check_canary
-from redis_ttl.usecases.rollback.restore_journal import (
-    RestoreOptions,
-    load_journal,
-    look_again,
-    refuse_out_of_turn,
-    restore_part,
-)
+from redis_ttl.usecases.rollback.journal_parts import load_journal
+from redis_ttl.usecases.rollback.restore_journal import look_again, refuse_out_of_turn, restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 from tests.conftest import require
 from tests.model.faulty_store import Faults, Killed, refuse
 from tests.model.world import FAMILIES, LIMIT_KEYS, SET_TTL_S, ModelRun, World

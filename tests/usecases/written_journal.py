@@ -17,12 +17,9 @@ from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.remediation.remediation import PartBegun
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import RestoreResult
-from redis_ttl.usecases.rollback.restore_journal import (
-    RestoreOptions,
-    RestoreTools,
-    restore_part,
-    whole_journal,
-)
+from redis_ttl.usecases.rollback.journal_parts import whole_journal
+from redis_ttl.usecases.rollback.restore_journal import restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions, RestoreTools
 from tests.journal_objects import journal_bytes
 
 DAY_MS = DAY_S * 1000

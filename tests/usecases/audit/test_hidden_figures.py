@@ -25,7 +25,9 @@ from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.messages.formats.as_markdown import as_markdown
 from redis_ttl.messages.pages.plan_page import plan_page
 from redis_ttl.messages.rendering import documents_of
-from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, restore_part, whole_journal
+from redis_ttl.usecases.rollback.journal_parts import whole_journal
+from redis_ttl.usecases.rollback.restore_journal import restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 from tests.adapters.keyspaces import set_keys
 from tests.hiding_proxy import HidingProxy
 from tests.usecases.plan.test_build_plan import plan_of

@@ -13,12 +13,9 @@ from redis_ttl.domain.errors import BadInput, StoreProblem
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Verdict
 from redis_ttl.domain.remediation.remediation import Outcome, PartResult
 from redis_ttl.domain.rollback.journal import JournalName
-from redis_ttl.usecases.rollback.restore_journal import (
-    JournalPart,
-    chosen_rules,
-    end_approval,
-    load_journal,
-)
+from redis_ttl.usecases.rollback.end_approval import end_approval
+from redis_ttl.usecases.rollback.journal_parts import JournalPart, load_journal
+from redis_ttl.usecases.rollback.restore_tools import chosen_rules
 from tests.usecases.written_journal import ATTEMPT, LATER, POLICY, Written
 
 

@@ -15,7 +15,8 @@ from redis_ttl.domain.errors import BadInput
 from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from redis_ttl.usecases.rollback import restore_journal
-from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, refuse_out_of_turn
+from redis_ttl.usecases.rollback.restore_journal import refuse_out_of_turn
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 from tests.adapters.keyspaces import send, set_keys
 
 KEYS = 300

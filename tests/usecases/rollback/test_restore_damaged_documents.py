@@ -17,15 +17,10 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.domain.errors import BadInput, StoreProblem, Unfinished
 from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.rollback.rollback import refuse_unfinished
-from redis_ttl.usecases.rollback.restore_journal import (
-    RestoreOptions,
-    end_approval,
-    load_journal,
-    look_again,
-    refuse_out_of_turn,
-    restore_part,
-    whole_journal,
-)
+from redis_ttl.usecases.rollback.end_approval import end_approval
+from redis_ttl.usecases.rollback.journal_parts import load_journal, whole_journal
+from redis_ttl.usecases.rollback.restore_journal import look_again, refuse_out_of_turn, restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 from tests.adapters.keyspaces import set_keys
 
 POLICY = policy_of(rule("cart:{id}", ttl_s=86_400, mode=Mode.CAP))

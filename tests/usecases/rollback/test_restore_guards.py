@@ -23,7 +23,9 @@ from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.remediation import PartBegun
 from redis_ttl.domain.rollback.rollback import RestoreResult, WatchedNode
 from redis_ttl.usecases.rollback import restore_gate, restore_journal
-from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, restore_part, whole_journal
+from redis_ttl.usecases.rollback.journal_parts import whole_journal
+from redis_ttl.usecases.rollback.restore_journal import restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 from tests.adapters.keyspaces import set_keys
 
 POLICY = policy_of(rule("cart:{id}"))

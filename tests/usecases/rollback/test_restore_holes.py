@@ -16,14 +16,9 @@ from redis_ttl.domain.remediation.remediation import PartBegun
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import RestoreResult, refuse_unfinished
 from redis_ttl.usecases.remediation import part_work
-from redis_ttl.usecases.rollback.restore_journal import (
-    JournalPart,
-    RestoreOptions,
-    load_journal,
-    look_again,
-    restore_part,
-    whole_journal,
-)
+from redis_ttl.usecases.rollback.journal_parts import JournalPart, load_journal, whole_journal
+from redis_ttl.usecases.rollback.restore_journal import look_again, restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 from tests.adapters.keyspaces import set_keys
 
 POLICY = policy_of(rule("cart:{id}"), rule("seen:{id}"), canary_keys=10)

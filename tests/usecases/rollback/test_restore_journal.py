@@ -20,14 +20,10 @@ from redis_ttl.domain.remediation.control import Wish, WishedState
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from redis_ttl.usecases.rollback import restore_journal
-from redis_ttl.usecases.rollback.restore_journal import (
-    RestoreOptions,
-    chosen_rules,
-    end_approval,
-    load_journal,
-    restore_part,
-    whole_journal,
-)
+from redis_ttl.usecases.rollback.end_approval import end_approval
+from redis_ttl.usecases.rollback.journal_parts import load_journal, whole_journal
+from redis_ttl.usecases.rollback.restore_journal import restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions, chosen_rules
 from tests.adapters.keyspaces import send, set_keys
 
 POLICY = policy_of(rule("cart:{id}"), rule("seen:{id}", ttl_s=86_400, mode=Mode.CAP), exempt=["cart:vip{n}"])

@@ -19,7 +19,9 @@ from redis_ttl.adapters.writing.key_restorer import KeyRestorer
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.rate import Rate, parse_rate
 from redis_ttl.domain.remediation.control import Wish
-from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, restore_part, whole_journal
+from redis_ttl.usecases.rollback.journal_parts import whole_journal
+from redis_ttl.usecases.rollback.restore_journal import restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 from tests.adapters.keyspaces import set_keys
 
 WRITE = RestoreOptions(dry_run=False)

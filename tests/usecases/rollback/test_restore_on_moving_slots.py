@@ -26,7 +26,9 @@ from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.rollback.rollback import RestoreAccount, refuse_unfinished
-from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, look_again, restore_part, whole_journal
+from redis_ttl.usecases.rollback.journal_parts import whole_journal
+from redis_ttl.usecases.rollback.restore_journal import look_again, restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 
 FAR_S = 400 * 86_400
 POLICY = policy_of(rule("cart:{{t}}{n}"), rule("seen:{{t}}{n}", ttl_s=86_400, mode=Mode.CAP))

@@ -22,15 +22,10 @@ from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import Leftovers, RestoreAccount, RestoreResult
 from redis_ttl.usecases.remediation.write_gate import Ended
 from redis_ttl.usecases.rollback import restore_gate, restore_journal
+from redis_ttl.usecases.rollback.journal_parts import load_journal, whole_journal
 from redis_ttl.usecases.rollback.restore_gate import RestoreGate
-from redis_ttl.usecases.rollback.restore_journal import (
-    RestoreOptions,
-    load_journal,
-    look_again,
-    refuse_out_of_turn,
-    restore_part,
-    whole_journal,
-)
+from redis_ttl.usecases.rollback.restore_journal import look_again, refuse_out_of_turn, restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
 from tests.usecases.written_journal import ATTEMPT, DAY_MS, LATER, POLICY, WRITE, Written
 
 

@@ -28,7 +28,9 @@ from redis_ttl.usecases.drift.check_drift import check_drift
 from redis_ttl.usecases.drift.drift_request import DriftRequest, DriftTools
 from redis_ttl.usecases.messages.message_sources import MessageSources
 from redis_ttl.usecases.remediation.verify_plan import VerifyTools, refuse_unverified, verify_plan
-from redis_ttl.usecases.rollback.restore_journal import RestoreOptions, chosen_rules, restore_part, whole_journal
+from redis_ttl.usecases.rollback.journal_parts import whole_journal
+from redis_ttl.usecases.rollback.restore_journal import restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions, chosen_rules
 from redis_ttl.usecases.store.drift import DriftDocuments
 from redis_ttl.usecases.store.plans import plan_ids
 from tests.usecases.kept_documents import FOLDERS, KINDS, NO_SCHEMA, kind_of, reader_of

@@ -32,7 +32,11 @@ from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.remediate.control import VariableControl
 from redis_ttl.tasks.signing import signing_keys
 from redis_ttl.tasks.store import open_store, open_store_for_writing
-from redis_ttl.usecases.rollback import restore_journal as restoring
+from redis_ttl.usecases.rollback.end_approval import end_approval
+from redis_ttl.usecases.rollback.journal_parts import JournalPart
+from redis_ttl.usecases.rollback.journal_parts import load_journal as cut_journal
+from redis_ttl.usecases.rollback.restore_journal import look_again, refuse_out_of_turn, restore_part
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions, RestoreTools, chosen_rules
 from redis_ttl.usecases.store.plans import PlanDocuments
 
 if TYPE_CHECKING:
@@ -54,8 +58,8 @@ def load_journal(policy: Policy, context: Context) -> list[dict[str, Any]]:
     plan = documents.plan()
     options = _options(plan, context["params"])
     parse_rate(context["params"]["rate"])
-    parts = restoring.load_journal(documents, parts=policy.audit.parallel)
-    restoring.refuse_out_of_turn(plan, options, _tools(policy, context, documents, plan, 1))
+    parts = cut_journal(documents, parts=policy.audit.parallel)
+    refuse_out_of_turn(plan, options, _tools(policy, context, documents, plan, 1))
     _log.info(
         "plan %s, digest %s: %s journal objects in %d parts%s",
         plan.plan_id,
@@ -66,7 +70,7 @@ def load_journal(policy: Policy, context: Context) -> list[dict[str, Any]]:
     )
     if not options.dry_run:
         run = f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}"
-        restoring.end_approval(_signing(documents), run=run, clock=SystemClock())
+        end_approval(_signing(documents), run=run, clock=SystemClock())
         _log.info("the plan's approval has ended: nothing is written by it any more")
     return [{**part.to_json(), "of": len(parts), "label": f"{part.number + 1}/{len(parts)}"} for part in parts]
 
@@ -75,7 +79,7 @@ def restore_shard(policy: Policy, context: Context, part: Mapping[str, Any]) -> 
     """Restore one part of the journal, or say what would be restored; returns its result."""
     documents = _documents(policy, context)
     plan = documents.plan()
-    chosen, of = restoring.JournalPart.from_json(part), part.get("of")
+    chosen, of = JournalPart.from_json(part), part.get("of")
     if not isinstance(of, int) or isinstance(of, bool) or not chosen.number < of:
         raise BadInput(
             "this is no part of a journal",
@@ -84,7 +88,7 @@ def restore_shard(policy: Policy, context: Context, part: Mapping[str, Any]) -> 
             todo="Clear load_journal with its downstream tasks.",
         )
     sharers = min(policy.audit.parallel, of)
-    result = restoring.restore_part(
+    result = restore_part(
         plan, chosen, _options(plan, context["params"]), _tools(policy, context, documents, plan, sharers)
     )
     total = result.total
@@ -109,7 +113,7 @@ def verify(policy: Policy, context: Context, restored: Sequence[Mapping[str, Any
     summed = add_results([_of_plan(plan, each) for each in restored])
     found, moving = summed, False
     if not options.dry_run:
-        found, moving = restoring.look_again(plan, options, _tools(policy, context, documents, plan, 1))
+        found, moving = look_again(plan, options, _tools(policy, context, documents, plan, 1))
     path = documents.write_rollback(summed, found)
     _log.info("the result is in the store: %s", path)
     if not options.dry_run:
@@ -164,10 +168,10 @@ def _of_plan(plan: Plan, data: Mapping[str, Any]) -> RestoreResult:
     return result
 
 
-def _options(plan: Plan, params: Mapping[str, Any]) -> restoring.RestoreOptions:
-    return restoring.RestoreOptions(
+def _options(plan: Plan, params: Mapping[str, Any]) -> RestoreOptions:
+    return RestoreOptions(
         dry_run=bool(params["dry_run"]),
-        rules=restoring.chosen_rules(plan, params["rules"] or []),
+        rules=chosen_rules(plan, params["rules"] or []),
         any_lineage=bool(params["any_lineage"]),
     )
 
@@ -186,14 +190,12 @@ def _signing(documents: PlanDocuments) -> PlanDocuments:
         return documents
 
 
-def _tools(
-    policy: Policy, context: Context, documents: PlanDocuments, plan: Plan, sharers: int
-) -> restoring.RestoreTools:
+def _tools(policy: Policy, context: Context, documents: PlanDocuments, plan: Plan, sharers: int) -> RestoreTools:
     rate = parse_rate(context["params"]["rate"])
     # Who asks for no limit means looking, too.
     load = parse_load(plan.load if rate.keys_per_s is not None else LoadKind.FAST.value)
     endpoint = endpoint_of(policy.write_connection or policy.connection)
-    return restoring.RestoreTools(
+    return RestoreTools(
         documents=documents,
         open_restorer=partial(KeyRestorer, endpoint, load.share(sharers), rate.share(sharers)),
         new_rows=NewestRows,

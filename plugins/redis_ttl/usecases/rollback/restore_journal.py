@@ -9,160 +9,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from redis_ttl.domain.errors import Aborted, BadInput, OtherServer, StoreProblem
-from redis_ttl.domain.remediation.approval import Channel, Decision, Verdict
+from redis_ttl.domain.errors import Aborted, OtherServer
 from redis_ttl.domain.remediation.parts import rollback_part
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.journal import JournalName, attempt_of
 from redis_ttl.domain.rollback.rollback import RestoreResult, add_restored
 from redis_ttl.usecases.remediation.write_gate import Ended
+from redis_ttl.usecases.rollback.journal_parts import JournalPart, whole_journal
 from redis_ttl.usecases.rollback.overlapping_plans import refuse_later_plans, trace_ended_plans
 from redis_ttl.usecases.rollback.restore_gate import RestoreGate
+from redis_ttl.usecases.rollback.restore_tools import RestoreOptions, RestoreTools
 from redis_ttl.usecases.store.journals import JournalObjects, approvals_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis_ttl.domain.plan.plan import Plan
-    from redis_ttl.domain.policy.policy import Policy
-    from redis_ttl.domain.policy.rate import Rate
     from redis_ttl.domain.rollback.rollback import Leftovers, RestoreAccount
-    from redis_ttl.usecases.ports import PatientClock
-    from redis_ttl.usecases.remediation.write_ports import Control
-    from redis_ttl.usecases.rollback.restore_ports import EndedRows, JournalRows, LaterRows, OpenRestorer, Restorer
-    from redis_ttl.usecases.store.plans import PlanDocuments
+    from redis_ttl.usecases.rollback.restore_ports import EndedRows, JournalRows, Restorer
+
 
 #: How often a paused rollback looks whether it may go on.
 _LOOK_S: Final = 1.0
-#: A part has at least so many journal objects: less isn't worth a task.
-_OBJECTS_A_PART: Final = 4
-#: No journal has more parts, or objects in one.
-_MOST_PARTS: Final = 999_999
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreOptions:
-    """What the operator chose. ``rules`` are numbers of the plan's rules; None takes all of them.
-
-    ``any_lineage`` restores on servers that don't continue the plan's by their replication ids, too: after several
-    failovers those say nothing any more. A key is told by its name and its exact expiry all the same.
-    """
-
-    dry_run: bool = True
-    rules: frozenset[int] | None = None
-    any_lineage: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreTools:
-    """What rolling back needs from the outside.
-
-    ``rate`` is this part's, of the ``sharers`` that restore at the same time, unless the operator wishes another one through
-    ``control``. ``new_later_rows`` and ``new_ended_rows`` are told whether it is a cluster. ``policy`` has the guards. ``progress``
-    hears how many journal objects of how many are done; ``log`` hears why nothing is done, and what can't be.
-    """
-
-    documents: PlanDocuments
-    open_restorer: OpenRestorer
-    new_rows: Callable[[], JournalRows]
-    new_later_rows: Callable[[bool], LaterRows]
-    new_ended_rows: Callable[[bool], EndedRows]
-    policy: Policy
-    control: Control
-    rate: Rate
-    sharers: int
-    progress: Callable[[int, int], None]
-    log: Callable[[str], None]
-    clock: PatientClock
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class JournalPart:
-    """The journal objects from ``first`` to ``last`` (names, both included), which one task restores."""
-
-    number: int
-    first: str
-    last: str
-    objects: int
-
-    def __post_init__(self) -> None:
-        """Raise `BadInput` for what is no part of a journal: it comes from another task, and becomes part of a path."""
-        number, objects = _whole_number(self.number), _whole_number(self.objects)
-        first, last = _name(self.first), _name(self.last)
-        if number is None or objects is None or first is None or last is None or first.undoes or last.undoes:
-            raise BadInput(
-                "this is no part of a journal",
-                where="the part that a task was given",
-                found=repr((self.number, self.first, self.last, self.objects))[:200],
-                allowed="its number, the names of its first and last object, and how many there are",
-                todo="Clear load_journal with its downstream tasks.",
-            )
-
-    def names_of(self, journal: Sequence[JournalName]) -> list[JournalName]:
-        """The objects of the part. Raises `BadInput` when it isn't one of this journal's."""
-        first, last = _name(self.first), _name(self.last)
-        if first not in journal or last not in journal or first is None or last is None:
-            raise BadInput(
-                "this part is of another journal, or its objects have gone since",
-                where="the part that a task was given",
-                found=f"{self.first} to {self.last}",
-                todo="Clear load_journal with its downstream tasks.",
-            )
-        return [name for name in journal if first <= name <= last]
-
-    def to_json(self) -> dict[str, object]:
-        """Plain data, for a mapped task."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> JournalPart:
-        """What :meth:`to_json` gave to a task. Raises `BadInput` for anything else."""
-        return cls(*(data.get(name) for name in cls.__slots__))  # type: ignore[arg-type]  # looked at when it is made
-
-
-def load_journal(documents: PlanDocuments, *, parts: int) -> list[JournalPart]:
-    """Cut the journal of a plan into at most so many parts, the newest objects first.
-
-    Raises `BadInput` when nothing was written by the plan, and `StoreProblem` when something was and no journal is there.
-    """
-    names = [name for name in reversed(documents.journal_names()) if not name.undoes]
-    if not names:
-        spared: dict[str, str] = {}
-        gaps = documents.forgiving(spared).journal_gaps([])
-        if gaps.objects or spared:
-            raise StoreProblem(
-                "the journal of this plan is gone: by the account of its run it was written",
-                where=f"plan {documents.plan_id}",
-                found="no journal object",
-                allowed=f"{gaps.objects:,} journal objects"
-                if gaps.objects
-                else f"unknown: {', '.join(spared)} can't be read",
-                todo="See that this is the store that the run wrote to, and put the journal back from a copy.",
-            )
-        ended = {each.attempt for each in documents.parts()}
-        if unended := [each for each in documents.begun() if each.attempt not in ended]:
-            raise StoreProblem(
-                "this plan has no journal, and attempts at it say that they began, but not how they ended",
-                where=f"plan {documents.plan_id}",
-                found=f"no journal object; {', '.join(sorted({each.part for each in unended}))} without a result",
-                todo="If they were killed before they wrote anything, there is nothing to take back: the task verify of their run finds "
-                "no key with the plan's expiry. Otherwise put the journal back from a copy of the store.",
-            )
-        raise BadInput(
-            "this plan has no journal: by its documents nothing was written by it",
-            where=f"plan {documents.plan_id}",
-            todo="Look at the list of plans in the trigger form; the newest is the first.",
-        )
-    count = max(1, min(parts, len(names) // _OBJECTS_A_PART))
-    bounds = [len(names) * number // count for number in range(count + 1)]
-    return [
-        JournalPart(number, str(names[end - 1]), str(names[start]), end - start)
-        for number, (start, end) in enumerate(pairwise(bounds))
-    ]
 
 
 def refuse_out_of_turn(plan: Plan, options: RestoreOptions, tools: RestoreTools) -> None:
@@ -173,26 +43,6 @@ def refuse_out_of_turn(plan: Plan, options: RestoreOptions, tools: RestoreTools)
     with tools.open_restorer() as restorer:
         _refuse_strangers(plan, restorer.strangers(plan.nodes), options)
         refuse_later_plans(journal, journal.written, options.rules, restorer, tools.new_later_rows)
-
-
-def end_approval(documents: PlanDocuments, *, run: str, clock: PatientClock) -> None:
-    """Have the plan's approval count no more, so that a writer which is started again doesn't put back what a rollback takes."""
-    # Under a request that can't be read nothing is written either.
-    latest = {request.gate: request for request in documents.forgiving({}).requests()}
-    for request in latest.values():
-        documents.write_decision(
-            Decision(
-                request_id=request.request_id,
-                plan_id=request.plan_id,
-                digest=request.digest,
-                gate=request.gate,
-                verdict=Verdict.REJECTED,
-                channel=Channel.NOBODY,
-                by=None,
-                at=clock.now().isoformat(),
-                why=f"the plan is rolled back by {run}. Trigger the remediation again, for a new plan.",
-            )
-        )
 
 
 def restore_part(plan: Plan, part: JournalPart, options: RestoreOptions, tools: RestoreTools) -> RestoreResult:
@@ -221,28 +71,6 @@ def look_again(plan: Plan, options: RestoreOptions, tools: RestoreTools) -> tupl
     with tools.open_restorer() as restorer:
         work.run(restorer)
     return work.result, work.left is not None and work.left.moving
-
-
-def whole_journal(documents: PlanDocuments) -> JournalPart:
-    """All objects of the journal as one part, for a second look (a dry run over it)."""
-    return load_journal(documents, parts=1)[0]
-
-
-def chosen_rules(plan: Plan, patterns: Collection[str]) -> frozenset[int] | None:
-    """The numbers of the plan's rules with these patterns; None for no patterns, which means all. Raises `BadInput`."""
-    if not patterns:
-        return None
-    numbers = {rule.pattern: rule.number for rule in plan.rules}
-    unknown = [pattern for pattern in patterns if pattern not in numbers]
-    if unknown:
-        raise BadInput(
-            "the plan has no such rule",
-            where=f"plan {plan.plan_id}",
-            found=", ".join(unknown),
-            allowed=", ".join(numbers),
-            todo="Choose among these, or none for all of them.",
-        )
-    return frozenset(numbers[pattern] for pattern in patterns)
 
 
 @dataclass(slots=True)
@@ -383,14 +211,6 @@ def _aborted(plan_id: str, ended: Ended) -> Aborted:
 
 def _look_only(options: RestoreOptions) -> RestoreOptions:
     return RestoreOptions(dry_run=True, rules=options.rules, any_lineage=options.any_lineage)
-
-
-def _whole_number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_PARTS else None
-
-
-def _name(value: object) -> JournalName | None:
-    return JournalName.parse(value) if isinstance(value, str) else None
 
 
 def _text(key: bytes) -> str:

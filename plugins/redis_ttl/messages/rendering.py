@@ -28,8 +28,8 @@ from redis_ttl.messages.kinds.memory_level import memory_level_document
 from redis_ttl.messages.kinds.remediation_result import remediation_result_document
 from redis_ttl.messages.kinds.rollback_result import rollback_result_document
 from redis_ttl.messages.kinds.run_aborted import run_aborted_document
+from redis_ttl.messages.message_context import MessageContext
 from redis_ttl.messages.phrases import phrases_of
-from redis_ttl.messages.speech import Speech
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,22 +65,22 @@ def documents_of(
     Raises `LookupError` for a language that there are no phrases of.
     """
     zone = ZoneInfo(timezone)
-    speeches = (Speech(language, phrases_of(language), zone, redacts=redacts) for language in languages)
-    documents = (_told_again(_document(facts, speech), facts, news, speech) for speech in speeches)
+    contexts = (MessageContext(language, phrases_of(language), zone, redacts=redacts) for language in languages)
+    documents = (_told_again(_document(facts, context), facts, news, context) for context in contexts)
     # A title becomes a line of a mail's head.
     return tuple(replace(document, title=printable(document.title)) for document in documents)
 
 
-def _told_again(document: Document, facts: AnyFacts, news: News, speech: Speech) -> Document:
+def _told_again(document: Document, facts: AnyFacts, news: News, context: MessageContext) -> Document:
     """The document of a state with why it comes once more; any other as it is."""
     if not isinstance(facts, ActionRequired | DriftFound) or news.why is Why.FIRST:
         return document
-    phrases = speech.phrases
+    phrases = context.phrases
     if news.why is Why.REMINDER:
         return replace(document, title=phrases.reminder.format(title=document.title))
     names = list(dict.fromkeys(facts.patterns[item] for item in facts.items if item in news.new))
     greeting, *parts = document.parts
-    new = Paragraph(say(phrases.new, names=speech.names(names)))
+    new = Paragraph(say(phrases.new, names=context.names(names)))
     return replace(document, title=phrases.update.format(title=document.title), parts=(greeting, new, *parts))
 
 
@@ -116,23 +116,23 @@ def _is_link(part: object) -> bool:
     return isinstance(part, Paragraph) and any(span.url is not None for span in part.line)
 
 
-def _document(facts: AnyFacts, speech: Speech) -> Document:
+def _document(facts: AnyFacts, context: MessageContext) -> Document:
     match facts:
         case ActionRequired():
-            return action_required_document(facts, speech)
+            return action_required_document(facts, context)
         case ApprovalRequested():
-            return approval_requested_document(facts, speech)
+            return approval_requested_document(facts, context)
         case RemediationResult():
-            return remediation_result_document(facts, speech)
+            return remediation_result_document(facts, context)
         case RollbackResult():
-            return rollback_result_document(facts, speech)
+            return rollback_result_document(facts, context)
         case DriftFound():
-            return drift_found_document(facts, speech)
+            return drift_found_document(facts, context)
         case MemoryLevel():
-            return memory_level_document(facts, speech)
+            return memory_level_document(facts, context)
         case BurstDetected():
-            return burst_detected_document(facts, speech)
+            return burst_detected_document(facts, context)
         case RunAborted():
-            return run_aborted_document(facts, speech)
+            return run_aborted_document(facts, context)
         case _:
             assert_never(facts)

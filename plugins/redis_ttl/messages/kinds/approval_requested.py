@@ -18,26 +18,26 @@ from redis_ttl.messages.formats.document import (
     say,
     strong,
 )
+from redis_ttl.messages.message_context import WARNING
 from redis_ttl.messages.pages.cautions import caution_parts
-from redis_ttl.messages.speech import WARNING
 
 if TYPE_CHECKING:
     from redis_ttl.domain.messages.facts.approval_requested import ApprovalRequested
-    from redis_ttl.messages.speech import Speech
+    from redis_ttl.messages.message_context import MessageContext
 
 _DIGEST_SHOWN = 12
 
 
-def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Document:
+def approval_requested_document(facts: ApprovalRequested, context: MessageContext) -> Document:
     """The message in one language."""
-    phrases, own = speech.phrases, speech.phrases.approval_requested
+    phrases, own = context.phrases, context.phrases.approval_requested
     parts: list[Part] = [Paragraph(say(phrases.greeting, owner=strong(facts.owner))), Paragraph(say(own.intro))]
     parts += caution_parts(
         [
             *((rule.pattern, caution) for rule in facts.rules for caution in rule.cautions),
             *((None, caution) for caution in facts.cautions),
         ],
-        speech,
+        context,
     )
     followed = None if facts.link is None else address(facts.link)
     if followed is None:
@@ -45,10 +45,10 @@ def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Doc
         parts.append(Paragraph(say(own.where, **where)))
     else:
         parts.append(Button(own.button, followed))
-    parts.append(Paragraph(say(own.until, moment=strong(speech.moment(facts.answer_by)))))
+    parts.append(Paragraph(say(own.until, moment=strong(context.moment(facts.answer_by)))))
     if facts.approvers:
-        parts.append(Paragraph(say(own.approvers, names=speech.names(facts.approvers))))
-    parts += [Heading(own.rules_heading), _rules(facts, speech)]
+        parts.append(Paragraph(say(own.approvers, names=context.names(facts.approvers))))
+    parts += [Heading(own.rules_heading), _rules(facts, context)]
     parts.append(
         Paragraph(
             say(own.whole_plan, keys=strong(phrases.count(facts.plan_keys)), all=phrases.count(facts.keys)),
@@ -56,14 +56,14 @@ def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Doc
     )
     peak = facts.peak
     if peak.used_bytes is None or not peak.limit_is_told:
-        parts.append(Paragraph((*say(own.peak_unknown), *speech.fullest(peak))))
+        parts.append(Paragraph((*say(own.peak_unknown), *context.fullest(peak))))
     elif peak.ratio is not None:
         figures: dict[str, Span | str] = {
             "peak": size(peak.used_bytes),
             "limit": size(peak.limit_bytes),
             "ratio": strong(ratio(peak.ratio)),
         }
-        parts.append(Paragraph((*say(own.peak, **figures), *speech.fullest(peak))))
+        parts.append(Paragraph((*say(own.peak, **figures), *context.fullest(peak))))
     parts += [
         Paragraph(
             say(own.expiries, rate=f"{facts.expiries_per_s:,.0f}")
@@ -77,13 +77,13 @@ def approval_requested_document(facts: ApprovalRequested, speech: Speech) -> Doc
         priority=facts.priority,
         cluster=facts.cluster,
         keys=phrases.count(sum(rule.keys for rule in facts.rules)),
-        deadline=speech.moment(facts.answer_by),
+        deadline=context.moment(facts.answer_by),
     )
-    return Document(speech.language, title, WARNING, tuple(parts))
+    return Document(context.language, title, WARNING, tuple(parts))
 
 
-def _rules(facts: ApprovalRequested, speech: Speech) -> Table:
-    phrases, own = speech.phrases, speech.phrases.approval_requested
+def _rules(facts: ApprovalRequested, context: MessageContext) -> Table:
+    phrases, own = context.phrases, context.phrases.approval_requested
     header = (
         phrases.column_pattern,
         phrases.column_keys,
@@ -102,7 +102,7 @@ def _rules(facts: ApprovalRequested, speech: Speech) -> Table:
                 first=phrases.duration(rule.ttl_s),
                 last=phrases.duration(rule.ttl_s + rule.window_s),
             ),
-            say(speech.size(rule.size_bytes)),
+            say(context.size(rule.size_bytes)),
             say(rule.priority),
         )
         for rule in facts.rules

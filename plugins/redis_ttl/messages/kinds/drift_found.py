@@ -19,17 +19,17 @@ from redis_ttl.messages.formats.document import (
     say,
     strong,
 )
-from redis_ttl.messages.speech import WARNING
+from redis_ttl.messages.message_context import WARNING
 
 if TYPE_CHECKING:
     from redis_ttl.domain.messages.facts.drift_found import DriftFacts, DriftFound
-    from redis_ttl.messages.speech import Speech
+    from redis_ttl.messages.message_context import MessageContext
 
 
-def drift_found_document(facts: DriftFound, speech: Speech) -> Document:
+def drift_found_document(facts: DriftFound, context: MessageContext) -> Document:
     """The message in one language."""
-    phrases, own = speech.phrases, speech.phrases.drift_found
-    accepted = speech.date(facts.accepted_at)
+    phrases, own = context.phrases, context.phrases.drift_found
+    accepted = context.date(facts.accepted_at)
     compared = (
         say(own.intro, date=accepted)
         if facts.accepted_by is None
@@ -39,13 +39,13 @@ def drift_found_document(facts: DriftFound, speech: Speech) -> Document:
     parts: list[Part] = [
         Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
         Paragraph(compared),
-        _findings(facts, speech),
-        *(Paragraph(line) for line in _aside(facts, speech)),
-        *(Paragraph(line) for line in speech.examples(row.examples[0] for row in facts.findings if row.examples)),
+        _findings(facts, context),
+        *(Paragraph(line) for line in _aside(facts, context)),
+        *(Paragraph(line) for line in context.examples(row.examples[0] for row in facts.findings if row.examples)),
         Heading(phrases.you_heading),
-        Bullets(tuple(_asked(cause, facts, speech) for cause in causes)),
+        Bullets(tuple(_asked(cause, facts, context) for cause in causes)),
         Paragraph(say(own.until, dag=name(f"redis_ttl.{facts.cluster}.drift_check"))),
-        Paragraph(say(own.source, audit=name(facts.audit_id), moment=speech.moment(facts.audited_at))),
+        Paragraph(say(own.source, audit=name(facts.audit_id), moment=context.moment(facts.audited_at))),
     ]
     if facts.link is not None:
         parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
@@ -53,11 +53,11 @@ def drift_found_document(facts: DriftFound, speech: Speech) -> Document:
         title = own.title_overdue.format(cluster=facts.cluster)
     else:
         title = own.title.format(cluster=facts.cluster, keys=phrases.count(facts.new_keys))
-    return Document(speech.language, title, WARNING, tuple(parts))
+    return Document(context.language, title, WARNING, tuple(parts))
 
 
-def _findings(facts: DriftFound, speech: Speech) -> Table:
-    phrases, own = speech.phrases, speech.phrases.drift_found
+def _findings(facts: DriftFound, context: MessageContext) -> Table:
+    phrases, own = context.phrases, context.phrases.drift_found
     header = (
         phrases.column_pattern,
         own.column_cause,
@@ -69,20 +69,20 @@ def _findings(facts: DriftFound, speech: Speech) -> Table:
     rows = tuple(
         (
             (name(row.pattern),),
-            say(_cause(row.cause, speech)),
+            say(_cause(row.cause, context)),
             (strong(phrases.count(row.new_keys)),) if row.new_keys and row.cause is not DriftKind.OVERDUE else (),
             say(phrases.count(row.no_ttl_keys)),
             say(_growth(row)),
-            say(speech.date(row.since)),
+            say(context.date(row.since)),
         )
         for row in facts.findings
     )
     return Table(header, rows, right=(2, 3, 4))
 
 
-def _aside(facts: DriftFound, speech: Speech) -> list[Line]:
+def _aside(facts: DriftFound, context: MessageContext) -> list[Line]:
     """What isn't counted, and what tomorrow may tell."""
-    own, count = speech.phrases.drift_found, speech.phrases.count
+    own, count = context.phrases.drift_found, context.phrases.count
     rows = [row for row in facts.findings if row.cause is not DriftKind.OVERDUE]
     lines = []
     if churn := sum(row.churn_keys for row in rows):
@@ -94,8 +94,8 @@ def _aside(facts: DriftFound, speech: Speech) -> list[Line]:
     return lines
 
 
-def _cause(cause: DriftKind, speech: Speech) -> str:
-    own = speech.phrases.drift_found
+def _cause(cause: DriftKind, context: MessageContext) -> str:
+    own = context.phrases.drift_found
     match cause:
         case DriftKind.NEW_WRITER:
             return own.new_writer
@@ -109,8 +109,8 @@ def _cause(cause: DriftKind, speech: Speech) -> str:
             assert_never(cause)
 
 
-def _asked(cause: DriftKind, facts: DriftFound, speech: Speech) -> Line:
-    own = speech.phrases.drift_found
+def _asked(cause: DriftKind, facts: DriftFound, context: MessageContext) -> Line:
+    own = context.phrases.drift_found
     match cause:
         case DriftKind.NEW_WRITER:
             return say(own.do_new_writer)
@@ -121,7 +121,7 @@ def _asked(cause: DriftKind, facts: DriftFound, speech: Speech) -> Line:
         case DriftKind.OVERDUE:
             days = sorted({row.due for row in facts.findings if row.cause is cause and row.due is not None})
             # Days of the policy's calendar, and nobody's clock moves them.
-            dates = speech.phrases.between.join(speech.phrases.date(dt.date.fromisoformat(day)) for day in days)
+            dates = context.phrases.between.join(context.phrases.date(dt.date.fromisoformat(day)) for day in days)
             return say(own.do_overdue, dates=dates)
         case _:
             assert_never(cause)

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from redis_ttl.messages.figures import ratio, size
 from redis_ttl.messages.formats.document import Document, Heading, Paragraph, Part, Table, link, name, say, strong
-from redis_ttl.messages.speech import CRITICAL, GOOD, WARNING
+from redis_ttl.messages.message_context import CRITICAL, GOOD, WARNING
 
 if TYPE_CHECKING:
     from redis_ttl.domain.messages.facts.remediation_result import RemediationResult
-    from redis_ttl.messages.speech import Speech
+    from redis_ttl.messages.message_context import MessageContext
 
 
-def remediation_result_document(facts: RemediationResult, speech: Speech) -> Document:
+def remediation_result_document(facts: RemediationResult, context: MessageContext) -> Document:
     """The message in one language."""
-    phrases, own = speech.phrases, speech.phrases.remediation_result
+    phrases, own = context.phrases, context.phrases.remediation_result
     missed, wiped = sum(rule.missed for rule in facts.rules), sum(rule.wiped for rule in facts.rules)
     parts: list[Part] = [
         Paragraph(say(phrases.greeting, owner=strong(facts.owner))),
         Paragraph(say(own.intro)),
-        _rules(facts, speech),
+        _rules(facts, context),
     ]
     if missed:
         parts.append(Paragraph(say(own.missed, keys=strong(phrases.count(missed)))))
@@ -46,13 +46,13 @@ def remediation_result_document(facts: RemediationResult, speech: Speech) -> Doc
     if facts.undo_until is not None:
         undo = say(
             own.undo,
-            moment=strong(speech.moment(facts.undo_until)),
+            moment=strong(context.moment(facts.undo_until)),
             dag=name(f"redis_ttl.{facts.cluster}.rollback"),
             plan=name(facts.plan_id),
         )
         parts.append(Paragraph(undo))
     if facts.approved_by:
-        parts.append(Paragraph(say(own.approved, names=speech.names(facts.approved_by))))
+        parts.append(Paragraph(say(own.approved, names=context.names(facts.approved_by))))
     if wiped:
         parts += [
             Heading(phrases.you_heading),
@@ -64,12 +64,12 @@ def remediation_result_document(facts: RemediationResult, speech: Speech) -> Doc
     figures = {"cluster": facts.cluster, "keys": phrases.count(facts.kept)}
     title = template.format(**figures, **({"missed": phrases.count(missed)} if missed else {}))
     accent = CRITICAL if missed else WARNING if wiped else GOOD
-    return Document(speech.language, title, accent, tuple(parts))
+    return Document(context.language, title, accent, tuple(parts))
 
 
-def _rules(facts: RemediationResult, speech: Speech) -> Table:
+def _rules(facts: RemediationResult, context: MessageContext) -> Table:
     """A row a rule; a figure that is 0 in every row has no column."""
-    phrases, own = speech.phrases, speech.phrases.remediation_result
+    phrases, own = context.phrases, context.phrases.remediation_result
     columns = [
         (own.column_planned, [rule.planned for rule in facts.rules]),
         (own.column_kept, [rule.kept for rule in facts.rules]),

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from redis_ttl.messages.formats.document import Document, Paragraph, Part, Table, link, name, say, strong
-from redis_ttl.messages.speech import CRITICAL, NEUTRAL
+from redis_ttl.messages.message_context import CRITICAL, NEUTRAL
 
 if TYPE_CHECKING:
     from redis_ttl.domain.messages.facts.rollback_result import RollbackResult
-    from redis_ttl.messages.speech import Speech
+    from redis_ttl.messages.message_context import MessageContext
 
 
-def rollback_result_document(facts: RollbackResult, speech: Speech) -> Document:
+def rollback_result_document(facts: RollbackResult, context: MessageContext) -> Document:
     """The message in one language."""
-    phrases, own = speech.phrases, speech.phrases.rollback_result
+    phrases, own = context.phrases, context.phrases.rollback_result
     header = (
         phrases.column_pattern,
         own.column_journalled,
@@ -48,4 +48,4 @@ def rollback_result_document(facts: RollbackResult, speech: Speech) -> Document:
     else:
         title = (own.title_holes if facts.holes else own.title).format(**figures)
     level = CRITICAL if facts.left or facts.holes else NEUTRAL
-    return Document(speech.language, title, level, tuple(parts))
+    return Document(context.language, title, level, tuple(parts))

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Final, assert_never
 from redis_ttl.domain.messages.facts.run_aborted import AbortCause
 from redis_ttl.messages.figures import printable
 from redis_ttl.messages.formats.document import Document, Paragraph, Part, Span, link, name, say, strong
-from redis_ttl.messages.speech import CRITICAL, WARNING
+from redis_ttl.messages.message_context import CRITICAL, WARNING
 
 if TYPE_CHECKING:
     from redis_ttl.domain.messages.facts.run_aborted import RunAborted
-    from redis_ttl.messages.speech import Speech
+    from redis_ttl.messages.message_context import MessageContext
 
 _REASON_WIDTH: Final = 500
 _PATTERNS: Final = 10
 
 
-def run_aborted_document(facts: RunAborted, speech: Speech) -> Document:
+def run_aborted_document(facts: RunAborted, context: MessageContext) -> Document:
     """The message in one language."""
-    phrases, own = speech.phrases, speech.phrases.run_aborted
+    phrases, own = context.phrases, context.phrases.run_aborted
     parts: list[Part] = [Paragraph(say(phrases.greeting, owner=strong(facts.owner)))]
     if facts.reason is not None:
         # In the words of a guard or a person: quoted, not translated; as code, in which no address becomes a link.
@@ -36,7 +36,7 @@ def run_aborted_document(facts: RunAborted, speech: Speech) -> Document:
         parts.append(Paragraph(say(own.changed, **figures)))
     else:
         parts.append(Paragraph(say(own.nothing)))
-    parts.append(Paragraph(say(own.patterns, names=speech.names(facts.patterns, most=_PATTERNS))))
+    parts.append(Paragraph(say(own.patterns, names=context.names(facts.patterns, most=_PATTERNS))))
     remediate, rollback = (name(f"redis_ttl.{facts.cluster}.{job}") for job in ("remediate", "rollback"))
     if facts.changed_keys:
         parts += [
@@ -48,11 +48,11 @@ def run_aborted_document(facts: RunAborted, speech: Speech) -> Document:
     if facts.link is not None:
         parts.append(Paragraph((link(facts.link, phrases.in_airflow),)))
     accent = CRITICAL if facts.cause in {AbortCause.GUARD, AbortCause.FAILED} else WARNING
-    return Document(speech.language, _title(facts.cause, speech).format(cluster=facts.cluster), accent, tuple(parts))
+    return Document(context.language, _title(facts.cause, context).format(cluster=facts.cluster), accent, tuple(parts))
 
 
-def _title(cause: AbortCause, speech: Speech) -> str:
-    own = speech.phrases.run_aborted
+def _title(cause: AbortCause, context: MessageContext) -> str:
+    own = context.phrases.run_aborted
     match cause:
         case AbortCause.GUARD:
             return own.title_guard

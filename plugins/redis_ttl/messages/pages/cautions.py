@@ -11,38 +11,38 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis_ttl.domain.plan.caution import Caution
-    from redis_ttl.messages.speech import Speech
+    from redis_ttl.messages.message_context import MessageContext
 
 #: Of more it is said how many: the plan's page has them all.
 _MOST: Final = 20
 _TEXT_WIDTH: Final = 400
 
 
-def caution_parts(cautions: Sequence[tuple[str | None, Caution]], speech: Speech) -> list[Part]:
+def caution_parts(cautions: Sequence[tuple[str | None, Caution]], context: MessageContext) -> list[Part]:
     """A heading and a line for each caution with the pattern that it is about, None for the plan; nothing without any."""
     if not cautions:
         return []
-    own = speech.phrases.cautions
-    lines = [_line(pattern, caution, speech) for pattern, caution in cautions[:_MOST]]
+    own = context.phrases.cautions
+    lines = [_line(pattern, caution, context) for pattern, caution in cautions[:_MOST]]
     if left := len(cautions) - _MOST if len(cautions) > _MOST else 0:
-        lines.append(say(own.more, number=strong(speech.phrases.count(left))))
+        lines.append(say(own.more, number=strong(context.phrases.count(left))))
     return [Heading(own.heading), Bullets(tuple(lines))]
 
 
-def _line(pattern: str | None, caution: Caution, speech: Speech) -> Line:
-    said = _said(caution, speech)
-    return said if pattern is None else say(speech.phrases.cautions.of_rule, pattern=name(pattern), caution=said)
+def _line(pattern: str | None, caution: Caution, context: MessageContext) -> Line:
+    said = _said(caution, context)
+    return said if pattern is None else say(context.phrases.cautions.of_rule, pattern=name(pattern), caution=said)
 
 
-def _said(caution: Caution, speech: Speech) -> Line:
+def _said(caution: Caution, context: MessageContext) -> Line:
     values: dict[str, Span | str | Line] = {
         "name": name(caution.name or ""),
         "ratio": strong(f"{caution.ratio or 0:.0%}"),
-        "duration": strong(speech.phrases.duration(caution.ttl_s or 0)),
+        "duration": strong(context.phrases.duration(caution.ttl_s or 0)),
         "size": strong(size(caution.size_bytes)),
-        "kinds": speech.phrases.between.join(caution.kinds),
-        "guards": speech.phrases.between.join(getattr(speech.phrases.guards, key, key) for key in caution.kinds),
+        "kinds": context.phrases.between.join(caution.kinds),
+        "guards": context.phrases.between.join(getattr(context.phrases.guards, key, key) for key in caution.kinds),
         # Words of somebody else, with names of keys in them, maybe: as code, so that nothing acts in them.
         "text": Span(printable(caution.text or "", _TEXT_WIDTH), name=True),
     }
-    return say(getattr(speech.phrases.cautions, caution.kind.value), **values)
+    return say(getattr(context.phrases.cautions, caution.kind.value), **values)

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Final
 
 from redis_ttl.messages.figures import count
+from redis_ttl.messages.l10n import in_units, zone_of
 from redis_ttl.messages.phrases import (
     ActionRequiredPhrases,
     AdvicePhrases,
@@ -20,7 +21,6 @@ from redis_ttl.messages.phrases import (
     RollbackResultPhrases,
     RunAbortedPhrases,
 )
-from redis_ttl.messages.spoken import in_units, zone_of
 
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _MILLION: Final = 1_000_000

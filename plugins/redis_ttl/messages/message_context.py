@@ -1,4 +1,4 @@
-"""How one team is spoken to: in which language, by which clock, with or without names of keys."""
+"""What a message needs to know of its reader: the language, the clock, and whether names of keys are shown."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _EXAMPLES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """Phrases with what they need to be said to somebody; ``redacts`` leaves names of keys out."""
+class MessageContext:
+    """Phrases, with the reader's clock; ``redacts`` leaves names of keys out."""
 
     language: str
     phrases: Phrases
@@ -66,11 +66,11 @@ class Speech:
         return (*say(self.phrases.between_sentences), *say(self.phrases.fullest, **worst))
 
     def size(self, size_bytes: float | None) -> str:
-        """Bytes; the word for it where nobody knows."""
+        """Bytes; the word for unknown where they are."""
         return self.phrases.unknown if size_bytes is None else size(size_bytes)
 
     def count(self, number: int | None) -> str:
-        """A number; the word for it where nobody knows."""
+        """A number; the word for unknown where it is."""
         return self.phrases.unknown if number is None else self.phrases.count(number)
 
     def rounded(self, number: int | None) -> str:

@@ -1,4 +1,4 @@
-"""What languages share in saying figures: their files name the units and say where the words go."""
+"""What the languages share in writing figures; their own files name the units."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 
 from lab.remediation.applying import Applying
 from lab.remediation.policies import policy_of, rule
-from lab.remediation.restoring import expiries, restore_tools, roll_back
+from lab.remediation.restoring import are_same, expiries, restore_tools, roll_back
 from lab.servers.cluster import Cluster
 from lab.servers.server import Server
 from redis_ttl.adapters.system_clock import SystemClock
@@ -49,7 +49,7 @@ def test_applying_and_taking_back_changes_nothing(any_server: Server, tmp_path: 
     run.run()
     assert expiries([any_server], (0, 3)) != before
     total = roll_back(run, parts=3)
-    assert expiries([any_server], (0, 3)) == before
+    assert are_same(before, expiries([any_server], (0, 3)), any_server)
     assert total == RestoreAccount(keys=1_104, removed=704, put_back=400)
 
 
@@ -81,7 +81,8 @@ def test_what_the_application_did_since_stays(any_server: Server, tmp_path: Path
         before = expiries([any_server])
         total = roll_back(run)
         after = expiries([any_server])
-        assert all(after[0, key] == before[0, key] for key in changed)
+        were, are = ({(0, key): state[0, key] for key in changed} for state in (before, after))
+        assert are_same(were, are, any_server)
         assert not client.exists("cart:3")
     assert (total.changed, total.as_before, total.gone) == (2, 1, 1)
     assert total.restored == total.keys - 4

@@ -24,7 +24,14 @@ from redis_ttl.adapters.connection.endpoint import endpoint_from_fields, endpoin
 from redis_ttl.adapters.connection.entry import locate
 from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.adapters.connection.opening import client_arguments
-from redis_ttl.domain.errors import AuthenticationFailed, InvalidOption, RedisTtlError, TlsMismatch, Unreachable
+from redis_ttl.domain.errors import (
+    AuthenticationFailed,
+    InvalidOption,
+    RedisTtlError,
+    ServerProblem,
+    TlsMismatch,
+    Unreachable,
+)
 from tests.conftest import require
 
 if TYPE_CHECKING:
@@ -295,3 +302,12 @@ def test_no_private_attribute_of_redis_py_is_used() -> None:
         node.attr for node in ast.walk(ast.parse(Path(str(module)).read_text())) if isinstance(node, ast.Attribute)
     }
     assert not {name for name in names if name.startswith("_") and not name.endswith("__")}
+
+
+def test_a_redis_py_that_hands_out_no_socket_is_told_as_that(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that opens its socket in another way ends in one sentence with the versions that work."""
+    monkeypatch.setattr(redis.Connection, "connect_check_health", lambda *_, **__: None)
+    with pytest.raises(
+        ServerProblem, match=r"opens no socket that could be handed over; expected redis-py from 6\.4 on"
+    ):
+        RedisLink(endpoint_from_url(valkey.url))

@@ -119,7 +119,7 @@ def test_what_is_no_cluster_is_refused_where_the_hook_refuses_it(
         lambda: WatchedDeployment(endpoint).sample("2026-01-01T00:00:00+00:00", limit_bytes=None),
         lambda: KeyRoutes(endpoint).open(),
     ):
-        with pytest.raises(OtherServer, match="is a cluster's, and this server isn't part of one"):
+        with pytest.raises(OtherServer, match="says cluster, and this server isn't part of one"):
             ask()
 
 

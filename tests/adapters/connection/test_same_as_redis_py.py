@@ -219,9 +219,9 @@ def test_each_connection_asks_the_credential_provider(valkey: Server) -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (RuntimeError("token-9 expired"), Unreachable, "the credential provider fails; found RuntimeError"),
-        (("a", "b", "c"), AuthenticationFailed, r"gives no credentials; found a tuple; expected \(password,\)"),
-        ("token-9", AuthenticationFailed, "gives no credentials; found a str"),
+        (RuntimeError("token-9 expired"), Unreachable, "the credential provider failed; found RuntimeError"),
+        (("a", "b", "c"), AuthenticationFailed, r"returned no credentials; found a tuple; expected \(password,\)"),
+        ("token-9", AuthenticationFailed, "returned no credentials; found a str"),
     ],
 )
 def test_a_credential_provider_that_gives_none(valkey: Server, answer: Any, kind: type[Exception], words: str) -> None:
@@ -238,9 +238,9 @@ def test_a_credential_provider_that_gives_none(valkey: Server, answer: Any, kind
             {"credential_provider": "secret"},
             "credential_provider can't be used; found a text that may be part of a pass",
         ),
-        ({"credential_provider": f"{__name__}.Other"}, "the credential provider is none; found .*Other: a Other"),
-        ({"credential_provider": f"{__name__}.Nobody"}, "can't be had; found .*Nobody: AttributeError"),
-        ({"credential_provider": "no.such.module.Provider"}, "can't be had; found .*Provider: ModuleNotFoundError"),
+        ({"credential_provider": f"{__name__}.Other"}, "this is no redis.CredentialProvider; found .*Other: a Other"),
+        ({"credential_provider": f"{__name__}.Nobody"}, "can't be loaded; found .*Nobody: AttributeError"),
+        ({"credential_provider": "no.such.module.Provider"}, "can't be loaded; found .*Provider: ModuleNotFoundError"),
         ({"credential_provider": "a.b", "password": "secret"}, "a user or password beside it"),
         ({"credential_provider": "a.b", "login": "ann"}, "a user or password beside it"),
     ],

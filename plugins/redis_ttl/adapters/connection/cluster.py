@@ -200,7 +200,7 @@ def check_is_cluster(profile: ServerProfile, endpoint: Endpoint) -> None:
     """Return unless the endpoint means a cluster and this server is part of none; else raise `OtherServer`."""
     if endpoint.must_be_cluster and not profile.cluster_enabled:
         raise OtherServer(
-            "the connection is a cluster's, and this server isn't part of one",
+            "the connection says cluster, and this server isn't part of one",
             where=profile.address,
             allowed="a node of a Redis Cluster",
             todo="Name a node of the cluster, or leave out cluster: one is recognised without it.",

@@ -1,7 +1,7 @@
-"""Who gives the user and the password of a connection: the endpoint itself, or a credential provider that it names.
+"""Where the user and password of a connection come from: the endpoint itself, or a credential provider that it names.
 
-Providers are redis-py's (`redis.CredentialProvider`), for passwords that don't last: IAM at ElastiCache or MemoryDB, Entra ID. Each
-connection asks anew.
+Providers are redis-py's (`redis.CredentialProvider`), for credentials that expire: IAM at ElastiCache or MemoryDB, Entra ID. Each
+connection asks again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from redis_ttl.adapters.connection.endpoint import Endpoint
 
 _ALLOWED: Final = (
-    "package.module.name of a class or function that takes no arguments and gives a redis.CredentialProvider"
+    "package.module.name of a class or function that takes no arguments and returns a redis.CredentialProvider"
 )
 
 
 def provider_of(endpoint: Endpoint, where: str) -> CredentialProvider | None:
-    """Who gives user and password; None where nobody logs in. Raises `InvalidOption` for a provider that can't be had."""
+    """The source of user and password; None without a login. Raises `InvalidOption` for a provider that can't be loaded."""
     if endpoint.credential_provider is not None:
         return _named(endpoint.credential_provider, where)
     if endpoint.password is None and not endpoint.username:
@@ -34,21 +34,21 @@ def provider_of(endpoint: Endpoint, where: str) -> CredentialProvider | None:
 def credentials_of(provider: CredentialProvider, where: str) -> tuple[str, ...]:
     """The password, or user and password, of this moment.
 
-    Raises `Unreachable` where the provider fails, which may pass, and `AuthenticationFailed` where it gives something else.
+    Raises `Unreachable` where the provider fails, which may be temporary, and `AuthenticationFailed` where it returns anything else.
     """
     try:
         given: object = provider.get_credentials()
     except Exception as error:
         raise Unreachable(
-            "the credential provider fails",
+            "the credential provider failed",
             where=where,
             found=type(error).__name__,  # its text may hold a token
-            todo="The error that this one stands on says why: its own service, or its own permissions.",
+            todo="The log has the error that caused this one: often the provider's service, or its permissions.",
         ) from error
     if isinstance(given, tuple) and len(given) in {1, 2} and all(isinstance(each, str) for each in given):
         return given
     raise AuthenticationFailed(
-        "the credential provider gives no credentials",
+        "the credential provider returned no credentials",
         where=where,
         found=f"a {type(given).__name__}",
         allowed="(password,) or (user, password)",
@@ -61,7 +61,7 @@ def _named(path: str, where: str) -> CredentialProvider:
         provider = getattr(import_module(module), name)()
     except Exception as error:
         raise InvalidOption(
-            "the credential provider can't be had",
+            "the credential provider can't be loaded",
             where=where,
             found=f"{path}: {type(error).__name__}",
             allowed=_ALLOWED,
@@ -69,5 +69,8 @@ def _named(path: str, where: str) -> CredentialProvider:
     if isinstance(provider, CredentialProvider):
         return provider
     raise InvalidOption(
-        "the credential provider is none", where=where, found=f"{path}: a {type(provider).__name__}", allowed=_ALLOWED
+        "this is no redis.CredentialProvider",
+        where=where,
+        found=f"{path}: a {type(provider).__name__}",
+        allowed=_ALLOWED,
     )

@@ -190,7 +190,7 @@ def endpoint_from_fields(fields: Mapping[str, Any], *, where: str = "connection"
 
     Values may be text or already of their type; None and "" count as left out. The fields: ``host``, ``port``,
     ``username`` (or ``login``), ``password``, ``db``, ``unix_socket``; ``credential_provider`` (import path of a class or function
-    that gives a `redis.CredentialProvider`, in place of user and password); ``ssl``, ``ssl_cert_reqs`` (required,
+    that returns a `redis.CredentialProvider`, in place of user and password); ``ssl``, ``ssl_cert_reqs`` (required,
     optional, none), ``ssl_check_hostname``, ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``, as Airflow's Redis
     provider names them; ``sentinel`` (host:port, several with commas or as a list), ``sentinel_master``,
     ``sentinel_kwargs`` (how the sentinels are spoken to, as redis-py's Sentinel takes it: an object with ``username``,

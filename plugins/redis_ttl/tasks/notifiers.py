@@ -33,8 +33,8 @@ class TtlNotifier(BaseNotifier):
     def notify(self, context: Any) -> None:
         """Tell it."""
         from redis_ttl.adapters.policy_files.policy_file import find_policy
-        from redis_ttl.tasks.notify.notifying import run_link, tell
+        from redis_ttl.tasks.notify.notifying import notify, run_link
         from redis_ttl.tasks.policies import policies_folder
 
         link = run_link(context) if "dag_run" in context else None
-        tell(find_policy(policies_folder(), self.cluster), MessageKind(self.kind), self.which, link)
+        notify(find_policy(policies_folder(), self.cluster), MessageKind(self.kind), self.which, link)

@@ -27,7 +27,7 @@ from redis_ttl.messages.pages.audit_report import audit_page, headline
 from redis_ttl.messages.server_text import server_lines
 from redis_ttl.tasks.audit.form import options_of
 from redis_ttl.tasks.connection import endpoint_of
-from redis_ttl.tasks.notify.notifying import run_link, tell
+from redis_ttl.tasks.notify.notifying import notify, run_link
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.progress import LoggedProgress
 from redis_ttl.tasks.store import open_store
@@ -140,7 +140,7 @@ def report(policy: Policy, context: Context, audit_id: str) -> None:
     for line in folder.report().splitlines():
         _log.info("%s", line)
     _log.info("the same as a document: %s", folder.report_path)
-    tell(policy, MessageKind.ACTION_REQUIRED, audit_id, run_link(context))
+    notify(policy, MessageKind.ACTION_REQUIRED, audit_id, run_link(context))
     _log.info("%s", headline(read_audit(folder, read_patterns), policy.memory.limit_bytes).replace("**", ""))
 
 

@@ -24,7 +24,7 @@ from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.messages.pages.drift_page import drift_page, failure, headline
 from redis_ttl.tasks.connection import endpoint_of
-from redis_ttl.tasks.notify.notifying import run_link, tell
+from redis_ttl.tasks.notify.notifying import notify, run_link
 from redis_ttl.tasks.store import open_store
 from redis_ttl.usecases.drift.check_drift import check_drift
 from redis_ttl.usecases.drift.drift_request import Acceptance, DriftRequest, DriftTools
@@ -66,7 +66,7 @@ def compare(policy: Policy, context: Context) -> dict[str, Any]:
     stats.gauge("redis_ttl.drift_new_keys", report.new_keys, tags={"cluster": policy.cluster})
     # Before the task fails, as nothing after that is reached.
     if report.verdict is Verdict.DRIFT:
-        tell(policy, MessageKind.DRIFT_FOUND, report.audit_id, run_link(context))
+        notify(policy, MessageKind.DRIFT_FOUND, report.audit_id, run_link(context))
     context["ti"].xcom_push("report", report.headline())
     refuse_drift(report)
     return report.headline()

@@ -37,14 +37,14 @@ _log = logging.getLogger(__name__)
 _RECENTLY: Final = timedelta(hours=1)
 
 
-def tell(policy: Policy, kind: MessageKind, which: str, link: str | None) -> None:
-    """Make the message of that kind of the store's documents, tell it to whom it concerns, and send everything that is due."""
+def notify(policy: Policy, kind: MessageKind, which: str, link: str | None) -> None:
+    """Compose the message of that kind from the store's documents, post it to each owner, and send everything that is due."""
     with _never_failing():
         store = open_store()
-        _tell(policy, store, _sources(store, policy).facts_of(kind, which, link))
+        _notify(policy, store, _sources(store, policy).facts_of(kind, which, link))
 
 
-def tell_events(policy: Policy, link: str | None) -> None:
+def notify_events(policy: Policy, link: str | None) -> None:
     """Tell what the watch saw within the last hour, if nobody has, and send everything that is due.
 
     An hour, and not only what this look saw: a look that was cut off, or met a store that failed, leaves its events to the next one.
@@ -56,7 +56,7 @@ def tell_events(policy: Policy, link: str | None) -> None:
 
         store, now = open_store(), SystemClock().now()
         if has_events(store, policy.cluster, now - _RECENTLY):
-            _tell(policy, store, _sources(store, policy).events_since(now - _RECENTLY, link))
+            _notify(policy, store, _sources(store, policy).events_since(now - _RECENTLY, link))
         elif has_due_messages(store, policy.cluster, now):
             _deliver(policy, _tools(store, policy))
 
@@ -78,7 +78,7 @@ def _never_failing() -> Iterator[None]:
         _log.exception("what was found could not be told; the documents that it is made of are in the store")
 
 
-def _tell(policy: Policy, store: Store, found: Sequence[tuple[Owner, AnyFacts]]) -> None:
+def _notify(policy: Policy, store: Store, found: Sequence[tuple[Owner, AnyFacts]]) -> None:
     from redis_ttl.usecases.messages.post_message import post_message
 
     tools = _tools(store, policy)

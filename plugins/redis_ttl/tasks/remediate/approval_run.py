@@ -20,7 +20,7 @@ from redis_ttl.domain.remediation.approval import ApprovalRequest, Channel, Deci
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.pages.plan_page import plan_page
 from redis_ttl.tasks.airflow_api import AIRFLOW_CONNECTION, viewer_of
-from redis_ttl.tasks.notify.notifying import run_link, tell
+from redis_ttl.tasks.notify.notifying import notify, run_link
 from redis_ttl.tasks.remediate.approval_evidence import (
     lacking_approvers,
     lines_on_approving,
@@ -95,7 +95,7 @@ def ask(policy: Policy, context: Context, plan_id: object, request_id: str) -> A
             instance=str(task.id),
         )
     )
-    tell(policy, MessageKind.APPROVAL_REQUESTED, plan.plan_id, run_link(context, _required_actions(task.task_id)))
+    notify(policy, MessageKind.APPROVAL_REQUESTED, plan.plan_id, run_link(context, _required_actions(task.task_id)))
     subject = (
         f"{policy.cluster}: set TTLs on {count(plan.change_keys)} keys? Plan {plan.plan_id}, digest {plan.digest[:12]}"
     )

@@ -29,7 +29,7 @@ from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.pages.remediation_page import remediation_page
 from redis_ttl.tasks.connection import endpoint_of
-from redis_ttl.tasks.notify.notifying import run_link, tell
+from redis_ttl.tasks.notify.notifying import notify, run_link
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.remediate.approval_evidence import refuse_if_withdrawn, refuse_own_approval, requester_of
 from redis_ttl.tasks.remediate.control import VariableControl
@@ -160,7 +160,7 @@ def report(policy: Policy, context: Context, plan_id: object) -> dict[str, Any]:
     state = states.get(context["dag_run"].run_id, {}).get("verify")
     if parts or documents.decisions():  # a plan that nobody was asked about is an operator's affair
         ended = MessageKind.REMEDIATION_RESULT if verification and verification.complete else MessageKind.RUN_ABORTED
-        tell(policy, ended, plan.plan_id, run_link(context))
+        notify(policy, ended, plan.plan_id, run_link(context))
     if state != "success" or verification is None or not verification.complete:
         raise RedisTtlError(
             "the remediation didn't come to its end",

@@ -27,7 +27,7 @@ from redis_ttl.domain.rollback.rollback import RestoreResult, add_results, refus
 from redis_ttl.messages.figures import count
 from redis_ttl.messages.pages.rollback_page import rollback_page
 from redis_ttl.tasks.connection import endpoint_of
-from redis_ttl.tasks.notify.notifying import run_link, tell
+from redis_ttl.tasks.notify.notifying import notify, run_link
 from redis_ttl.tasks.pools import refuse_missing_pools
 from redis_ttl.tasks.remediate.control import VariableControl
 from redis_ttl.tasks.signing import signing_keys
@@ -117,7 +117,7 @@ def verify(policy: Policy, context: Context, restored: Sequence[Mapping[str, Any
     path = documents.write_rollback(summed, found)
     _log.info("the result is in the store: %s", path)
     if not options.dry_run:
-        tell(policy, MessageKind.ROLLBACK_RESULT, plan.plan_id, run_link(context))
+        notify(policy, MessageKind.ROLLBACK_RESULT, plan.plan_id, run_link(context))
     try:
         refuse_unfinished(summed, found, moving=moving)
     except BaseException:

@@ -21,7 +21,7 @@ from redis_ttl.domain.errors import RedisTtlError, WorseThanBefore
 from redis_ttl.messages.pages.watch_page import burst_lines, change_lines, sample_line
 from redis_ttl.tasks.airflow_api import runs_between
 from redis_ttl.tasks.connection import endpoint_of
-from redis_ttl.tasks.notify.notifying import run_link, tell_events
+from redis_ttl.tasks.notify.notifying import notify_events, run_link
 from redis_ttl.tasks.store import open_store
 from redis_ttl.usecases.watch.watch_cluster import WatchTools, watch_cluster
 
@@ -65,7 +65,7 @@ def sample(policy: Policy, context: Context) -> dict[str, Any]:
     for line in lines:
         _log.warning("%s", line)
     _send_out(policy.cluster, seen.sample)
-    tell_events(policy, run_link(context))
+    notify_events(policy, run_link(context))
     worse = [change_lines(change)[0] for change in seen.changes if change.is_worse]
     if seen.burst is not None:
         worse.append(burst_lines(seen.burst)[0])

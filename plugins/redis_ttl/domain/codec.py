@@ -62,8 +62,8 @@ _HEADERS: Final[dict[type, _Header]] = {}
 def document(
     schema: str | None, *, kind: str | None = None, without: Collection[str] = ()
 ) -> Callable[[type[_T]], type[_T]]:
-    """Make a dataclass a document of that schema, None where it has one as a field; ``kind`` tells apart those that share one. The
-    fields in ``without`` aren't kept.
+    """Make a dataclass a document of that schema; None where it has one as a field, or only goes from task to task. ``kind`` tells apart
+    those that share a schema. The fields in ``without`` aren't kept.
     """
 
     def marked(record: type[_T]) -> type[_T]:

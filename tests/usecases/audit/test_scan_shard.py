@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_ttl.domain.codec import to_plain
 from redis_ttl.domain.errors import ServerChanged
 from redis_ttl.usecases.audit import scan_shard as scanning
 from redis_ttl.usecases.audit.scan_shard import ShardResult, scan_shard
@@ -29,7 +30,7 @@ def test_a_shard_is_one_checkpoint_where_nothing_is_due(tmp_path: Path) -> None:
     scan = new_scan(tmp_path)
     result = scan_shard(scan.folder, scan.plan, 0, scan.plan.shards[0], scan.tools)
     assert result == ShardResult(0, f"{NODE} db0 1/1", keys=5, no_ttl_keys=2, vanished=3, resumed_at=None)
-    assert result.to_json() == {
+    assert to_plain(result) == {
         "shard": 0,
         "label": f"{NODE} db0 1/1",
         "keys": 5,

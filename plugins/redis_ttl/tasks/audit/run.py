@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.observability import stats
 
 import redis_ttl.tasks.polars_memory  # noqa: F401  # before anything that imports polars
+from redis_ttl.domain.codec import from_plain, to_plain
 
 # isort: split
 from redis_ttl.adapters.counting.pattern_merger import PatternMerger, read_patterns
@@ -60,7 +61,7 @@ def inspect_server(policy: Policy, context: Context) -> dict[str, Any]:
     for warning in inspection.warnings:
         _log.warning("%s", warning)
     _log.info("documents go to %s", store)
-    return inspection.to_json()
+    return to_plain(inspection)
 
 
 def plan_shards(policy: Policy, context: Context, inspection: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -75,7 +76,7 @@ def plan_shards(policy: Policy, context: Context, inspection: Mapping[str, Any])
     plan = planning.plan_shards(
         _folder(policy, audit_id),
         _deployment(policy, options),
-        inspecting.Inspection.from_json(inspection),
+        from_plain(inspecting.Inspection, inspection),
         options,
         audit_id=audit_id,
         cluster=policy.cluster,
@@ -106,7 +107,7 @@ def scan_shard(policy: Policy, audit_id: str, number: int) -> dict[str, object]:
     _log.info(
         "%s: done, %s keys%s, %s without TTL", shard.label, count(result.keys), resumed, count(result.no_ttl_keys)
     )
-    return result.to_json()
+    return to_plain(result)
 
 
 def merge_audit(policy: Policy, audit_id: str) -> dict[str, Any]:

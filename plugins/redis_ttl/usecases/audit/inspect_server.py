@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit.server import FIELD_COMMANDS, Access, Command, ServerProfile
-from redis_ttl.domain.codec import from_plain, to_plain
+from redis_ttl.domain.codec import document
 from redis_ttl.domain.errors import ForbiddenDatabase, MissingPermission
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from redis_ttl.domain.audit.audit import AuditOptions
     from redis_ttl.usecases.ports import Redis
 
 
+@document(None)
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """The nodes that will be scanned, as they were found, and what the operator should know before the scan."""
 
     servers: tuple[ServerProfile, ...]
     warnings: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the store."""
-        return {"servers": [to_plain(server) for server in self.servers], "warnings": list(self.warnings)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Inspection:
-        """The inspection that :meth:`to_json` wrote."""
-        return cls(tuple(from_plain(ServerProfile, server) for server in data["servers"]), tuple(data["warnings"]))
 
 
 def inspect_server(redis: Redis, options: AuditOptions) -> Inspection:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.audit.audit import Checkpoint
+from redis_ttl.domain.codec import document
 from redis_ttl.domain.errors import ServerChanged
 from redis_ttl.usecases.store.catalogue import Increment
 
@@ -20,6 +21,7 @@ CHECKPOINT_KEYS: Final = 1_000_000
 CHECKPOINT_S: Final = 10.0
 
 
+@document(None)
 @dataclass(frozen=True, slots=True)
 class ShardResult:
     """What one shard came to: small enough to travel between tasks."""
@@ -30,10 +32,6 @@ class ShardResult:
     no_ttl_keys: int
     vanished: int
     resumed_at: int | None
-
-    def to_json(self) -> dict[str, object]:
-        """Plain data."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

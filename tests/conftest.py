@@ -87,6 +87,16 @@ def require(kind: ServerKind) -> ServerKind:
     return kind
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_fails() -> Iterator[None]:
+    """Nothing waits for a disk in the test's own process: what a test leaves needn't outlive the machine. In what order things are
+    synced is seen all the same, and programs that tests start do sync.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def session_servers() -> Iterator[dict[str, Server]]:
     """The servers of the whole run by the name of their kind; use the fixtures below, which start them when needed."""

@@ -27,7 +27,7 @@ from redis_ttl.domain.plan.plan import Forecast, NodeIdentity, Plan, PlannedRule
 from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.remediation.approval import Approval
-from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.remediation.control import OperatorCommand
 from redis_ttl.usecases.remediation.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
 from redis_ttl.usecases.store.plans import PlanDocuments
 
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
     from redis_ttl.domain.remediation.remediation import PartResult
 
 
-class Wishes:
-    """An operator whose wish a test sets."""
+class Commands:
+    """An operator whose command a test sets."""
 
-    def __init__(self, wish: Wish | None = None) -> None:
-        self.wish = wish or Wish()
+    def __init__(self, command: OperatorCommand | None = None) -> None:
+        self.command = command or OperatorCommand()
         self.asked = 0
         self.fails = False
 
-    def read(self) -> Wish:
-        """The wish."""
+    def read(self) -> OperatorCommand:
+        """The command."""
         self.asked += 1
         if self.fails:
             raise OSError("no answer")
-        return self.wish
+        return self.command
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Applying:
     rate: str = "unlimited"
     load: str = "fast"
     limit_keys: int = 1_000_000
-    wishes: Wishes = field(default_factory=Wishes)
+    commands: Commands = field(default_factory=Commands)
     log: list[str] = field(default_factory=list)
     on_log: Callable[[str], None] | None = None
     plan: Plan = field(init=False)
@@ -123,7 +123,7 @@ class Applying:
             documents=self.documents,
             policy=self.policy,
             approve=lambda: self.approval,
-            control=self.wishes,
+            control=self.commands,
             clock=SystemClock(),
             ahead=ahead,
             log=self._hear,

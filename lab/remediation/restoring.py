@@ -15,7 +15,7 @@ from redis_ttl.adapters.system_clock import SystemClock
 from redis_ttl.adapters.writing.key_restorer import KeyRestorer
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.rate import parse_rate
-from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.remediation.control import OperatorCommand
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from redis_ttl.usecases.rollback.journal_parts import load_journal
 from redis_ttl.usecases.rollback.restore_journal import restore_part
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Operator:
-    """Wishes one thing after the other, and nothing when that is over."""
+    """Gives one command after the other, and nothing when that is over."""
 
-    wishes: Iterator[Wish]
+    commands: Iterator[OperatorCommand]
 
-    def read(self) -> Wish:
-        """The next wish."""
-        return next(self.wishes, Wish())
+    def read(self) -> OperatorCommand:
+        """The next command."""
+        return next(self.commands, OperatorCommand())
 
 
 State = dict[tuple[int, bytes], int]
@@ -45,10 +45,10 @@ def restore_tools(
     *,
     rate: str = "unlimited",
     progress: Callable[[int, int], None] = lambda _done, _of: None,
-    wishes: Iterable[Wish] = (),
+    commands: Iterable[OperatorCommand] = (),
     log: Callable[[str], None] = lambda _text: None,
 ) -> RestoreTools:
-    """What rolling back needs; an operator with these wishes, one after the other."""
+    """What rolling back needs; an operator with these commands, one after the other."""
     return RestoreTools(
         documents=run.documents,
         open_restorer=lambda: KeyRestorer(endpoint_from_url(run.url), parse_load("fast"), parse_rate(rate)),
@@ -56,7 +56,7 @@ def restore_tools(
         new_later_rows=LaterRows,
         new_ended_rows=EndedRows,
         policy=run.policy,
-        control=Operator(iter(wishes)),
+        control=Operator(iter(commands)),
         rate=parse_rate(rate),
         sharers=1,
         progress=progress,

@@ -48,7 +48,7 @@ from redis_ttl.domain.messages.kind import MessageKind
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.approval import GATES, ApprovalRequest
-from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.remediation.control import OperatorCommand
 from redis_ttl.domain.remediation.verification import Verification
 from redis_ttl.messages.formats.as_markdown import as_markdown
 from redis_ttl.messages.pages.drift_page import drift_page
@@ -85,9 +85,9 @@ YEAR_S = 365 * 86_400
 CLUSTER = "shop"
 
 
-class NoWish:
-    def read(self) -> Wish:
-        return Wish()
+class NoCommand:
+    def read(self) -> OperatorCommand:
+        return OperatorCommand()
 
 
 class History:
@@ -180,7 +180,7 @@ class Maker:
             documents=documents,
             policy=self.policy,
             approve=lambda: require_approval(documents, self.policy, plan, plan.run, dt.datetime.now(dt.UTC)),
-            control=NoWish(),
+            control=NoCommand(),
             clock=SystemClock(),
             log=print,
             token=secrets.token_hex(3),
@@ -230,7 +230,7 @@ class Maker:
             documents=documents,
             open_restorer=lambda: KeyRestorer(self.endpoint, parse_load("fast"), parse_rate("unlimited")),
             new_rows=NewestRows,
-            control=NoWish(),
+            control=NoCommand(),
             rate=parse_rate("unlimited"),
             sharers=1,
             progress=lambda _d, _o: None,

@@ -27,7 +27,7 @@ from lab.servers.cluster import Cluster, run_cluster
 from lab.servers.kinds import VALKEY
 from redis_ttl.adapters.connection import key_routes
 from redis_ttl.domain.errors import BadInput, RedisTtlError, StoreProblem
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.rollback.rollback import add_results, refuse_unfinished
 from redis_ttl.usecases.remediation import part_work, write_gate
 from redis_ttl.usecases.remediation.apply_plan import check_canary
@@ -332,18 +332,18 @@ class Trouble:
         }
         before, after = happens.get(kind, (None, None))
         self.before, self.after = [*calm, before], [*calm, after]
-        pause = Wish(WishedState.PAUSE)
-        quiet: list[tuple[Wish, Callable[[], None] | None]] = [(Wish(), None)] * at
-        wishes: dict[int, list[tuple[Wish, Callable[[], None] | None]]] = {
+        pause = OperatorCommand(CommandState.PAUSE)
+        quiet: list[tuple[OperatorCommand, Callable[[], None] | None]] = [(OperatorCommand(), None)] * at
+        commands: dict[int, list[tuple[OperatorCommand, Callable[[], None] | None]]] = {
             9: [*quiet, (pause, change), (pause, lambda: wait(run))],
-            10: [*quiet, (Wish(WishedState.STOP), None)],
+            10: [*quiet, (OperatorCommand(CommandState.STOP), None)],
         }
-        self.wishes = wishes.get(kind, [])
+        self.commands = commands.get(kind, [])
 
     def __enter__(self) -> Self:
         self.run.faults.clear()
         self.run.faults.before, self.run.faults.after = self.before, self.after
-        self.run.operator.planned = self.wishes
+        self.run.operator.planned = self.commands
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:

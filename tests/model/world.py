@@ -21,7 +21,7 @@ from redis_ttl.domain.plan.expiry import ANCHOR_STEP_MS
 from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.policy import GuardSettings
 from redis_ttl.domain.remediation.approval import Approval
-from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.remediation.control import OperatorCommand
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.model.faulty_store import Faults, FaultyStore, Killed
 
@@ -58,19 +58,19 @@ class Clock:
 
 
 class Operator:
-    """Wishes what a test planned, one wish a look, with what happens at that look; then nothing any more."""
+    """Asks for what a test planned, one command a look, with what happens at that look; then nothing any more."""
 
     def __init__(self) -> None:
-        self.planned: list[tuple[Wish, Callable[[], None] | None]] = []
+        self.planned: list[tuple[OperatorCommand, Callable[[], None] | None]] = []
 
-    def read(self) -> Wish:
-        """The wish of this look."""
+    def read(self) -> OperatorCommand:
+        """The command of this look."""
         if not self.planned:
-            return Wish()
-        wish, happens = self.planned.pop(0)
+            return OperatorCommand()
+        command, happens = self.planned.pop(0)
         if happens is not None:
             happens()
-        return wish
+        return command
 
 
 @dataclass

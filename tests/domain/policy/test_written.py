@@ -17,7 +17,7 @@ from redis_ttl.domain.policy.duration import MAX_DURATION_S, parse_duration
 from redis_ttl.domain.policy.load import LOAD_PATTERN, parse_load
 from redis_ttl.domain.policy.rate import RATE_PATTERN, parse_rate
 from redis_ttl.domain.policy.written import MOST_KEYS_PER_S, quoted
-from redis_ttl.tasks.remediate.control import parse_wish
+from redis_ttl.tasks.remediate.control import parse_command
 from redis_ttl.tasks.remediate.form import WATCH_PATTERN, watch_of
 
 
@@ -37,7 +37,7 @@ PARSERS: dict[str, tuple[Callable[[str], object], Callable[[object], bool]]] = {
         lambda found: found == "all" or all(0 <= db <= MAX_DATABASE for db in found),  # type: ignore[attr-defined]
     ),
     "id": (lambda text: check_document_id(text, where="audit"), lambda found: len(str(found)) == 23),
-    "wish": (parse_wish, lambda wish: wish.rate is None or PARSERS["rate"][1](wish.rate)),  # type: ignore[attr-defined]
+    "command": (parse_command, lambda command: command.rate is None or PARSERS["rate"][1](command.rate)),  # type: ignore[attr-defined]
     "sample": (sample_of, lambda share: 0 <= share <= 100),  # type: ignore[operator]
 }
 

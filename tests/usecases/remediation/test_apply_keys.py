@@ -157,7 +157,7 @@ def test_applying_twice_is_applying_once(
 
 
 def test_not_expiredis_whose_default_rewrites_every_ttl(any_server: Server, tmp_path: Path) -> None:
-    """Without any wish about TTLs, keys that have one keep it (expiredis wants ``--ttl-min -1`` for that)."""
+    """Without any option about TTLs, keys that have one keep it (expiredis wants ``--ttl-min -1`` for that)."""
     send(any_server, [("SET", "a:1", "x", "EX", 50), ("SET", "a:2", "x", "EX", 900 * DAY_S)])
     Applying(any_server.url, tmp_path, policy_of(rule("a:{n}"))).run()
     found = ttls(any_server, [b"a:1", b"a:2"])

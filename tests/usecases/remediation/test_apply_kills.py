@@ -25,7 +25,7 @@ from redis_ttl.adapters.connection.link import RedisLink
 from redis_ttl.domain.errors import RedisTtlError
 from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.rate import parse_rate
-from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.remediation.control import OperatorCommand
 from redis_ttl.usecases.remediation import part_work, write_gate
 from redis_ttl.usecases.remediation.apply_plan import check_canary
 from tests.adapters.keyspaces import send
@@ -310,7 +310,7 @@ def test_a_sentinel_failover_under_a_running_writer_leaves_the_invariants(tmp_pa
         case.finish("canary")
         check_canary(case.applying.plan, case.applying.tools())
         wait_for(lambda: len(guard.sentinel_slaves("shop")) == 1, "the sentinel to know the replica")
-        case.applying.wishes.wish = Wish(rate=parse_rate("150/s"))
+        case.applying.commands.command = OperatorCommand(rate=parse_rate("150/s"))
         with case.part("shard") as process:
             wait_for(lambda: case.check_journal() > 200, "some keys to be changed")
             wait_for(lambda: guard.execute_command("SENTINEL", "FAILOVER", "shop"), "the failover to begin")
@@ -321,7 +321,7 @@ def test_a_sentinel_failover_under_a_running_writer_leaves_the_invariants(tmp_pa
             "the failover to end",
         )
         case.server = replica
-        case.applying.wishes.wish = Wish()
+        case.applying.commands.command = OperatorCommand()
         case.finish("shard")
         case.check_end()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis.exceptions import OutOfMemoryError
 
-from lab.remediation.applying import Applying, Wishes
+from lab.remediation.applying import Applying, Commands
 from lab.remediation.policies import CALM, policy_of, rule
 from lab.servers.kinds import VALKEY
 from lab.servers.server import Server, run_server
@@ -28,7 +28,7 @@ from redis_ttl.domain.errors import (
 )
 from redis_ttl.domain.policy.policy import GuardSettings
 from redis_ttl.domain.policy.rate import Rate
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Outcome, RuleAccount
 from redis_ttl.usecases.remediation.apply_plan import check_canary
 from redis_ttl.usecases.store.plans import PlanDocuments
@@ -168,12 +168,14 @@ def test_a_canary_that_is_evicted_is_not_passed(tmp_path: Path) -> None:
 def test_an_operator_stops(valkey: Server, tmp_path: Path) -> None:
     """Stop ends a part within seconds; what isn't written is counted as left, and running it again finishes it."""
     fill(valkey)
-    wishes = Wishes()
-    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), rate="200/s", wishes=wishes)
-    wishes.wish = Wish(rate=Rate(None))
+    commands = Commands()
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), rate="200/s", commands=commands)
+    commands.command = OperatorCommand(rate=Rate(None))
     applying.pass_canary()
-    wishes.wish = Wish()
-    threading.Timer(1.5, lambda: setattr(wishes, "wish", Wish(WishedState.STOP, why="wang: enough"))).start()
+    commands.command = OperatorCommand()
+    threading.Timer(
+        1.5, lambda: setattr(commands, "command", OperatorCommand(CommandState.STOP, why="wang: enough"))
+    ).start()
     with pytest.raises(Aborted, match="wang: enough"):
         applying.shard()
     part = applying.documents.parts()[-1]
@@ -182,7 +184,7 @@ def test_an_operator_stops(valkey: Server, tmp_path: Path) -> None:
     assert 0 < account.set < account.left
     assert account.met == account.set + account.already_ours + account.left
     assert part.interruptions[-1].ended
-    wishes.wish = Wish(rate=Rate(None))
+    commands.command = OperatorCommand(rate=Rate(None))
     applying.shard()
     assert without_ttl(valkey) == 0
 
@@ -190,17 +192,17 @@ def test_an_operator_stops(valkey: Server, tmp_path: Path) -> None:
 def test_an_operator_pauses_and_changes_the_rate(valkey: Server, tmp_path: Path) -> None:
     """A pause holds the writing and says so in the log until it is over; a new rate counts from the next look on."""
     fill(valkey)
-    wishes = Wishes(Wish(WishedState.PAUSE))
-    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), rate="1/s", wishes=wishes)
-    wishes.wish = Wish(rate=Rate(None))
+    commands = Commands(OperatorCommand(CommandState.PAUSE))
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), rate="1/s", commands=commands)
+    commands.command = OperatorCommand(rate=Rate(None))
     applying.pass_canary()
-    wishes.wish = Wish(WishedState.PAUSE)
+    commands.command = OperatorCommand(CommandState.PAUSE)
     left = without_ttl(valkey)
 
     def go_on(text: str) -> None:
         if text.startswith("paused: the operator paused it"):
             assert without_ttl(valkey) == left
-            wishes.wish = Wish(rate=Rate(None))
+            commands.command = OperatorCommand(rate=Rate(None))
 
     applying.on_log = go_on
     result = applying.shard()
@@ -210,20 +212,20 @@ def test_an_operator_pauses_and_changes_the_rate(valkey: Server, tmp_path: Path)
     assert "rate: unlimited for each server" in applying.log
 
 
-def test_a_wish_that_cannot_be_read_pauses(valkey: Server, tmp_path: Path) -> None:
+def test_a_command_that_cannot_be_read_pauses(valkey: Server, tmp_path: Path) -> None:
     """When the operator can't be heard, nothing is written until he can."""
     fill(valkey)
-    wishes = Wishes()
-    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), wishes=wishes)
+    commands = Commands()
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), commands=commands)
     applying.pass_canary()
-    wishes.fails = True
+    commands.fails = True
 
     def mend(text: str) -> None:
-        if "the operator's wish can't be read (no answer)" in text:
-            wishes.fails = False
+        if "the operator's command can't be read (no answer)" in text:
+            commands.fails = False
 
     applying.on_log = mend
-    assert applying.shard().interruptions[0].reason.startswith("the operator's wish can't be read")
+    assert applying.shard().interruptions[0].reason.startswith("the operator's command can't be read")
     assert without_ttl(valkey) == 0
 
 
@@ -311,15 +313,15 @@ def test_loss_of_the_store_aborts_after_the_patience(valkey: Server, tmp_path: P
 def test_an_operator_can_stop_while_the_store_is_lost(valkey: Server, tmp_path: Path) -> None:
     """Stop ends a part that waits for its store, without waiting for the store."""
     fill(valkey)
-    wishes = Wishes()
-    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), wishes=wishes)
+    commands = Commands()
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), commands=commands)
     applying.pass_canary()
     store = BrokenStore(tmp_path)
     store.broken = True
 
     def stop(text: str) -> None:
         if "the store takes no journal" in text:
-            wishes.wish = Wish(WishedState.STOP)
+            commands.command = OperatorCommand(CommandState.STOP)
 
     applying.on_log = stop
     with pytest.raises(Aborted, match="the operator stopped it"):
@@ -357,10 +359,10 @@ def test_a_user_without_the_right_to_write_is_told(valkey: Server, tmp_path: Pat
 def test_a_log_line_comes_at_least_every_five_seconds(valkey: Server, tmp_path: Path) -> None:
     """Progress is told while a slow part is written: the gaps between lines stay below the promised five seconds."""
     fill(valkey)
-    wishes = Wishes(Wish(rate=Rate(None)))
-    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), rate="190/s", wishes=wishes)
+    commands = Commands(OperatorCommand(rate=Rate(None)))
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), rate="190/s", commands=commands)
     applying.pass_canary()
-    wishes.wish = Wish()
+    commands.command = OperatorCommand()
     from time import monotonic
 
     times: list[float] = [monotonic()]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.remediation.applying import Wishes
+from lab.remediation.applying import Commands
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.threads import ahead
 from redis_ttl.domain.errors import Aborted
@@ -20,7 +20,7 @@ from redis_ttl.domain.plan.plan import NodeIdentity
 from redis_ttl.domain.policy.guards import Reading
 from redis_ttl.domain.policy.policy import GuardSettings, MemoryThresholds
 from redis_ttl.domain.remediation.canary import CanaryReport
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.usecases.remediation.apply_tools import ApplyTools
 from redis_ttl.usecases.remediation.canary_watch import CanaryWatch, start_of
@@ -38,7 +38,7 @@ class Scene:
 
     folder: Path
     bad: dict[str, Callable[[int], dict[str, Any]]] = field(default_factory=dict)
-    wishes: Wishes = field(default_factory=Wishes)
+    commands: Commands = field(default_factory=Commands)
     memory: MemoryThresholds = field(default_factory=MemoryThresholds)
     ends: Ended | None = None
     at_s: float = 100.0
@@ -61,7 +61,7 @@ class Scene:
             documents=self.documents,
             policy=policy,
             approve=lambda: None,  # type: ignore[arg-type]  # the watch looks at its own
-            control=self.wishes,
+            control=self.commands,
             clock=self,
             ahead=ahead,
             log=self.log.append,
@@ -234,10 +234,10 @@ def test_memory_limit_counts_where_the_server_has_none(scene: Scene) -> None:
 
 def test_operator_and_approval_end_the_watch(scene: Scene) -> None:
     """A stop with the operator's word, and the approval's end, before anything else is looked at."""
-    scene.wishes.wish = Wish(WishedState.STOP, why="li: enough")
+    scene.commands.command = OperatorCommand(CommandState.STOP, why="li: enough")
     with pytest.raises(Aborted, match=r"the operator stopped it.*li: enough"):
         scene.watch()
-    scene.wishes.wish = Wish()
+    scene.commands.command = OperatorCommand()
     scene.ends = Ended(Outcome.ABORTED, "the approval's time is over")
     with pytest.raises(Aborted, match="the approval's time is over"):
         scene.watch()

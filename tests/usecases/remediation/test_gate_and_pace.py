@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from lab.remediation.applying import Wishes
+from lab.remediation.applying import Commands
 from lab.remediation.policies import policy_of, rule
 from redis_ttl.domain.errors import BadInput, ServerChanged, StoreProblem
 from redis_ttl.domain.policy.guards import Reading
 from redis_ttl.domain.policy.policy import GuardSettings
 from redis_ttl.domain.policy.rate import Rate, parse_rate
 from redis_ttl.domain.remediation.approval import Approval
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.usecases.remediation import write_gate
 from redis_ttl.usecases.remediation.write_gate import ApprovalWatch, Ended, WriteGate, WritePace, replicas_at_start
@@ -47,7 +47,7 @@ class Scene:
     """A gate, and everything that it looks at. Waiting moves the clock, and calls ``meanwhile``."""
 
     reading: Reading = GOOD
-    wishes: Wishes = field(default_factory=Wishes)
+    commands: Commands = field(default_factory=Commands)
     at_s: float = 50.0
     valid_s: float = 3_600.0
     refusal: Exception | None = None
@@ -66,7 +66,7 @@ class Scene:
             policy=policy_of(rule("a:{n}"), guards=GuardSettings(memory_ratio=0.8, patience_s=self.patience_s)),
             rate=parse_rate(rate),
             sharers=sharers,
-            control=self.wishes,
+            control=self.commands,
             clock=self,
             log=self.log.append,
             progress=lambda: "half of it",
@@ -101,7 +101,7 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Scene:
-    """A quiet server, an approved plan, nobody who wishes anything."""
+    """A quiet server, an approved plan, no command."""
     return Scene()
 
 
@@ -113,18 +113,18 @@ def pass_by(scene: Scene, gate: WriteGate, seconds: float) -> None:
 
 
 def test_a_writer_has_its_share_of_the_servers_rate(scene: Scene) -> None:
-    """Several that write to one server share its rate, the plan's as well as the one that an operator wishes instead."""
+    """Several that write to one server share its rate, the plan's as well as the one that an operator asks for instead."""
     gate = scene.gate(rate="1000/s", sharers=4)
     assert gate.allowed == Rate(250)
-    scene.wishes.wish = Wish(rate=parse_rate("100/s"))
+    scene.commands.command = OperatorCommand(rate=parse_rate("100/s"))
     gate.check()
     assert gate.allowed == Rate(25)
     assert "rate: 100 keys/s for each server" in scene.log
-    scene.wishes.wish = Wish()
+    scene.commands.command = OperatorCommand()
     pass_by(scene, gate, 3)
     assert gate.allowed == Rate(250)
     assert scene.log.count("rate: 1,000 keys/s for each server") == 1
-    scene.wishes.wish = Wish(rate=Rate(None))
+    scene.commands.command = OperatorCommand(rate=Rate(None))
     pass_by(scene, gate, 3)
     assert gate.allowed == Rate(None)
 
@@ -259,11 +259,11 @@ def test_the_figures_are_read_every_second(scene: Scene) -> None:
     assert 9 <= scene.looks - looks <= 11
 
 
-def test_a_wish_is_heard_every_two_seconds(scene: Scene) -> None:
+def test_a_command_is_read_every_two_seconds(scene: Scene) -> None:
     """An operator is asked every two seconds or so."""
     gate = scene.gate()
     pass_by(scene, gate, 20)
-    assert 9 <= scene.wishes.asked <= 11
+    assert 9 <= scene.commands.asked <= 11
 
 
 def test_a_pause_is_told_and_counted(scene: Scene) -> None:
@@ -310,23 +310,23 @@ def test_stop_goes_before_everything_else(scene: Scene) -> None:
     """An operator's stop ends a part in the middle of a guard's pause, with the operator's word, or with ours without one."""
     gate = scene.gate()
     scene.reading = replace(GOOD, used_bytes=90)
-    scene.meanwhile = lambda: setattr(scene.wishes, "wish", Wish(WishedState.STOP, why="wang: enough"))
+    scene.meanwhile = lambda: setattr(scene.commands, "command", OperatorCommand(CommandState.STOP, why="wang: enough"))
     with pytest.raises(Ended, match="wang: enough") as ended:
         gate.check()
     assert ended.value.outcome is Outcome.STOPPED
-    scene.wishes.wish = Wish(WishedState.STOP)
+    scene.commands.command = OperatorCommand(CommandState.STOP)
     with pytest.raises(Ended, match="the operator stopped it"):
         scene.gate().check()
 
 
-def test_an_operators_pause_holds_as_long_as_it_is_wished(scene: Scene) -> None:
-    """No patience ends a pause that an operator wishes."""
+def test_an_operators_pause_holds_as_long_as_it_stands(scene: Scene) -> None:
+    """No patience ends an operator's pause."""
     gate = scene.gate()
-    scene.wishes.wish = Wish(WishedState.PAUSE, why="li: wait")
+    scene.commands.command = OperatorCommand(CommandState.PAUSE, why="li: wait")
 
     def go_on() -> None:
         if scene.at_s > 50 + 10 * scene.patience_s:
-            scene.wishes.wish = Wish()
+            scene.commands.command = OperatorCommand()
 
     scene.meanwhile = go_on
     gate.check()

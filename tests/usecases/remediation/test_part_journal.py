@@ -1,4 +1,4 @@
-"""The journal of one attempt by itself: a real store that fails as often as a test wishes, and a gate that only listens."""
+"""The journal of one attempt by itself: a real store that fails as often as a test asks, and a gate that only listens."""
 
 from __future__ import annotations
 

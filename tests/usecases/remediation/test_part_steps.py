@@ -13,7 +13,7 @@ from lab.remediation.applying import Applying
 from lab.servers.server import Server
 from redis_ttl.domain.errors import Aborted, ConnectionLost, StoreProblem
 from redis_ttl.domain.policy.rate import Rate, parse_rate
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Outcome, RuleAccount
 from redis_ttl.domain.rollback.journal import attempt_of
 from redis_ttl.usecases.remediation import part_work
@@ -44,7 +44,7 @@ def two(valkey: Server, tmp_path: Path) -> Applying:
 def test_a_batch_is_a_second_of_the_shards_rate(two: Applying, rate: str, shards: int, size: int, sharers: int) -> None:
     """Shards that run at once share rate and load, as many as the policy lets run beside one another; a batch has its bounds."""
     applying = two
-    applying.wishes.wish = Wish(rate=Rate(None))
+    applying.commands.command = OperatorCommand(rate=Rate(None))
     applying.plan = replace(applying.plan, shards=applying.plan.shards[:1])
     elsewhere = replace(applying.plan.shards[0], node="elsewhere:1")
     applying.plan = replace(applying.plan, rate=rate)
@@ -160,12 +160,12 @@ class Patient:
 
 
 def test_an_operator_is_heard_while_the_canary_counts(two: Applying, valkey: Server) -> None:
-    """A stop ends the counting with the operator's words; a pause holds it, is said every few seconds, and ends with the wish."""
-    two.wishes.wish = Wish(WishedState.STOP, why="wang: no")
+    """A stop ends the counting with the operator's words; a pause holds it, is said every few seconds, and ends with the command."""
+    two.commands.command = OperatorCommand(CommandState.STOP, why="wang: no")
     with pytest.raises(Aborted, match="wang: no"):
         two.canary()
     assert two.documents.parts()[-1].outcome is Outcome.STOPPED
-    two.wishes.wish = Wish(WishedState.STOP)
+    two.commands.command = OperatorCommand(CommandState.STOP)
     with pytest.raises(Aborted, match="the operator stopped it"):
         two.canary()
     clock = Patient(two.tools().clock)
@@ -174,9 +174,9 @@ def test_an_operator_is_heard_while_the_canary_counts(two: Applying, valkey: Ser
     def heard(text: str) -> None:
         told.append((clock.slept_s, text))
         if clock.slept_s >= 8:
-            two.wishes.wish = Wish()
+            two.commands.command = OperatorCommand()
 
-    two.wishes.wish = Wish(WishedState.PAUSE)
+    two.commands.command = OperatorCommand(CommandState.PAUSE)
     two.canary(clock=clock, log=heard)
     paused = [(at_s, text.partition(". ")[0]) for at_s, text in told if text.startswith("paused")]
     assert paused == [
@@ -200,14 +200,14 @@ def test_an_operator_is_heard_once_a_second_while_the_canary_counts(
     with applying.tools().redis.connect(applying.plan.nodes[0].address, 0) as node:
         work.survey(0, applying.plan.shards[0], node, applying.tools().redis.new_canary(0.01, 3))
     assert work.scanned == 3_000
-    assert applying.wishes.asked == 1
+    assert applying.commands.asked == 1
 
 
 def test_a_shard_that_is_stopped_reads_nothing(two: Applying) -> None:
     """Operator and guards are heard before the first key is read."""
     two.pass_canary()
     objects = len(two.documents.journal_names())
-    two.wishes.wish = Wish(WishedState.STOP)
+    two.commands.command = OperatorCommand(CommandState.STOP)
     with pytest.raises(Aborted, match="the operator stopped it"):
         two.shard(0)
     assert (two.documents.parts()[-1].scanned, len(two.documents.journal_names())) == (0, objects)

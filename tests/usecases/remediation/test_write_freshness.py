@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.remediation.applying import Applying, Wishes
+from lab.remediation.applying import Applying, Commands
 from lab.remediation.policies import DAY_S, policy_of, rule
 from lab.servers.cluster import Cluster
 from lab.servers.server import Server
@@ -19,14 +19,14 @@ from redis_ttl.domain.errors import Aborted, ConnectionLost, StoreProblem
 from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.policy import Cold
 from redis_ttl.domain.policy.rate import Rate
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import PartResult, RuleAccount
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.usecases.remediation import change_writing, write_gate
 from redis_ttl.usecases.store.plans import PlanDocuments
 from tests.adapters.keyspaces import send, set_keys
 
-FAST = Wish(rate=Rate(None))
+FAST = OperatorCommand(rate=Rate(None))
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_gate, "CONTROL_S", 0.0)
 
 
-def paused_after_the_journal(applying: Applying, meanwhile: Callable[[], None], then: Wish = FAST) -> PartResult:
+def paused_after_the_journal(
+    applying: Applying, meanwhile: Callable[[], None], then: OperatorCommand = FAST
+) -> PartResult:
     """Write a shard that the operator pauses when its first batch is journalled; ``meanwhile`` happens in the pause, and
     ``then`` ends it.
     """
@@ -46,7 +48,7 @@ def paused_after_the_journal(applying: Applying, meanwhile: Callable[[], None], 
     def journalled(name: JournalName, data: bytes) -> JournalName:
         kept = write(documents, name, data)
         if not happened.is_set():
-            applying.wishes.wish = Wish(WishedState.PAUSE)
+            applying.commands.command = OperatorCommand(CommandState.PAUSE)
         return kept
 
     def heard(text: str) -> None:
@@ -54,7 +56,7 @@ def paused_after_the_journal(applying: Applying, meanwhile: Callable[[], None], 
             happened.set()
             meanwhile()
             # Longer than anything stays fresh.
-            threading.Timer(0.5, lambda: setattr(applying.wishes, "wish", then)).start()
+            threading.Timer(0.5, lambda: setattr(applying.commands, "command", then)).start()
 
     documents.write_journal = journalled  # type: ignore[method-assign]
     applying.on_log = heard
@@ -76,7 +78,7 @@ def test_keys_that_become_hot_in_a_pause_are_left(any_server: Server, tmp_path: 
         client.config_set("lfu-log-factor", 0)
         set_keys(any_server, [b"a:%d" % number for number in range(300)])
         policy = policy_of(rule("a:{n}", cold=Cold(freq_at_most=20)), canary_keys=1)
-        applying = Applying(any_server.url, tmp_path, policy, rate="2000/s", wishes=Wishes(FAST))
+        applying = Applying(any_server.url, tmp_path, policy, rate="2000/s", commands=Commands(FAST))
         applying.pass_canary()
         before = client.info("keyspace")["db0"]["expires"]
 
@@ -101,7 +103,7 @@ def test_a_ttl_that_the_application_sets_in_a_pause_stays(any_server: Server, tm
     """Under cap, TTLs that are short enough by now are the application's own, and longer ones are journalled as they are now."""
     send(any_server, (("SET", f"a:{number}", "x", "EX", 400 * DAY_S) for number in range(300)))
     policy = policy_of(rule("a:{n}", ttl_s=90 * DAY_S, mode=Mode.CAP, jitter_ratio=0.0), canary_keys=0)
-    applying = Applying(any_server.url, tmp_path, policy, wishes=Wishes(FAST))
+    applying = Applying(any_server.url, tmp_path, policy, commands=Commands(FAST))
     applying.pass_canary()
     journalled = applying.journal().height
     with any_server.client() as client:
@@ -127,7 +129,7 @@ def test_a_ttl_that_the_application_sets_in_a_pause_stays(any_server: Server, tm
 def test_every_fate_after_a_pause_is_counted_once(any_server: Server, tmp_path: Path) -> None:
     """Keys that vanish, get a TTL, or one of ours during a pause are counted as such, and not as written."""
     set_keys(any_server, [b"a:%d" % number for number in range(200)])
-    applying = Applying(any_server.url, tmp_path, policy_of(rule("a:{n}"), canary_keys=0), wishes=Wishes(FAST))
+    applying = Applying(any_server.url, tmp_path, policy_of(rule("a:{n}"), canary_keys=0), commands=Commands(FAST))
     applying.pass_canary()
     with any_server.client() as client:
         free = [number for number in range(200) if client.ttl(f"a:{number}") == -1]
@@ -152,9 +154,9 @@ def test_at_a_low_rate_each_key_is_as_fresh_as_its_chunk(valkey: Server, tmp_pat
     """At a rate at which a batch takes long, a key that the application changes meanwhile is read again before its turn."""
     set_keys(valkey, [b"a:%d" % number for number in range(400)])
     applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}"), canary_keys=0), rate="200/s")
-    applying.wishes.wish = FAST
+    applying.commands.command = FAST
     applying.pass_canary()
-    applying.wishes.wish = Wish()
+    applying.commands.command = OperatorCommand()
     asked: list[int] = []
     again = DatabaseDecisions.decide_again
 
@@ -205,9 +207,9 @@ def test_a_lost_connection_takes_no_true_expiry_with_it(any_server: Server, tmp_
     """Under cap, whatever the application sets and whenever the connection breaks: what is overwritten is in the journal."""
     send(any_server, (("SET", f"a:{number}", "x", "EX", 400 * DAY_S) for number in range(600)))
     policy = policy_of(rule("a:{n}", ttl_s=90 * DAY_S, mode=Mode.CAP), canary_keys=0)
-    applying = Applying(any_server.url, tmp_path, policy, rate="400/s", wishes=Wishes(FAST))
+    applying = Applying(any_server.url, tmp_path, policy, rate="400/s", commands=Commands(FAST))
     applying.pass_canary()
-    applying.wishes.wish = Wish()
+    applying.commands.command = OperatorCommand()
     with any_server.client() as client:
 
         def renewed(number: int) -> bool:
@@ -226,7 +228,7 @@ def test_a_lost_connection_takes_no_true_expiry_with_it(any_server: Server, tmp_
         threading.Timer(1.0, disturb).start()
         with pytest.raises(ConnectionLost):
             applying.shard()
-        applying.wishes.wish = FAST
+        applying.commands.command = FAST
         applying.shard()
         was = applying.was()
         now_ms = applying.approved_at_ms
@@ -274,11 +276,11 @@ def test_an_application_that_is_always_faster_keeps_what_it_sets(
 def test_an_operator_who_stops_in_a_pause_leaves_the_rest(valkey: Server, tmp_path: Path) -> None:
     """Stop during a pause of a batch: what wasn't sent is left, and each key is in one figure."""
     set_keys(valkey, [b"a:%d" % number for number in range(500)])
-    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), wishes=Wishes(FAST))
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), commands=Commands(FAST))
     applying.pass_canary()
 
     with pytest.raises(Aborted, match="operator stopped"):
-        paused_after_the_journal(applying, lambda: None, then=Wish(WishedState.STOP))
+        paused_after_the_journal(applying, lambda: None, then=OperatorCommand(CommandState.STOP))
     part = applying.documents.parts()[-1]
     same_in_one_figure(part)
     assert part.accounts[0].left > 0
@@ -287,7 +289,7 @@ def test_an_operator_who_stops_in_a_pause_leaves_the_rest(valkey: Server, tmp_pa
 def test_journal_numbers_have_no_gap(valkey: Server, tmp_path: Path) -> None:
     """A store that fails now and then is asked for the same name again: the numbers of an attempt are 0, 1, 2 and so on."""
     set_keys(valkey, [b"a:%d" % number for number in range(6_000)])
-    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), rate="2000/s", wishes=Wishes(FAST))
+    applying = Applying(valkey.url, tmp_path, policy_of(rule("a:{n}")), rate="2000/s", commands=Commands(FAST))
     applying.pass_canary()
     documents, write = applying.documents, PlanDocuments.write_journal
     tried: list[str] = []

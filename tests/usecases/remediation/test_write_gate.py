@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab.remediation.applying import Applying, Wishes
+from lab.remediation.applying import Applying, Commands
 from lab.remediation.policies import CALM, policy_of, rule
 from lab.servers.kinds import VALKEY
 from lab.servers.server import Server, run_server
@@ -22,7 +22,7 @@ from redis_ttl.domain.policy import guards
 from redis_ttl.domain.policy.policy import MemoryThresholds
 from redis_ttl.domain.policy.rate import Rate
 from redis_ttl.domain.remediation.approval import Approval
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.usecases.remediation import write_gate
 from redis_ttl.usecases.remediation.apply_plan import check_canary
@@ -42,7 +42,7 @@ def remediation(server: Server, folder: Path, *, keys: int = 2_000, patience_s: 
     """A remediation whose canary is passed."""
     set_keys(server, [b"a:%d" % number for number in range(keys)])
     policy = policy_of(rule("a:{n}"), guards=replace(CALM, patience_s=patience_s))
-    applying = Applying(server.url, folder, policy, wishes=Wishes(Wish(rate=Rate(None))), **more)
+    applying = Applying(server.url, folder, policy, commands=Commands(OperatorCommand(rate=Rate(None))), **more)
     applying.pass_canary()
     return applying
 
@@ -124,13 +124,13 @@ def unreadable_approval(applying: Applying) -> dict[str, Any]:
 
 def paused_by_operator(applying: Applying) -> dict[str, Any]:
     """The operator pauses, and goes home."""
-    applying.wishes.wish = Wish(WishedState.PAUSE)
+    applying.commands.command = OperatorCommand(CommandState.PAUSE)
     return {"approve": ending_in(applying, 2)}
 
 
-def unreadable_wish(applying: Applying) -> dict[str, Any]:
-    """The operator's wish can't be read, and neither can the approval."""
-    applying.wishes.fails = True
+def unreadable_command(applying: Applying) -> dict[str, Any]:
+    """The operator's command can't be read, and neither can the approval."""
+    applying.commands.fails = True
     return {"approve": first_then(ending_in(applying, 2), unreadable)}
 
 
@@ -147,7 +147,7 @@ def lost_journal(applying: Applying) -> dict[str, Any]:
     return {"approve": ending_in(applying, 2), "documents": documents}
 
 
-@pytest.mark.parametrize("wait", [unreadable_approval, paused_by_operator, unreadable_wish, lost_journal])
+@pytest.mark.parametrize("wait", [unreadable_approval, paused_by_operator, unreadable_command, lost_journal])
 @pytest.mark.parametrize("part", ["shard", "canary"])
 def test_no_wait_outlasts_the_approval(
     valkey: Server, tmp_path: Path, part: str, wait: Callable[[Applying], dict[str, Any]]
@@ -155,11 +155,11 @@ def test_no_wait_outlasts_the_approval(
     """Whatever a shard or a canary waits for, for longer than the approval lasts, the approval's end ends it."""
     applying = remediation(valkey, tmp_path)
     if part == "canary":
-        applying = Applying(valkey.url, tmp_path / "new", applying.policy, wishes=applying.wishes)
+        applying = Applying(valkey.url, tmp_path / "new", applying.policy, commands=applying.commands)
         set_keys(valkey, [b"a:%d" % number for number in range(2_000)])
     before = expires(valkey)
     tools = wait(applying)
-    if part == "canary" and wait in (unreadable_approval, unreadable_wish):
+    if part == "canary" and wait in (unreadable_approval, unreadable_command):
         tools["approve"] = until_surveyed(applying, ending_in(applying, 4))
     with pytest.raises(Aborted, match="the approval's time is over"):
         (applying.shard if part == "shard" else applying.canary)(**tools)
@@ -184,7 +184,7 @@ def test_the_canarys_watch_ends_with_the_approval(valkey: Server, tmp_path: Path
 def test_an_approval_that_is_taken_back_in_a_pause_ends_it(valkey: Server, tmp_path: Path) -> None:
     """A withdrawal is heard while the operator has paused the writing."""
     applying = remediation(valkey, tmp_path)
-    applying.wishes.wish = Wish(WishedState.PAUSE)
+    applying.commands.command = OperatorCommand(CommandState.PAUSE)
 
     def withdrawn() -> Approval:
         raise NotApproved("not approved: rejected at approve_plan by wang")
@@ -197,7 +197,7 @@ def test_a_lost_replica_pauses_until_it_is_back(tmp_path: Path) -> None:
     """A replica that goes away while keys are written pauses the writing; one that is back lets it go on to the end."""
     with run_server(require(VALKEY)) as server, run_server(require(VALKEY), replica_of=server) as replica:
         applying = remediation(server, tmp_path)
-        applying.wishes.wish = Wish(rate=Rate(500.0))
+        applying.commands.command = OperatorCommand(rate=Rate(500.0))
         lost = threading.Event()
 
         def disturb(text: str) -> None:
@@ -206,7 +206,7 @@ def test_a_lost_replica_pauses_until_it_is_back(tmp_path: Path) -> None:
                 replica.stop()
             elif "replicas online: 0 (1 when the run began)" in text and replica.process is None:
                 replica.start()
-                applying.wishes.wish = Wish(rate=Rate(None))
+                applying.commands.command = OperatorCommand(rate=Rate(None))
 
         applying.on_log = disturb
         with pytest.MonkeyPatch.context() as patch:

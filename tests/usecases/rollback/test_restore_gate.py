@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lab.remediation.applying import Wishes
+from lab.remediation.applying import Commands
 from redis_ttl.domain.policy.policy import GuardSettings
 from redis_ttl.domain.policy.rate import Rate, parse_rate
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.rollback import WatchedNode
 from redis_ttl.usecases.remediation.write_gate import Ended
@@ -31,7 +31,7 @@ class Scene:
     """A gate, and everything that it looks at. Waiting moves the clock, and calls ``meanwhile``."""
 
     nodes: list[WatchedNode] = field(default_factory=lambda: [WatchedNode(NODE, GOOD, evicts_keys_with_ttl=False)])
-    wishes: Wishes = field(default_factory=Wishes)
+    commands: Commands = field(default_factory=Commands)
     at_s: float = 50.0
     look_takes_s: float = 0.0
     meanwhile: Callable[[], None] = lambda: None
@@ -46,7 +46,7 @@ class Scene:
             restorer=self,  # type: ignore[arg-type]  # the gate needs health and limit only
             guards=GuardSettings(patience_s=30),
             critical_ratio=0.9,
-            control=self.wishes,
+            control=self.commands,
             rate=parse_rate("1000/s"),
             sharers=sharers,
             earliest_ms=self.earliest_ms,
@@ -89,7 +89,7 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Scene:
-    """A quiet server, and nobody who wishes anything."""
+    """A quiet server, and no command."""
     return Scene()
 
 
@@ -101,11 +101,11 @@ def pass_by(scene: Scene, gate: RestoreGate, seconds: float) -> None:
 
 
 def test_those_who_restore_share_an_operators_rate(scene: Scene) -> None:
-    """The part's own rate is its share already; the one that an operator wishes is of the server."""
+    """The part's own rate is its share already; the one that an operator asks for is of the server."""
     gate = scene.gate(sharers=4)
     gate.check()
     assert scene.limits == [parse_rate("1000/s")]
-    scene.wishes.wish = Wish(rate=parse_rate("100/s"))
+    scene.commands.command = OperatorCommand(rate=parse_rate("100/s"))
     gate.begin()
     assert scene.limits[-1] == Rate(25)
 
@@ -114,12 +114,12 @@ def test_operator_and_guards_are_heard_now_and_then(scene: Scene) -> None:
     """The operator every two seconds and before each journal object, the servers every second, however often the gate is asked."""
     gate = scene.gate()
     pass_by(scene, gate, 20)
-    assert 9 <= scene.wishes.asked <= 11
+    assert 9 <= scene.commands.asked <= 11
     assert 18 <= scene.looks <= 21
-    asked, looks = scene.wishes.asked, scene.looks
+    asked, looks = scene.commands.asked, scene.looks
     for _ in range(3):
         gate.begin()
-    assert (scene.wishes.asked, scene.looks) == (asked + 3, looks)
+    assert (scene.commands.asked, scene.looks) == (asked + 3, looks)
     assert (scene.log, gate.interruptions) == ([], [])
 
 
@@ -174,30 +174,30 @@ def test_an_operators_stop_ends_it_in_a_pause_too(scene: Scene, why: str | None)
     """With the operator's word, or with ours without one, and before any guard."""
     gate = scene.gate()
     scene.shows(lag_bytes=BEHIND)
-    scene.meanwhile = lambda: setattr(scene.wishes, "wish", Wish(WishedState.STOP, why=why))
+    scene.meanwhile = lambda: setattr(scene.commands, "command", OperatorCommand(CommandState.STOP, why=why))
     with pytest.raises(Ended, match=why or "the operator stopped it") as ended:
         gate.check()
     assert ended.value.outcome is Outcome.STOPPED
     assert gate.interruptions[-1].lasted_s == 1
 
 
-def test_an_operators_pause_holds_as_long_as_it_is_wished(scene: Scene) -> None:
+def test_an_operators_pause_holds_as_long_as_it_stands(scene: Scene) -> None:
     """No patience ends it; it keeps the rate of before, and is told before a guard's reason."""
     gate = scene.gate()
     gate.check()
-    scene.wishes.wish = Wish(WishedState.PAUSE, rate=Rate(1), why="li: wait")
+    scene.commands.command = OperatorCommand(CommandState.PAUSE, rate=Rate(1), why="li: wait")
 
     def go_on() -> None:
         if scene.at_s > 500:
-            scene.wishes.wish = Wish()
+            scene.commands.command = OperatorCommand()
 
     scene.meanwhile = go_on
     gate.begin()
     assert (gate.interruptions[0].reason, gate.interruptions[0].ended) == ("li: wait", False)
     assert scene.at_s > 500
     assert set(scene.limits) == {parse_rate("1000/s")}
-    scene.wishes.wish = Wish(WishedState.PAUSE)
-    scene.meanwhile = lambda: setattr(scene.wishes, "wish", Wish())
+    scene.commands.command = OperatorCommand(CommandState.PAUSE)
+    scene.meanwhile = lambda: setattr(scene.commands, "command", OperatorCommand())
     gate.begin()
     assert gate.interruptions[1].reason == "the operator paused it"
 

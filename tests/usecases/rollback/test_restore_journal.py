@@ -16,7 +16,7 @@ from redis_ttl.domain.plan.plan import NodeIdentity
 from redis_ttl.domain.policy.actions import Mode
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.remediation.approval import ApprovalRequest, Verdict
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import RestoreAccount
 from redis_ttl.usecases.rollback import restore_journal
@@ -144,13 +144,13 @@ def test_an_operator_pauses_slows_and_stops_a_rollback(
     run = Applying(redis7.url, tmp_path, POLICY)
     run.run()
     said: list[str] = []
-    wishes = [
-        *[Wish(WishedState.PAUSE)] * 3,
-        Wish(WishedState.PAUSE, why="it can't be read"),
-        Wish(rate=parse_rate("5000/s")),
-        Wish(WishedState.STOP),
+    commands = [
+        *[OperatorCommand(CommandState.PAUSE)] * 3,
+        OperatorCommand(CommandState.PAUSE, why="it can't be read"),
+        OperatorCommand(rate=parse_rate("5000/s")),
+        OperatorCommand(CommandState.STOP),
     ]
-    tools = restore_tools(run, wishes=wishes, log=said.append)
+    tools = restore_tools(run, commands=commands, log=said.append)
     with pytest.raises(Aborted, match="stopped"):
         restore_part(run.plan, whole_journal(run.documents), RestoreOptions(dry_run=False), tools)
     assert said == ["paused: the operator paused it", "paused: it can't be read", "going on"]

@@ -18,7 +18,7 @@ from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.writing.key_restorer import KeyRestorer
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.domain.policy.rate import Rate, parse_rate
-from redis_ttl.domain.remediation.control import Wish
+from redis_ttl.domain.remediation.control import OperatorCommand
 from redis_ttl.usecases.rollback.journal_parts import whole_journal
 from redis_ttl.usecases.rollback.restore_journal import restore_part
 from redis_ttl.usecases.rollback.restore_tools import RestoreOptions
@@ -35,11 +35,13 @@ def applied(server: Server, folder: Path, keys: int = 300) -> Applying:
     return run
 
 
-@pytest.mark.parametrize(("wishes", "rates"), [((), {250.0}), ((Wish(rate=parse_rate("600/s")),) * 9, {300.0, 250.0})])
+@pytest.mark.parametrize(
+    ("commands", "rates"), [((), {250.0}), ((OperatorCommand(rate=parse_rate("600/s")),) * 9, {300.0, 250.0})]
+)
 def test_those_who_restore_at_the_same_time_share_the_rate(
-    valkey: Server, tmp_path: Path, wishes: Iterable[Wish], rates: set[float]
+    valkey: Server, tmp_path: Path, commands: Iterable[OperatorCommand], rates: set[float]
 ) -> None:
-    """The rate that an operator wishes is the server's: each of two that restore takes half of it, as of the rate before."""
+    """The rate that an operator asks for is the server's: each of two that restore takes half of it, as of the rate before."""
     run = applied(valkey, tmp_path)
     limits: list[Rate] = []
 
@@ -54,11 +56,11 @@ def test_those_who_restore_at_the_same_time_share_the_rate(
     def open_restorer() -> Any:
         return Noting(endpoint_from_url(run.url), parse_load("fast"), parse_rate("250/s"))
 
-    tools = replace(restore_tools(run, rate="250/s", wishes=wishes), sharers=2, open_restorer=open_restorer)
+    tools = replace(restore_tools(run, rate="250/s", commands=commands), sharers=2, open_restorer=open_restorer)
     restore_part(run.plan, whole_journal(run.documents), WRITE, tools)
     found = {limit.keys_per_s for limit in limits}
     assert found <= rates
-    assert (300.0 in found) is bool(wishes)
+    assert (300.0 in found) is bool(commands)
 
 
 def test_what_is_restored_was_journalled_before(any_server: Server, tmp_path: Path) -> None:

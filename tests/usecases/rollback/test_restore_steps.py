@@ -16,7 +16,7 @@ from redis_ttl.adapters.columns.journal import journal_rows
 from redis_ttl.domain.errors import Aborted, BadInput, OtherServer
 from redis_ttl.domain.plan.plan import NodeIdentity
 from redis_ttl.domain.policy.rate import parse_rate
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Outcome
 from redis_ttl.domain.rollback.journal import JournalName
 from redis_ttl.domain.rollback.rollback import Leftovers, RestoreAccount, RestoreResult
@@ -111,8 +111,8 @@ def test_a_dry_run_is_heard_by_nobody(written: Written) -> None:
     written.keys(a1=ours)
 
     class Stops:
-        def read(self) -> Wish:
-            return Wish(WishedState.STOP)
+        def read(self) -> OperatorCommand:
+            return OperatorCommand(CommandState.STOP)
 
     told = written.restore(RestoreOptions(), control=Stops())
     assert told.dry_run
@@ -230,9 +230,9 @@ def test_who_stops_a_rollback_is_told_apart(written: Written, monkeypatch: pytes
         def __init__(self) -> None:
             self.asked = 0
 
-        def read(self) -> Wish:
+        def read(self) -> OperatorCommand:
             self.asked += 1
-            return Wish() if self.asked == 1 else Wish(WishedState.STOP, why="enough")
+            return OperatorCommand() if self.asked == 1 else OperatorCommand(CommandState.STOP, why="enough")
 
     with pytest.raises(Aborted, match=r"rollback was stopped.*enough"):
         written.restore(control=OneObject())
@@ -262,9 +262,9 @@ def test_an_operator_is_heard_within_an_object(written: Written, monkeypatch: py
         def __init__(self) -> None:
             self.asked = 0
 
-        def read(self) -> Wish:
+        def read(self) -> OperatorCommand:
             self.asked += 1
-            return Wish() if self.asked <= 3 else Wish(WishedState.STOP, why="enough")
+            return OperatorCommand() if self.asked <= 3 else OperatorCommand(CommandState.STOP, why="enough")
 
     tools = written.tools(control=TwoPages(), rate=parse_rate("200/s"))
     slow = restore_tools(written.run, rate="200/s").open_restorer

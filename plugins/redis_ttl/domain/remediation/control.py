@@ -1,4 +1,4 @@
-"""What an operator wishes of a remediation or a rollback that is under way: go on, stand still, or end; and how fast."""
+"""What an operator has asked of a remediation or a rollback that is under way: go on, stand still, or end; and how fast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy.rate import Rate
 
 
-class WishedState(StrEnum):
+class CommandState(StrEnum):
     """What the writers shall do."""
 
     RUN = "run"
@@ -19,13 +19,13 @@ class WishedState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """An operator's wish as it stands now.
+class OperatorCommand:
+    """An operator's command as it stands now.
 
-    ``rate`` is keys changed a second on each server; None leaves the plan's. ``why`` says where a wish comes from that nobody uttered:
+    ``rate`` is keys changed a second on each server; None leaves the plan's. ``why`` says where a command comes from that nobody uttered:
     one that can't be read is a pause.
     """
 
-    state: WishedState = WishedState.RUN
+    state: CommandState = CommandState.RUN
     rate: Rate | None = None
     why: str | None = None

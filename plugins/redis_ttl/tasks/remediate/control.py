@@ -1,4 +1,4 @@
-"""What an operator wishes of a remediation or a rollback that is under way, read from an Airflow Variable that the UI can edit."""
+"""What an operator has asked of a remediation or a rollback that is under way, read from an Airflow Variable that the UI can edit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from airflow.sdk import Variable
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.policy.rate import parse_rate
 from redis_ttl.domain.policy.written import quoted
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 
-#: Characters of a wish: the longest that means anything has some forty.
+#: Characters of a command: the longest that means anything has some forty.
 _MOST_CHARACTERS: Final = 1_000
 _ALLOWED: Final = 'run, pause, stop, a rate as in 5000/s, or JSON as in {"state": "run", "rate": "5000/s"}'
 
@@ -28,40 +28,40 @@ def variable_of(cluster: str, job: Job) -> str:
 
 
 class VariableControl:
-    """The wish in the cluster's Variable. Without a Variable there is no wish: the run goes on as planned."""
+    """The command in the cluster's Variable. Without a Variable there is no command: the run goes on as planned."""
 
     def __init__(self, cluster: str, job: Job) -> None:
         self._name = variable_of(cluster, job)
 
-    def read(self) -> Wish:
-        """The wish as it stands; a pause, with the reason, when it can't be read or understood."""
+    def read(self) -> OperatorCommand:
+        """The command as it stands; a pause, with the reason, when it can't be read or understood."""
         try:
             text = Variable.get(self._name, default=None)
-        except Exception as error:  # noqa: BLE001  # whatever keeps us from knowing the operator's wish is a reason to wait
-            return Wish(WishedState.PAUSE, why=f"the Airflow Variable {self._name} can't be read ({error})")
+        except Exception as error:  # noqa: BLE001  # whatever keeps us from knowing the operator's command is a reason to wait
+            return OperatorCommand(CommandState.PAUSE, why=f"the Airflow Variable {self._name} can't be read ({error})")
         try:
-            return parse_wish(text)
+            return parse_command(text)
         except InvalidOption as error:
-            return Wish(WishedState.PAUSE, why=f"the Airflow Variable {self._name}: {error}")
+            return OperatorCommand(CommandState.PAUSE, why=f"the Airflow Variable {self._name}: {error}")
 
 
-def parse_wish(text: object) -> Wish:
-    """The wish that an operator wrote: one word, a rate, or JSON with ``state`` and ``rate``. Raises :class:`InvalidOption`."""
+def parse_command(text: object) -> OperatorCommand:
+    """The command that an operator wrote: one word, a rate, or JSON with ``state`` and ``rate``. Raises :class:`InvalidOption`."""
     if text is None or (isinstance(text, str) and not text.strip()):
-        return Wish()
+        return OperatorCommand()
     fields = _fields(text)
-    state = fields.pop("state", WishedState.RUN)
+    state = fields.pop("state", CommandState.RUN)
     rate = fields.pop("rate", None)
-    if fields or state not in list(WishedState) or not isinstance(rate, str | None):
+    if fields or state not in list(CommandState) or not isinstance(rate, str | None):
         raise _nonsense(text)
-    return Wish(WishedState(state), None if rate is None else parse_rate(rate))
+    return OperatorCommand(CommandState(state), None if rate is None else parse_rate(rate))
 
 
 def _fields(text: object) -> dict[str, Any]:
     if not isinstance(text, str) or len(text) > _MOST_CHARACTERS:
         raise _nonsense(text)
     word = text.strip()
-    if word.lower() in list(WishedState):
+    if word.lower() in list(CommandState):
         return {"state": word.lower()}
     if not word.startswith("{"):
         return {"rate": word}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from redis_ttl.domain.errors import Aborted
 from redis_ttl.domain.policy.guards import Reading, rate_per_s, reasons, watch_reasons
 from redis_ttl.domain.remediation.canary import CanaryReport
-from redis_ttl.domain.remediation.control import WishedState
-from redis_ttl.usecases.remediation.write_gate import HEALTH_S, LOG_S, Ended, replicas_at_start, wish_of
+from redis_ttl.domain.remediation.control import CommandState
+from redis_ttl.usecases.remediation.write_gate import HEALTH_S, LOG_S, Ended, command_of, replicas_at_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,9 +81,9 @@ class CanaryWatch:
         )
 
     def _hear(self) -> None:
-        wish = wish_of(self._tools.control)
-        if wish.state is WishedState.STOP:
-            raise Aborted("the operator stopped it", where=self._plan.plan_id, found=wish.why)
+        command = command_of(self._tools.control)
+        if command.state is CommandState.STOP:
+            raise Aborted("the operator stopped it", where=self._plan.plan_id, found=command.why)
         try:
             self._approval.look()
         except Ended as end:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import Aborted, ServerChanged
 from redis_ttl.domain.policy.rate import Rate, parse_rate
-from redis_ttl.domain.remediation.control import WishedState
+from redis_ttl.domain.remediation.control import CommandState
 from redis_ttl.domain.remediation.remediation import Outcome, PartBegun, PartResult, RuleAccount, add_accounts
 from redis_ttl.domain.rollback.journal import attempt_of
 from redis_ttl.usecases.remediation.canary_watch import start_of
 from redis_ttl.usecases.remediation.change_writing import ChangeWriting
 from redis_ttl.usecases.remediation.part_journal import PartJournal
-from redis_ttl.usecases.remediation.write_gate import HEALTH_S, LOG_S, ApprovalWatch, Ended, WriteGate, wish_of
+from redis_ttl.usecases.remediation.write_gate import HEALTH_S, LOG_S, ApprovalWatch, Ended, WriteGate, command_of
 from redis_ttl.usecases.remediation.write_limits import WriteLimits
 
 if TYPE_CHECKING:
@@ -274,10 +274,10 @@ class _Patience:
         while (now_s := tools.clock.monotonic()) >= self._next_control_s:
             self._next_control_s = now_s + HEALTH_S
             unapproved = self._work.approval_watch.look()
-            wish = wish_of(tools.control)
-            if wish.state is WishedState.STOP:
-                raise Ended(Outcome.STOPPED, wish.why or "the operator stopped it")
-            why = (wish.why or "the operator paused it") if wish.state is WishedState.PAUSE else unapproved
+            command = command_of(tools.control)
+            if command.state is CommandState.STOP:
+                raise Ended(Outcome.STOPPED, command.why or "the operator stopped it")
+            why = (command.why or "the operator paused it") if command.state is CommandState.PAUSE else unapproved
             if now_s >= self._next_log_s:
                 self._next_log_s = now_s + LOG_S
                 tools.log(f"{f'paused: {why}. ' if why else ''}{self._work.progress()}")

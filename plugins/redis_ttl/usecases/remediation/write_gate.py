@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.errors import RedisTtlError, ServerChanged, StoreProblem
 from redis_ttl.domain.policy.guards import Guards, Ruling, Step
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Interruption, Outcome
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ class Ended(Exception):  # no error of its own: the part's result tells how it e
         self.todo = todo
 
 
-def wish_of(control: Control) -> Wish:
-    """The operator's wish; one that can't be read is a pause."""
+def command_of(control: Control) -> OperatorCommand:
+    """The operator's command; one that can't be read is a pause."""
     try:
         return control.read()
     except Exception as error:  # noqa: BLE001  # whatever keeps us from hearing the operator
-        return Wish(WishedState.PAUSE, why=f"the operator's wish can't be read ({error})")
+        return OperatorCommand(CommandState.PAUSE, why=f"the operator's command can't be read ({error})")
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class WriteGate:
     failure: Exception | None = None
     """Why it is given up; set by who tried."""
     _guards: Guards = field(init=False)
-    _wish: Wish = field(default=Wish(), init=False)
+    _command: OperatorCommand = field(default=OperatorCommand(), init=False)
     _ruling: Ruling = field(default=Ruling(Step.GO), init=False)
     _unapproved: str | None = field(default=None, init=False)
     _next_health_s: float = field(default=0.0, init=False)
@@ -146,7 +146,7 @@ class WriteGate:
     @property
     def allowed(self) -> Rate:
         """The rate of this writer: its share of the server's."""
-        return (self._wish.rate or self.rate).share(self.sharers)
+        return (self._command.rate or self.rate).share(self.sharers)
 
     def check(self) -> None:
         """Return when something may be written, however long that takes.
@@ -179,20 +179,20 @@ class WriteGate:
             raise self.failure
         if now_s >= self._next_control_s:
             self._next_control_s = now_s + CONTROL_S
-            before = self._wish.rate
-            self._wish = wish_of(self.control)
-            if self._wish.rate != before:
-                self._say(f"rate: {self._wish.rate or self.rate} for each server")
+            before = self._command.rate
+            self._command = command_of(self.control)
+            if self._command.rate != before:
+                self._say(f"rate: {self._command.rate or self.rate} for each server")
         if now_s >= self._next_health_s:
             self._next_health_s = now_s + HEALTH_S
             self._ruling = self._guards.look(self._read())
         self._unapproved = self.approval.look()
-        if self._wish.state is WishedState.STOP:
-            raise Ended(Outcome.STOPPED, self._wish.why or "the operator stopped it")
+        if self._command.state is CommandState.STOP:
+            raise Ended(Outcome.STOPPED, self._command.why or "the operator stopped it")
         if self._ruling.step is Step.ABORT:
             raise Ended(Outcome.ABORTED, self._ruling.reason or "a guard")
-        if self._wish.state is WishedState.PAUSE:
-            return self._wish.why or "the operator paused it"
+        if self._command.state is CommandState.PAUSE:
+            return self._command.why or "the operator paused it"
         if self._ruling.step is Step.PAUSE:
             return self._ruling.reason
         return self.trouble or self._unapproved

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from redis_ttl.domain.policy.guards import Reading
     from redis_ttl.domain.policy.policy import Policy
     from redis_ttl.domain.remediation.approval import Approval
-    from redis_ttl.domain.remediation.control import Wish
+    from redis_ttl.domain.remediation.control import OperatorCommand
     from redis_ttl.domain.remediation.remediation import RuleAccount
     from redis_ttl.usecases.ports import Batch
 
 
 class Control(Protocol):
-    """What an operator wishes, asked every two seconds or so."""
+    """What an operator has asked for, read every two seconds or so."""
 
-    def read(self) -> Wish:
-        """The wish as it stands. A wish that can't be read is a pause; raising means the same."""
+    def read(self) -> OperatorCommand:
+        """The command as it stands. A command that can't be read is a pause; raising means the same."""
 
 
 class Changes(Protocol):

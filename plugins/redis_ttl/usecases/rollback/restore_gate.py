@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from redis_ttl.domain.policy.guards import Guards, Step, unreadable
-from redis_ttl.domain.remediation.control import Wish, WishedState
+from redis_ttl.domain.remediation.control import CommandState, OperatorCommand
 from redis_ttl.domain.remediation.remediation import Interruption, Outcome
-from redis_ttl.usecases.remediation.write_gate import CONTROL_S, HEALTH_S, LOG_S, Ended, wish_of
+from redis_ttl.usecases.remediation.write_gate import CONTROL_S, HEALTH_S, LOG_S, Ended, command_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +52,7 @@ class RestoreGate:
     look_s: float
     interruptions: list[Interruption] = field(default_factory=list)
     _watched: dict[str, _Watched] = field(default_factory=dict, init=False)
-    _wish: Wish = field(default=Wish(), init=False)
+    _command: OperatorCommand = field(default=OperatorCommand(), init=False)
     _reason: str | None = field(default=None, init=False)
     _next_health_s: float = field(default=0.0, init=False)
     _next_control_s: float = field(default=0.0, init=False)
@@ -93,17 +93,19 @@ class RestoreGate:
         now_s = self.clock.monotonic()
         if now_s >= self._next_control_s:
             self._next_control_s = now_s + CONTROL_S
-            self._wish = wish_of(self.control)
-            if self._wish.state is WishedState.STOP:
-                raise Ended(Outcome.STOPPED, self._wish.why or "the operator stopped it")
-            if self._wish.state is WishedState.RUN:
-                self.restorer.limit(self._wish.rate.share(self.sharers) if self._wish.rate is not None else self.rate)
+            self._command = command_of(self.control)
+            if self._command.state is CommandState.STOP:
+                raise Ended(Outcome.STOPPED, self._command.why or "the operator stopped it")
+            if self._command.state is CommandState.RUN:
+                self.restorer.limit(
+                    self._command.rate.share(self.sharers) if self._command.rate is not None else self.rate
+                )
         if now_s >= self._next_health_s:
             self._reason = self._look()
             # From the end of the look: one that takes long must not be all that is done.
             self._next_health_s = self.clock.monotonic() + HEALTH_S
-        if self._wish.state is WishedState.PAUSE:
-            return self._wish.why or "the operator paused it"
+        if self._command.state is CommandState.PAUSE:
+            return self._command.why or "the operator paused it"
         return self._reason
 
     def _look(self) -> str | None:

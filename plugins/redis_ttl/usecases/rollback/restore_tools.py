@@ -36,7 +36,7 @@ class RestoreOptions:
 class RestoreTools:
     """What rolling back needs from the outside.
 
-    ``rate`` is this part's, of the ``sharers`` that restore at the same time, unless the operator wishes another one through
+    ``rate`` is this part's, of the ``sharers`` that restore at the same time, unless the operator asks for another one through
     ``control``. ``new_later_rows`` and ``new_ended_rows`` are told whether it is a cluster. ``policy`` has the guards. ``progress``
     hears how many journal objects of how many are done; ``log`` hears why nothing is done, and what can't be.
     """

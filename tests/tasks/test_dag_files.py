@@ -83,7 +83,7 @@ def test_the_page_of_the_dag_answers_what_an_operator_asks(policies: Path) -> No
         "`fast`",
         "changes nothing",
         "Is it safe",
-        "stop it",
+        "Stop it",
         "It failed",
     ):
         assert words in page

@@ -64,7 +64,7 @@ def test_without_an_audit_it_says_what_to_do(
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, "--store", str(tmp_path), "--policy", str(POLICY))
     assert ended.value.code == 2
-    assert "nothing that action_required could be made of" in capsys.readouterr().err
+    assert "no source document for action_required" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", MessageKind)

@@ -1,25 +1,25 @@
-"""Every way in which the program gives up, as one tree.
+"""Every way the program fails, as one tree.
 
 ::
 
     RedisTtlError
-    ├── BadInput                 the operator's words are wrong; trying again changes nothing
+    ├── BadInput                 the input is wrong; retrying changes nothing
     │   ├── InvalidPolicy        one policy file, with all of its mistakes
     │   ├── InvalidOption        one option of a command, a form or a URL
     │   ├── NewerDocument        a document in the store that a newer version wrote
     │   └── UnsafePlan           a remediation that must not happen as it is:
     │       ├── StaleAudit           its audit is too old, or was made by other rules
     │       ├── WrongServer          its audit read another data set, or another program
-    │       ├── HiddenFigures        a server doesn't tell what the guards need
-    │       ├── CapExceeded          it would change more keys than it may
+    │       ├── HiddenFigures        a server doesn't report what the guards need
+    │       ├── CapExceeded          it would change more keys than its caps allow
     │       ├── NoRoom               its TTLs need more memory than there is
     │       └── ExpiryStorm          too many keys would expire in one second
     ├── ServerProblem            the server, or the way to it
-    │   ├── Unreachable          nobody answers there                          (tried again)
-    │   ├── ConnectionLost       it answered, then stopped                     (tried again)
-    │   ├── ServerLoading        it is reading its data set into memory        (tried again)
-    │   ├── AuthenticationFailed it doesn't know this user or password
-    │   ├── TlsMismatch          one side speaks TLS and the other doesn't, or the certificate doesn't hold
+    │   ├── Unreachable          no connection                                 (retried)
+    │   ├── ConnectionLost       it answered, then stopped                     (retried)
+    │   ├── ServerLoading        it is reading its data set into memory        (retried)
+    │   ├── AuthenticationFailed it rejected this user or password
+    │   ├── TlsMismatch          one side speaks TLS and the other doesn't, or the certificate isn't valid
     │   ├── MissingPermission    its ACL forbids a command or keys that we can't do without
     │   │   └── ForbiddenDatabase    or a database
     │   ├── CommandUnavailable   it has no such command (a proxy, a restricted service)
@@ -28,17 +28,17 @@
     │   └── WrongRole            a replica where a primary was asked for, or the reverse
     ├── ServerChanged            another process answers than the one whose cursors we hold
     ├── IncompleteScan           keys that were there all along were not seen
-    ├── SlotsMoved               a cluster moved slots while we looked             (tried again)
-    ├── NotVerified              keys were missed, or what became of them can't be told
+    ├── SlotsMoved               a cluster moved slots while we looked             (retried)
+    ├── NotVerified              keys were missed, or their state is unknown
     ├── OtherServer              not the data set that the plan was made of
     ├── WorseThanBefore          a watched figure has reached a worse level, or grows far too fast
     ├── Aborted                  a guard or an operator ended the work
     ├── Unfinished               a rollback left something behind, or can't tell whether it did
     ├── TooManyMatches           a rule matches more keys than its plan allows
-    ├── DriftFound               keys without TTL that nobody has accepted
-    ├── NotApproved              nobody who may has agreed to this plan, or not in time
+    ├── DriftFound               new keys without TTL that weren't accepted
+    ├── NotApproved              no valid approval of this plan, or not in time
     ├── ChannelRefused           Slack or a mail server doesn't take a message, and won't
-    ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (tried again)
+    ├── ChannelUnavailable       Slack or a mail server doesn't take a message now   (retried)
     └── StoreProblem             the document store can't be written or read
         ├── AlreadyWritten       a document of that name is there, and documents aren't replaced
         └── DamagedDocument      what is read isn't what was written
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 class RedisTtlError(Exception):
-    """Something that a person must hear about, in words that say what to do.
+    """An error for a person, in words that say what to do.
 
     ``what`` is a clause without a full stop; ``where`` names the place (host:port, file:line, option); ``found`` and
     ``allowed`` are the measured and the accepted value where there are such; ``todo`` is the next step for the reader.
@@ -97,7 +97,7 @@ class RedisTtlError(Exception):
 
 
 class BadInput(RedisTtlError):
-    """The operator's words are wrong; trying again changes nothing."""
+    """The input is wrong; retrying changes nothing."""
 
 
 class InvalidPolicy(BadInput):
@@ -157,7 +157,7 @@ class ServerProblem(RedisTtlError):
 
 
 class Unreachable(ServerProblem):
-    """Nobody answers at that address."""
+    """No connection to that address."""
 
     retryable = True
 
@@ -179,7 +179,7 @@ class AuthenticationFailed(ServerProblem):
 
 
 class TlsMismatch(ServerProblem):
-    """One side speaks TLS and the other doesn't, or a certificate doesn't hold."""
+    """One side speaks TLS and the other doesn't, or a certificate isn't valid."""
 
 
 class MissingPermission(ServerProblem):
@@ -232,7 +232,7 @@ class IncompleteScan(RedisTtlError):
 
 
 class SlotsMoved(RedisTtlError):
-    """A cluster moved slots while we looked, so nobody can say what became of the keys in them."""
+    """A cluster moved slots while we looked, so the state of the keys in them is unknown."""
 
     retryable = True
 

@@ -44,8 +44,8 @@ def new_guards(**settings: Any) -> Guards:
         ({"evicted_keys": 5}, "evicted keys: 5.0 a second"),
         ({"round_trip_s": 0.003}, "a round trip takes 3.0 ms (bound 2.5 ms)"),
         ({"expire_cap_hits": 2}, "expired_time_cap_reached_count): 2.0 a second (bound 1)"),
-        ({"lag_bytes": 2**27}, "bytes that a replica is behind: 134,217,728"),
-        ({"lag_s": 11}, "seconds that a replica is behind: 11 (bound 10)"),
+        ({"lag_bytes": 2**27}, "replication lag in bytes: 134,217,728"),
+        ({"lag_s": 11}, "replication lag in seconds: 11 (bound 10)"),
     ],
 )
 def test_each_guard_pauses_with_figure_and_bound(figures: dict[str, Any], says: str) -> None:
@@ -236,14 +236,12 @@ def test_several_reasons_are_told_together_and_the_lasting_one_ends_it() -> None
     """A pause names every reason; the end names the one that has lasted, and for how long."""
     guards = new_guards()
     ruling = look(guards, 0, used_bytes=90, lag_s=99)
-    assert (
-        ruling.reason == "memory is at 90.0% of maxmemory (bound 85%); seconds that a replica is behind: 99 (bound 10)"
-    )
+    assert ruling.reason == "memory is at 90.0% of maxmemory (bound 85%); replication lag in seconds: 99 (bound 10)"
     guards = new_guards()
     look(guards, 0, lag_s=99)
     look(guards, 3, used_bytes=90, lag_s=99)
     assert look(guards, 10, used_bytes=90, lag_s=99) == Ruling(
-        Step.ABORT, "seconds that a replica is behind: 99 (bound 10), for 10 s"
+        Step.ABORT, "replication lag in seconds: 99 (bound 10), for 10 s"
     )
 
 

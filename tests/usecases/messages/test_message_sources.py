@@ -142,7 +142,7 @@ def test_a_plan_asks_for_approval(shelf: Shelf) -> None:
     for which in (LATEST, OLD_PLAN):
         _, facts = shelf.only(MessageKind.APPROVAL_REQUESTED, which)
         assert (facts.plan_id, facts.request_id) == (OLD_PLAN, "r2")
-    with pytest.raises(BadInput, match="nothing that approval_requested could be made of"):
+    with pytest.raises(BadInput, match="no source document for approval_requested"):
         shelf.only(MessageKind.APPROVAL_REQUESTED, NEW_PLAN)
     assert teams(shelf.sources.facts_of(MessageKind.APPROVAL_REQUESTED)) == ["isales-marketing", "search"]
 
@@ -161,7 +161,7 @@ def test_a_plan_that_was_written_has_a_result(shelf: Shelf) -> None:
         assert (facts.plan_id, facts.kept, facts.approved_by) == (NEW_PLAN, 3, ("ann",))
     with pytest.raises(BadInput, match=r"ended otherwise.*found remediation_result; expected run_aborted"):
         shelf.only(MessageKind.RUN_ABORTED, NEW_PLAN)
-    with pytest.raises(BadInput, match="nothing that run_aborted could be made of"):
+    with pytest.raises(BadInput, match="no source document for run_aborted"):
         shelf.only(MessageKind.RUN_ABORTED)
     rejected = shelf.plan("20260221T190500Z-0a1b2c")
     rejected.write_decision(replace(REJECTED, plan_id=rejected.plan_id))
@@ -177,7 +177,7 @@ def test_a_plan_that_was_rejected_was_aborted(shelf: Shelf, which: str) -> None:
     documents.write_decision(replace(REJECTED, by="maria"))
     _, facts = shelf.only(MessageKind.RUN_ABORTED, which)
     assert (facts.cause, facts.by, facts.reason) == (AbortCause.REJECTED, "maria", "not now")
-    with pytest.raises(BadInput, match=r"ended otherwise|nothing that remediation_result"):
+    with pytest.raises(BadInput, match=r"ended otherwise|no source document for remediation_result"):
         shelf.only(MessageKind.REMEDIATION_RESULT, which)
 
 
@@ -197,7 +197,7 @@ def test_a_plan_that_nobody_answered_has_no_end(shelf: Shelf) -> None:
     shelf.plan(OLD_PLAN).write_decision(replace(APPROVED, plan_id=OLD_PLAN, verdict=Verdict.TIMED_OUT, by=None))
     _, facts = shelf.only(MessageKind.RUN_ABORTED)
     assert (facts.plan_id, facts.cause) == (OLD_PLAN, AbortCause.TIMED_OUT)
-    with pytest.raises(BadInput, match="nothing that run_aborted"):
+    with pytest.raises(BadInput, match="no source document for run_aborted"):
         shelf.only(MessageKind.RUN_ABORTED, NEW_PLAN)
 
 
@@ -240,7 +240,7 @@ def test_events_are_told_by_name_or_the_last(shelf: Shelf) -> None:
     for which in (LATEST, names[2]):
         _, facts = shelf.only(MessageKind.BURST_DETECTED, which)
         assert facts.keys == BURST.keys
-    with pytest.raises(BadInput, match="nothing that memory_level"):
+    with pytest.raises(BadInput, match="no source document for memory_level"):
         shelf.only(MessageKind.MEMORY_LEVEL, names[2])
 
 
@@ -293,7 +293,7 @@ def test_an_empty_store_says_what_to_run_first(shelf: Shelf, kind: MessageKind, 
     with pytest.raises(BadInput) as caught:
         shelf.only(kind, which)
     text = str(caught.value)
-    assert f"there is nothing that {kind.value} could be made of" in text
+    assert f"no source document for {kind.value}" in text
     assert f"Run redis_ttl.{POLICY.cluster}.{FIRST[kind]} first" in text
     assert (NEVER in text) is (which == NEVER)
 
@@ -321,7 +321,7 @@ def test_what_is_in_no_folder_is_never_read(shelf: Shelf, kind: MessageKind, whi
     shelf.audit(NEW, 1)
     shelf.event(NOON, BURST)
     shelf.event(NOON, CHANGE)
-    with pytest.raises(BadInput, match="there is nothing that"):
+    with pytest.raises(BadInput, match="no source document for"):
         shelf.only(kind, which)
 
 

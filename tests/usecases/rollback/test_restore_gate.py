@@ -148,7 +148,7 @@ def test_a_pause_is_told_and_counted(scene: Scene) -> None:
 
     scene.meanwhile = relieve
     gate.check()
-    told = [line for line in scene.log if line.startswith("paused: bytes that a replica is behind")]
+    told = [line for line in scene.log if line.startswith("paused: replication lag in bytes")]
     assert 5 <= len(told) <= 7
     assert scene.log[-1] == "going on"
     (pause,) = gate.interruptions
@@ -161,7 +161,7 @@ def test_a_guard_beyond_the_patience_ends_the_rollback(scene: Scene) -> None:
     """With the server's address and the figure; the interruption ended it."""
     gate = scene.gate()
     scene.shows(lag_bytes=BEHIND)
-    with pytest.raises(Ended, match=f"{NODE}: bytes that a replica is behind.*for 30 s") as ended:
+    with pytest.raises(Ended, match=f"{NODE}: replication lag in bytes.*for 30 s") as ended:
         gate.check()
     assert ended.value.outcome is Outcome.ABORTED
     (end,) = gate.interruptions

@@ -99,8 +99,8 @@ def slower() -> Callable[[Reading], dict[str, Any]]:
 BAD: dict[str, Callable[[], Callable[[Reading], dict[str, Any]]]] = {
     "evicted keys": lambda: rising("evicted_keys"),
     "expired_time_cap_reached_count": lambda: rising("expire_cap_hits"),
-    "bytes that a replica is behind": lambda: lambda _reading: {"lag_bytes": 10**12},
-    "seconds that a replica is behind": lambda: lambda _reading: {"lag_s": 3_600},
+    "replication lag in bytes": lambda: lambda _reading: {"lag_bytes": 10**12},
+    "replication lag in seconds": lambda: lambda _reading: {"lag_s": 3_600},
     "a round trip takes": slower,
 }
 
@@ -129,7 +129,7 @@ def test_a_guard_that_gets_well_lets_the_rollback_go_on(run: Applying, redis7: S
     lags = iter([0, 10**12, 10**12])
     result = restore(run, lambda _reading: {"lag_bytes": next(lags, 0)}, said=said)
     assert result.total.removed == 300
-    assert any("paused: bytes that a replica is behind" in line for line in said)
+    assert any("paused: replication lag in bytes" in line for line in said)
     assert said[-1] == "going on"
     assert [each.ended for each in result.interruptions] == [False]
     assert result.reason is None

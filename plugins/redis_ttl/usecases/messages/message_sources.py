@@ -187,7 +187,7 @@ class MessageSources:
 
     def _nothing(self, kind: MessageKind, which: str, known: Sequence[str]) -> BadInput:
         return BadInput(
-            f"there is nothing that {kind.value} could be made of",
+            f"no source document for {kind.value}",
             where=f"store {self._documents}, cluster {self._policy.cluster}",
             found=None if which.upper() == LATEST else which,
             allowed=", ".join(known[:3]) or None,

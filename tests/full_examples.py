@@ -32,7 +32,7 @@ _VALUES: Mapping[str, Any] = {
     "doubt": None,
     "unsaid": frozenset(),
     # Documents say them as two fields, by whose names they are numbered.
-    "changes": {action: crc32(f"{action}_keys".encode()) % 900 + 100 for action in (Action.SET, Action.CAP)},
+    "changes": {action: crc32(f"{action}_keys".encode()) % 900 + 100 for action in Action},
 }
 _MOMENT = dt.datetime(2026, 2, 20, 19, 5, tzinfo=dt.UTC)
 #: What modules import for their annotations alone.

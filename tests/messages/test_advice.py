@@ -143,6 +143,7 @@ CAUTIONS = {
     CautionKind.FIELDS_END: Caution(CautionKind.FIELDS_END, ratio=0.31, ttl_s=3_600),
     CautionKind.FIELDS_CUT: Caution(CautionKind.FIELDS_CUT, ratio=0.31, ttl_s=864_000),
     CautionKind.FIELDS_MIXED: Caution(CautionKind.FIELDS_MIXED, ratio=0.31),
+    CautionKind.EXTENDED: Caution(CautionKind.EXTENDED, ratio=0.31),
     CautionKind.TEXT: Caution(CautionKind.TEXT, text="see <https://evil.example>"),
 }
 FIGURES = {

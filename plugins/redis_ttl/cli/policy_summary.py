@@ -83,6 +83,8 @@ def _deed(rule: Rule) -> str:
             keys = "keys without a TTL"
         case Mode.CAP:
             keys = f"keys without a TTL or with more than {ttl}"
+        case Mode.EXTEND:
+            keys = f"keys with less than {ttl} left"
         case _:
             assert_never(rule.mode)
     return f"{rule.mode}: {keys} get {ttl}{spread}"

@@ -134,7 +134,8 @@ def test_what_is_ours_already_is_left(plan_of: Deciding) -> None:
 def test_every_instant_that_the_plan_may_have_set_is_ours(plan_of: Deciding, mode: Mode) -> None:
     """An instant of an earlier step, or of version 0.1, is ours; one between two steps, or of a later day, isn't."""
     decisions = plan_of(policy_of(rule("a:{n}", ttl_s=60 * DAY_S, mode=mode)))
-    first = decide(decisions, {b"a:1": None}).changes["set_ms"][0] - ANCHOR_STEP_MS
+    before = NOW_MS + DAY_MS if mode is Mode.EXTEND else None
+    first = decide(decisions, {b"a:1": before}).changes["set_ms"][0] - ANCHOR_STEP_MS
     later_ms = NOW_MS + 10 * ANCHOR_STEP_MS
     for step in range(12):
         found = decide(decisions, {b"a:1": first + step * ANCHOR_STEP_MS}, later_ms).accounts
@@ -388,3 +389,36 @@ def test_a_journal_object_gives_back_what_it_was_given(
     found = journal_rows(journal_bytes(frame))
     assert found["key"].to_list() == sorted(row[0] for row in rows)
     assert sorted(map(repr, found.iter_rows())) == sorted(repr((*row[:5], row[5].value)) for row in rows)
+
+
+@given(
+    st.sampled_from(Mode),
+    st.none()
+    | st.integers(-2 * ANCHOR_STEP_MS, 2 * ANCHOR_STEP_MS).map(lambda off: 60 * DAY_S * 1000 + off)
+    | st.integers(1, 200 * DAY_S * 1000),
+    st.integers(0, 500),
+)
+def test_actions_partition_what_may_happen_to_a_key(mode: Mode, left_ms: int | None, tolerance_ms: int) -> None:
+    """A key is changed by one action that its rule's mode has, is ours, or keeps its TTL; and an action does what it says and no more:
+    set gives a first TTL, cap shortens, extend lengthens.
+    """
+    policy = policy_of(rule("a:{n}", ttl_s=60 * DAY_S, mode=mode))
+    decisions = DecisionColumns(planned(policy), policy, NOW_MS, db=0, tolerance_ms=tolerance_ms, questions=Answers())
+    expires_ms = None if left_ms is None else NOW_MS + left_ms
+    found = decide(decisions, {b"a:1": expires_ms})
+    account = found.accounts[0]
+    assert account.met == 1
+    assert found.change_keys + account.already_ours + account.had_ttl == 1
+    for was, set_ms, action in found.changes.select("was_ms", "set_ms", "action").iter_rows():
+        assert Action(action) in mode.actions
+        assert was == expires_ms
+        assert set_ms >= NOW_MS + 60 * DAY_S * 1000, "nobody gets less than the rule's TTL"
+        ways = {
+            Action.SET: was is None,
+            Action.CAP: was is not None and set_ms < was,
+            Action.EXTEND: was is not None and set_ms > was,
+        }
+        assert [each for each, is_so in ways.items() if is_so] == [action]
+    if not found.change_keys and not account.already_ours:
+        assert left_ms is not None or mode is Mode.EXTEND
+        assert mode is not Mode.EXTEND or left_ms is None or left_ms >= 60 * DAY_S * 1000 - tolerance_ms

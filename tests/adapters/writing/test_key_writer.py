@@ -109,6 +109,18 @@ def test_a_life_is_never_lengthened(any_server: Server) -> None:
     assert left_ms(any_server, b"a") <= 30 * DAY_S * 1000 + 1
 
 
+@pytest.mark.parametrize("wanted_ms", [SET_MS - 1, SET_MS])
+def test_no_ttl_is_shortened_by_extending(any_server: Server, wanted_ms: int) -> None:
+    """Extending to an instant that isn't later than the key's own is refused by the server, and so is a key without a TTL."""
+    send(any_server, [("SET", b"a", "x"), ("PEXPIREAT", b"a", SET_MS), ("SET", b"b", "x")])
+    rows = changes([(b"a", SET_MS), (b"b", SET_MS)], wanted_ms).with_columns(action=pl.lit("extend"))
+    with writing(any_server) as (_, writer):
+        assert written(writer, rows) == (RuleAccount(), {b"a", b"b"})
+        longer = changes([(b"a", SET_MS)], LONG_MS).with_columns(action=pl.lit("extend"))
+        assert written(writer, longer) == (RuleAccount(extended=1), set())
+    assert left_ms(any_server, b"b") == -1
+
+
 def test_an_instant_in_the_past_deletes_nothing_before_7(redis62: Server) -> None:
     """The script of older servers sets no instant that has passed by the server's own clock."""
     send(redis62, [("SET", b"a", "x"), ("SET", b"b", "x"), ("PEXPIREAT", b"b", LONG_MS)])

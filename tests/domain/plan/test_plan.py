@@ -12,6 +12,7 @@ import pytest
 from redis_ttl.domain.document_ids import check_document_id, document_id
 from redis_ttl.domain.errors import InvalidOption, NewerDocument
 from redis_ttl.domain.plan.plan import Plan
+from redis_ttl.domain.policy.actions import Action, Mode
 from tests.plans import PLAN
 
 
@@ -79,7 +80,9 @@ def test_the_digest_covers_every_field() -> None:
         fields = {field.name for field in dataclasses.fields(getattr(PLAN, name)[0])}
         # How many keys each action gets is a field for each action.
         said = {"changes"} if "set_keys" in document[name][0] else set()
-        assert fields - said == {name for name in document[name][0] if name not in {"set_keys", "cap_keys"}}
+        assert fields - said == {
+            name for name in document[name][0] if name not in {"set_keys", "cap_keys", "extend_keys"}
+        }
     assert {field.name for field in dataclasses.fields(PLAN.forecast)} == set(document["forecast"])
 
 
@@ -98,11 +101,23 @@ def test_what_an_older_version_never_said_counts_once_it_is_said() -> None:
     assert Plan.from_json({**document, "requested_by": "mallory"}).digest != document["digest"]
 
 
-@pytest.mark.parametrize("schema", ["redis_ttl.plan/4", "redis_ttl.plan/10", "redis_ttl.audit/1", "", None, 2])
+@pytest.mark.parametrize("schema", ["redis_ttl.plan/5", "redis_ttl.plan/10", "redis_ttl.audit/1", "", None, 2])
 def test_a_document_of_a_newer_version_is_refused_by_name(schema: object) -> None:
     """What a newer version meant can't be known."""
     with pytest.raises(NewerDocument, match="newer version"):
         Plan.from_json({**PLAN.to_json(), "schema": schema})
+
+
+def test_a_plan_says_the_first_version_that_has_all_of_it() -> None:
+    """Only a plan with a rule that lengthens TTLs is of version 4, and its counts survive the document; another one is as it was before."""
+    assert PLAN.to_json()["schema"] == "redis_ttl.plan/3"
+    assert all("extend_keys" not in rule for rule in PLAN.to_json()["rules"])
+    rule = dataclasses.replace(PLAN.rules[0], mode=Mode.EXTEND, changes={Action.EXTEND: 7})
+    plan = dataclasses.replace(PLAN, rules=(rule,))
+    document = json.loads(json.dumps(plan.to_json()))
+    assert (document["schema"], document["rules"][0]["extend_keys"]) == ("redis_ttl.plan/4", 7)
+    again = Plan.from_json(document)
+    assert (again, again.digest) == (plan, plan.digest)
 
 
 def test_a_field_that_no_version_has_is_refused() -> None:

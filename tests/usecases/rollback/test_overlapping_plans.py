@@ -31,9 +31,11 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def applied(server: Server, store: Path, number: int, *rules: tuple[str, int]) -> Applying:
-    """A plan that has capped the keys of these patterns to so many days; plans are numbered in the order of their writing."""
-    policy = policy_of(*(rule(pattern, ttl_s=days * DAY_S, mode=Mode.CAP) for pattern, days in rules), canary_keys=5)
+def applied(server: Server, store: Path, number: int, *rules: tuple[str, int], mode: Mode = Mode.CAP) -> Applying:
+    """A plan that has capped the keys of these patterns to so many days, or done what that mode does; plans are numbered in the order of
+    their writing.
+    """
+    policy = policy_of(*(rule(pattern, ttl_s=days * DAY_S, mode=mode) for pattern, days in rules), canary_keys=5)
     run = Applying(server.url, store, policy)
     run.plan = replace(run.plan, plan_id=f"2026112{number}T010101Z-{number:06x}")
     run.run()
@@ -55,6 +57,21 @@ def test_the_earlier_of_two_plans_is_refused_with_the_order(server: Server, tmp_
     assert expiries([server]) == between
     assert roll_back(second) == RestoreAccount(keys=KEYS, put_back=KEYS)
     assert roll_back(first) == RestoreAccount(keys=2 * KEYS, removed=KEYS, put_back=KEYS)
+    assert expiries([server]) == before
+
+
+def test_a_plan_that_lengthened_what_others_set_is_taken_back_before_them(server: Server, tmp_path: Path) -> None:
+    """In a chain of plans that set, lengthen and shorten the same keys, each gives back what it found, and none goes out of turn."""
+    before = expiries([server])
+    first = applied(server, tmp_path, 1, ("cart:{n}", 20), mode=Mode.SET)
+    second = applied(server, tmp_path, 2, ("cart:{n}", 60), mode=Mode.EXTEND)
+    third = applied(server, tmp_path, 3, ("cart:{n}", 30))
+    for early in (first, second):
+        with pytest.raises(BadInput, match="must be rolled back before it"):
+            roll_back(early)
+    assert roll_back(third) == RestoreAccount(keys=KEYS, put_back=KEYS)
+    assert roll_back(second) == RestoreAccount(keys=KEYS, put_back=KEYS)
+    assert roll_back(first) == RestoreAccount(keys=KEYS, removed=KEYS)
     assert expiries([server]) == before
 
 

@@ -50,7 +50,8 @@ KEYS_A_CALL: Final = 100
 _Row = tuple[bytes, int, int | None, str]
 
 # ARGV: for each key the instant that we set, the one to put back or nothing, and the action that is taken back. An old expiry that the
-# action can't have replaced is none of our doing: such a row is left alone. Answers: 1 removed, 2 put back, 0 another expiry, -2 gone.
+# action can't have replaced is none of our doing: such a row is left alone. One that has passed would delete the key, which then keeps
+# ours. Answers: 1 removed, 2 put back, 3 kept ours, 0 another expiry, -2 gone.
 _RESTORE: Final = """
 local function restored(key, set, was, action)
   local left = redis.call('PTTL', key)
@@ -58,6 +59,7 @@ local function restored(key, set, was, action)
   {compare}
   if was == '' then redis.call('PERSIST', key) return 1 end
   {refuse}
+  if tonumber(was) <= present then return 3 end
   redis.call('PEXPIREAT', key, was)
   return 2
 end
@@ -74,13 +76,16 @@ def _refusal(action: Action) -> str:
             return "return 0"
         case Condition.IF_EARLIER:
             return "if tonumber(was) <= tonumber(set) then return 0 end"
+        case Condition.IF_LATER:
+            return "if tonumber(was) >= tonumber(set) then return 0 end"
         case _:
             assert_never(action.spec.condition)
 
 
 _REFUSE: Final = "\n  ".join(f"if action == '{action}' then {_refusal(action)} end" for action in Action)
 _EXACTLY: Final = """if left == -1 then return 0 end
-  local off = redis.call('PEXPIRETIME', key) - tonumber(set)
+  local at = redis.call('PEXPIRETIME', key)
+  local present, off = at - left, at - tonumber(set)
   if off > {late} or off < -{early} then return 0 end"""
 # A server that has to wait for a processor between the two would take the key for one that expires earlier: it looks again.
 _NEARLY: Final = """if left == -1 then return 0 end
@@ -90,10 +95,11 @@ _NEARLY: Final = """if left == -1 then return 0 end
     left = redis.call('PTTL', key)
     now = redis.call('TIME')
   until (now[1] - before[1]) * 1000000 + now[2] - before[2] < 1000
-  local off = now[1] * 1000 + math.floor(now[2] / 1000) + left - tonumber(set)
+  local present = now[1] * 1000 + math.floor(now[2] / 1000)
+  local off = present + left - tonumber(set)
   if off > {late} + 2 or off < -{early} - 2 then return 0 end"""
 
-_STATES: Final = {1: "removed", 2: "put_back", 0: "changed", -2: "gone"}
+_STATES: Final = {1: "removed", 2: "put_back", 3: "outlived", 0: "changed", -2: "gone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +412,10 @@ def _states_and_strays(answers: list[int | str]) -> list[pl.Series]:
 def _one_a_key(table: pl.DataFrame) -> pl.DataFrame:
     """Of several rows about a key the newest one that fits: whose instant it has, or else as it was before."""
     fit = (
-        pl.when(pl.col("state") == "ours").then(0).when(pl.col("state").is_in(["as_before", "restored_before"])).then(1)
+        pl.when(pl.col("state").is_in(["ours", "outlived"]))
+        .then(0)
+        .when(pl.col("state").is_in(["as_before", "restored_before"]))
+        .then(1)
     )
     ranked = table.with_columns(fit=fit.otherwise(2)).sort("key_at", "fit", "age")
     return ranked.unique("key_at", keep="first", maintain_order=True).drop("fit")
@@ -426,6 +435,8 @@ def _state(now_ms: int, early_ms: int, late_ms: int) -> pl.Expr:
         .then(pl.lit("expired"))
         .when(pl.col("gone"))
         .then(pl.lit("gone"))
+        .when(ours & (pl.col("was_ms") <= now_ms).fill_null(value=False))
+        .then(pl.lit("outlived"))
         .when(ours)
         .then(pl.lit("ours"))
         .when(as_before & pl.col("undone"))

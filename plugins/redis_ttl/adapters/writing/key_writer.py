@@ -64,6 +64,8 @@ def _script(condition: Condition, *, exact: bool) -> str:
             holds = _IF_NONE
         case Condition.IF_EARLIER:
             holds = f"if was == '' or tonumber(set) >= tonumber(was) then return 0 end\n  {same}"
+        case Condition.IF_LATER:
+            holds = f"if was == '' or tonumber(set) <= tonumber(was) then return 0 end\n  {same}"
         case _:
             assert_never(condition)
     return _SCRIPT.format(

@@ -42,6 +42,9 @@ class CautionKind(StrEnum):
     """The same, and some of their fields are to live longer than the rule's TTL."""
     FIELDS_MIXED = "fields_mixed"
     """``ratio`` of the hashes have fields with TTLs, and others that live longer, or may."""
+    EXTENDED = "extended"
+    """``ratio`` of the keys live longer than their applications asked for: until then they keep their memory, and once the old TTL has run
+    out it can't be given back."""
     TEXT = "text"
     """Something else, in the English words ``text``."""
 

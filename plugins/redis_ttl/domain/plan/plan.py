@@ -21,8 +21,10 @@ from redis_ttl.domain.policy.policy import Cold, SignOff
 from redis_ttl.domain.schema import check_schema
 
 #: 2 added ``requested_by``, ``others``, ``cautions`` (of rules, too), and of the forecast ``late_s``, ``others_per_s`` and
-#: ``limit_is_policys``, ``limit_is_told`` and ``fullest``. 3 added the cautions about TTLs of hashes' fields.
-PLAN_SCHEMA: Final = "redis_ttl.plan/3"
+#: ``limit_is_policys``, ``limit_is_told`` and ``fullest``. 3 added the cautions about TTLs of hashes' fields. 4 added mode ``extend`` and
+#: ``extend_keys``, and is said by plans that have such a rule: others are those of version 3, to the byte.
+PLAN_SCHEMA: Final = "redis_ttl.plan/4"
+_WITHOUT_EXTEND: Final = "redis_ttl.plan/3"
 
 
 @document_part
@@ -195,6 +197,12 @@ class Plan:
     others: tuple[OtherPlan, ...] = ()
     schema: str = PLAN_SCHEMA
     unsaid: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """A plan made today says the first version that has all of it."""
+        if self.schema in (PLAN_SCHEMA, _WITHOUT_EXTEND):
+            used = {action for rule in self.rules for action in rule.mode.actions}
+            object.__setattr__(self, "schema", _WITHOUT_EXTEND if used <= _ALWAYS_SAID else PLAN_SCHEMA)
 
     @property
     def change_keys(self) -> int:

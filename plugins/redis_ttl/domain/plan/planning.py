@@ -326,6 +326,8 @@ def _why_spared(mode: Mode) -> str:
             return "have a TTL of their own"
         case Mode.CAP:
             return "have a TTL that is short enough"
+        case Mode.EXTEND:
+            return "have a TTL that is long enough, or none"
         case _:
             assert_never(mode)
 

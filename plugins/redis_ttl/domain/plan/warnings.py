@@ -11,6 +11,7 @@ from redis_ttl.domain.plan.caution import Caution, CautionKind
 from redis_ttl.domain.plan.fields import field_warnings
 from redis_ttl.domain.plan.other_plans import OtherState
 from redis_ttl.domain.plan.warned import Warned
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.domain.policy.duration import format_duration
 from redis_ttl.domain.policy.guards import GUARDS
 
@@ -49,6 +50,7 @@ def rule_warnings(
         _untold_strings(rule, changes),
         _in_use(rule, hot_ratio),
         _big(changes, servers),
+        _extended(changes),
     ]
     return [each for each in found if each is not None] + field_warnings(rule, changes)
 
@@ -138,6 +140,20 @@ def _in_use(rule: Rule, hot_ratio: float | None) -> Warned | None:
     else:
         cold, kind = "`cold` in the rule would skip them", CautionKind.IN_USE
     return Warned(f"about {hot_ratio:.0%} of the keys are in use; {cold}", Caution(kind, ratio=round(hot_ratio, 4)))
+
+
+def _extended(changes: Sequence[RowChanges]) -> Warned | None:
+    keys, total = (
+        sum(change.by_action.get(Action.EXTEND, 0) for change in changes),
+        sum(change.keys for change in changes),
+    )
+    if not keys:
+        return None
+    text = (
+        f"{keys:,} keys live longer than their applications asked for, and keep their memory until then; a rollback gives each its old TTL "
+        "back only as long as that hasn't run out"
+    )
+    return Warned(text, Caution(CautionKind.EXTENDED, ratio=round(keys / total, 4)))
 
 
 def _big(changes: Sequence[RowChanges], servers: Sequence[ServerProfile]) -> Warned | None:

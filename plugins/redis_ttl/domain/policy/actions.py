@@ -31,6 +31,8 @@ class Condition(StrEnum):
     IF_NONE = "NX"
     IF_EARLIER = "XX LT"
     """Only if the new instant is earlier than the key's."""
+    IF_LATER = "XX GT"
+    """Only if the new instant is later than the key's. A key without a TTL counts as one that never ends, and stays."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -61,6 +63,7 @@ class ActionSpec:
 
 _SET: Final = ActionSpec(Standing.NO_TTL, Condition.IF_NONE, account="set", unmet=None, frees=True)
 _CAP: Final = ActionSpec(Standing.LONGER, Condition.IF_EARLIER, account="capped", unmet="longer", frees=True)
+_EXTEND: Final = ActionSpec(Standing.SHORTER, Condition.IF_LATER, account="extended", unmet="shorter", frees=False)
 
 
 class Action(StrEnum):
@@ -70,6 +73,8 @@ class Action(StrEnum):
     """It had no TTL and gets one."""
     CAP = "cap"
     """It had a longer TTL and gets a shorter one."""
+    EXTEND = "extend"
+    """It had a shorter TTL and gets a longer one."""
 
     @property
     def spec(self) -> ActionSpec:
@@ -79,6 +84,8 @@ class Action(StrEnum):
                 return _SET
             case Action.CAP:
                 return _CAP
+            case Action.EXTEND:
+                return _EXTEND
             case _:
                 assert_never(self)
 
@@ -90,6 +97,8 @@ class Mode(StrEnum):
     """Keys without a TTL get one; nothing else."""
     CAP = "cap"
     """Keys without a TTL get one, and a longer TTL is shortened."""
+    EXTEND = "extend"
+    """A shorter TTL is lengthened; a key without one is left alone."""
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -99,6 +108,8 @@ class Mode(StrEnum):
                 return (Action.SET,)
             case Mode.CAP:
                 return (Action.SET, Action.CAP)
+            case Mode.EXTEND:
+                return (Action.EXTEND,)
             case _:
                 assert_never(self)
 

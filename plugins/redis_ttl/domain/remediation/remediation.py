@@ -13,7 +13,8 @@ from redis_ttl.domain.policy.actions import Action
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-APPLY_SCHEMA: Final = "redis_ttl.apply/1"
+#: 2 added ``extended`` to the accounts.
+APPLY_SCHEMA: Final = "redis_ttl.apply/2"
 BEGUN_SCHEMA: Final = "redis_ttl.begun/1"
 
 
@@ -22,8 +23,8 @@ BEGUN_SCHEMA: Final = "redis_ttl.begun/1"
 class RuleAccount:
     """What one part of a run did to one rule's keys.
 
-    ``met`` keys match the rule and no exemption; each of them is in exactly one of the other figures. ``set`` and
-    ``capped`` got our instant now. ``already_ours`` had it, from an earlier attempt or the canary. ``had_ttl`` have a
+    ``met`` keys match the rule and no exemption; each of them is in exactly one of the other figures. ``set``,
+    ``capped`` and ``extended`` got our instant now. ``already_ours`` had it, from an earlier attempt or the canary. ``had_ttl`` have a
     TTL of their own that the rule leaves alone. ``raced`` were changed by the application between our reading and our
     writing, so the server refused; read again, the rule left them alone, or they were changed again and again. ``vanished``
     were gone by then. ``hot`` are in use, and the rule takes cold keys only. ``left`` would be changed, and weren't: not the
@@ -39,6 +40,7 @@ class RuleAccount:
     vanished: int = 0
     hot: int = 0
     left: int = 0
+    extended: int = 0
 
     def __add__(self, other: RuleAccount) -> RuleAccount:
         return RuleAccount(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))

@@ -4,7 +4,7 @@ Every key that we journalled is in exactly one of ``kept``, ``changed``, ``wiped
 ``gone``. Every key without a TTL that is governed by a rule of the plan which gives TTLs is in exactly one of ``wiped``, ``unfinished``,
 ``new``, ``rewritten``, ``in_use``, ``left``, ``untold`` and ``missed``. The last one is our fault, and must be 0. So must ``unjournalled``.
 
-Version 2 added ``unjournalled`` and ``untold`` to the rules, ``unreadable``, ``moving_slots`` and ``strangers``.
+Version 2 added ``unjournalled`` and ``untold`` to the rules, ``unreadable``, ``moving_slots``, ``strangers``. Version 3: ``shorter``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from redis_ttl.domain.codec import document, document_part
 
-VERIFICATION_SCHEMA: Final = "redis_ttl.verification/2"
+VERIFICATION_SCHEMA: Final = "redis_ttl.verification/3"
 
 
 @document_part
@@ -37,7 +37,8 @@ class VerifiedRule:
     ``unjournalled`` are outside our journal too, and have an instant of this plan all the same: their row is lost, so a rollback
     that goes by the journal alone leaves them as they are.
 
-    ``longer`` (mode ``cap``) have a TTL beyond what the rule allows, and not by us. ``met`` are all keys governed by the
+    ``longer`` (mode ``cap``) have a TTL beyond what the rule allows, and not by us; ``shorter`` (mode ``extend``) one with less left than
+    the rule's. ``met`` are all keys governed by the
     rule. What the writers themselves left alone, from their accounts: ``had_ttl``, ``raced``, ``vanished``, ``hot``.
     """
 
@@ -66,6 +67,7 @@ class VerifiedRule:
     vanished: int = 0
     hot: int = 0
     untold: int = 0
+    shorter: int = 0
 
     @property
     def journalled(self) -> int:

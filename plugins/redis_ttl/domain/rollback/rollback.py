@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from redis_ttl.domain.policy.guards import Reading
 
-#: 2 added ``unreached``, ``unreadable``, ``missing``, ``interruptions``, ``reason``, ``leftovers`` and ``examples``.
-ROLLBACK_SCHEMA: Final = "redis_ttl.rollback/2"
+#: 2 added ``unreached``, ``unreadable``, ``missing``, ``interruptions``, ``reason``, ``leftovers`` and ``examples``. 3 added ``outlived``.
+ROLLBACK_SCHEMA: Final = "redis_ttl.rollback/3"
 _HOLES_SHOWN: Final = 10
 
 
@@ -27,8 +27,9 @@ _HOLES_SHOWN: Final = 10
 class RestoreAccount:
     """What became of one rule's journalled keys; each of ``keys`` is in exactly one of the other figures.
 
-    ``removed`` lost the TTL that we had given them, ``put_back`` have their old, longer one again; in a dry run both
-    are what would. ``changed`` have another expiry than ours: the application's word stands. ``as_before`` are as they
+    ``removed`` lost the TTL that we had given them, ``put_back`` have their old one again; in a dry run both
+    are what would. ``outlived`` have our expiry still and keep it: their old one was earlier and has passed, so that giving it back would
+    delete them. ``changed`` have another expiry than ours: the application's word stands. ``as_before`` are as they
     were before us without our doing: never written, or written anew by the application. ``restored_before`` were restored
     by an earlier rollback. ``expired`` are gone, and their time had come: nothing brings them back. ``gone`` went before
     (deleted, or evicted). ``unreached`` are on a node that didn't answer for them in time: nobody knows.
@@ -43,6 +44,7 @@ class RestoreAccount:
     expired: int = 0
     gone: int = 0
     unreached: int = 0
+    outlived: int = 0
 
     def __add__(self, other: RestoreAccount) -> RestoreAccount:
         return RestoreAccount(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -116,9 +118,11 @@ class RestoreResult:
         )
 
     def still_ours(self, rule: int) -> int:
-        """How many of that rule's keys have our expiry, by this look: those of the journal, or all that were found if they are more."""
-        journalled = self.accounts.get(rule, RestoreAccount()).restored
-        return max(journalled, (self.leftovers or {}).get(rule, 0))
+        """How many of that rule's keys have our expiry and could lose it, by this look: those of the journal, or all that were found if
+        they are more.
+        """
+        account = self.accounts.get(rule, RestoreAccount())
+        return max(account.restored, (self.leftovers or {}).get(rule, 0) - account.outlived)
 
     @property
     def all_still_ours(self) -> int:

@@ -88,8 +88,13 @@ def conditions(plan: Plan, policy: Policy) -> str:
     approvals = "1 approval" if settings.approvals == 1 else f"{settings.approvals} approvals by different people"
     return (
         f"Needs {approvals}, {who}, within {format_duration(settings.approval_timeout_s)}; no answer means no. "
-        f"Until the first key expires, {duration(plan.forecast.first_expiry_s or 0)} after approval, all of it can be rolled back."
+        f"Until the first key expires, {duration(plan.forecast.first_expiry_s or 0)} after approval, all of it can be rolled back"
+        + ("; a lengthened TTL only as long as the old one hasn't run out." if _lengthens(plan) else ".")
     )
+
+
+def _lengthens(plan: Plan) -> bool:
+    return any(rule.changes.get(Action.EXTEND) for rule in plan.included)
 
 
 def _either(names: Sequence[str]) -> str:
@@ -126,6 +131,8 @@ def _act(action: Action, keys: int) -> str:
             return f"set a TTL on {count(keys)} keys that have none"
         case Action.CAP:
             return f"shorten the TTL of {count(keys)} keys"
+        case Action.EXTEND:
+            return f"lengthen the TTL of {count(keys)} keys"
         case _:
             assert_never(action)
 

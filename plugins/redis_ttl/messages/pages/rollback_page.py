@@ -86,6 +86,10 @@ def _problems(result: RestoreResult, found: RestoreResult | None) -> list[str]:
         )
     if seen.total.unreached:
         lines.append(f"**{count(seen.total.unreached)} keys weren't reached: their nodes didn't answer.**")
+    if result.total.outlived:
+        lines.append(
+            f"**{count(result.total.outlived)} keys keep the plan's TTL: their old TTL has run out, so restoring it would delete them.**"
+        )
     holes = tuple(dict.fromkeys([*result.holes, *seen.holes]))
     if holes:
         named = "\n".join(f"- {code_span(printable(name))}" for name in holes)

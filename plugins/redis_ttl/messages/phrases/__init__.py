@@ -55,6 +55,7 @@ class CautionPhrases:
     fields_end: str
     fields_cut: str
     fields_mixed: str
+    extended: str
     text: str
     of_rule: str
     more: str

@@ -129,6 +129,10 @@ PHRASES: Final = Phrases(
             "About {ratio} of the hashes have a TTL on some fields. A TTL on the key deletes all fields, including those with no TTL "
             "or a longer one."
         ),
+        extended=(
+            "{ratio} of the keys live longer than their applications asked for, and keep their memory until then. A rollback can "
+            "restore an old TTL only before it would have run out."
+        ),
         text="{text}",
         of_rule="{pattern}: {caution}",
         more="and {number} more, on the plan's page",

@@ -120,6 +120,7 @@ PHRASES: Final = Phrases(
         fields_end="约 {ratio} 的 key 是所有字段都有 TTL 的 Hash，{duration}内会自动消失；给 key 设置 TTL 不会多释放内存。",
         fields_cut="约 {ratio} 的 key 是所有字段都有 TTL 的 Hash（最长 {duration}），会自动消失；key 级 TTL 会提前删除本应保留更久的字段。",
         fields_mixed="约 {ratio} 的 Hash 有部分字段带 TTL：给 key 设置 TTL 会删除全部字段，包括没有 TTL 或 TTL 更长的字段。",
+        extended="{ratio} 的 key 的 TTL 会延长到规则的 TTL，期间继续占用内存；只有在原 TTL 到期之前，回滚才能恢复原 TTL。",
         text="{text}",
         of_rule="{pattern}：{caution}",
         more="另有 {number} 项，见计划页面",

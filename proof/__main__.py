@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 from urllib.parse import quote
 
 import polars as pl
@@ -34,7 +34,11 @@ from redis_ttl.adapters.policy_files.policy_file import load_policy
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import FULL_KEYS, scaled
+from redis_ttl.domain.policy.actions import Action
 from redis_ttl.usecases.store.plans import PlanDocuments
+
+if TYPE_CHECKING:
+    from redis_ttl.domain.policy.policy import Rule
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _CLUSTER: Final = "luckyus-isales-market"
@@ -169,6 +173,20 @@ def _remediate(airflow: LiveAirflow, store: Store, proof: Proof) -> tuple[str, i
     return verified["plan_id"], _ms(decision.at), verified
 
 
+def _is_meant(action: Action, rule: Rule, approved_ms: int) -> pl.Expr:
+    """Whether the action is for a key with that expiry, ``expires_ms``, when the rule's plan is approved."""
+    expires_ms = pl.col("expires_ms")
+    match action:
+        case Action.SET:
+            return expires_ms.is_null()
+        case Action.CAP:
+            return (expires_ms > approved_ms + rule.longest_ttl_s * 1000).fill_null(value=False)
+        case Action.EXTEND:
+            return (expires_ms < approved_ms + rule.ttl_s * 1000).fill_null(value=False)
+        case _:
+            assert_never(action)
+
+
 def _check_remediated(before: Snapshot, after: Snapshot, touched: Path, approved_ms: int, proof: Proof) -> None:
     """Keys that only we touched: those of a rule expire within its window, all others as they did before."""
     policy = load_policy(_POLICY)
@@ -177,9 +195,7 @@ def _check_remediated(before: Snapshot, after: Snapshot, touched: Path, approved
         governed = left.filter(key_texts(left["key"]).str.contains(rule.pattern.regex))
         left = left.join(governed, on="key", how="anti")
         bound_ms = approved_ms + rule.longest_ttl_s * 1000
-        meant = pl.col("expires_ms").is_null()
-        if rule.mode == "cap":
-            meant |= pl.col("expires_ms") > bound_ms
+        meant = pl.any_horizontal(_is_meant(action, rule, approved_ms) for action in rule.mode.actions)
         now = governed.filter(meant).join(after.frame.rename({"expires_ms": "now_ms"}), on="key", how="left")
         right = now["now_ms"].is_between(approved_ms + rule.ttl_s * 1000, bound_ms).fill_null(value=False).sum()
         proof.say(f"{rule.pattern.text}: set as agreed", f"{right:,} of {now.height:,}", holds=right == now.height)

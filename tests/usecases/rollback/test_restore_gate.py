@@ -154,7 +154,7 @@ def test_a_pause_is_told_and_counted(scene: Scene) -> None:
     (pause,) = gate.interruptions
     assert pause.at == (BEGAN + dt.timedelta(seconds=began_s)).isoformat()
     assert 20 <= pause.lasted_s <= 25
-    assert (pause.reason.startswith("bytes"), pause.ended) == (True, False)
+    assert (pause.reason.startswith("replication lag in bytes"), pause.ended) == (True, False)
 
 
 def test_a_guard_beyond_the_patience_ends_the_rollback(scene: Scene) -> None:
@@ -211,7 +211,7 @@ def test_of_several_servers_the_one_in_trouble_is_named(scene: Scene) -> None:
     scene.meanwhile = lambda: scene.shows(OTHER)
     scene.at_s += 1
     gate.check()
-    assert gate.interruptions[0].reason.startswith(f"{OTHER}: bytes")
+    assert gate.interruptions[0].reason.startswith(f"{OTHER}: replication lag in bytes")
     assert NODE not in gate.interruptions[0].reason
 
 

@@ -163,7 +163,7 @@ def test_a_figure_that_stays_bad_ends_the_watch(scene: Scene, server: str, figur
     assert scene.looks[A] == 10
     (reason,) = report.reasons
     assert reason.startswith(f"{server}: ")
-    assert "that a replica is behind" in reason
+    assert "replication lag" in reason
 
 
 def test_looks_of_two_servers_or_two_figures_do_not_add_up(scene: Scene) -> None:

@@ -174,7 +174,9 @@ class LiveAirflow:
         for task in self.task_instances(dag_id, run_id):
             if task["state"] == "failed":
                 number = {"map_index": task["map_index"], "attempt": task["try_number"]}
-                lines = self.log(dag_id, run_id, task["task_id"], **number).splitlines()
+                lines: list[str] = []
+                with contextlib.suppress(RuntimeError):  # Airflow may have no log of an attempt that it lost
+                    lines = self.log(dag_id, run_id, task["task_id"], **number).splitlines()
                 _log.info("%s of %s failed: %s", task["task_id"], dag_id, "\n".join(lines[-_LAST_LINES:]))
         return str(self.request("GET", path)["state"])
 

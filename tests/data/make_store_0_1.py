@@ -4,11 +4,11 @@
     cd /tmp/redis_ttl_0_1
     PYTHONPATH=plugins:. python .../tests/data/make_store_0_1.py .../tests/data/store_0_1
 
-It runs on that code only, and never again needs to: what it wrote is kept as it was written. ``keyspace.json`` says of
+It runs on that code only, so its imports are of then, and never again needs to: what it wrote is kept as it was written. ``keyspace.json`` says of
 every key of the two databases when it expired before the plan in force was written, and afterwards (ms since 1970, null
 without a TTL; the names' bytes as Latin-1).
 """
-# ruff: noqa: ARG001, D101, D102, D103, PLR0915, T201  # a record of what was run, and no part of any test
+# ruff: noqa: ARG001, D101, D102, D103, I001, PLR0915, T201  # a record of what was run, and no part of any test
 
 from __future__ import annotations
 
@@ -26,43 +26,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lab.servers.kinds import REDIS_7
-from lab.servers.server import run_server
-from redis_ttl.adapters.columns.key_comparison import KeyComparison
-from redis_ttl.adapters.connection.endpoint import endpoint_from_url
-from redis_ttl.adapters.connection.link import RedisLink
-from redis_ttl.adapters.counting.pattern_merger import names_in_report, read_patterns
-from redis_ttl.adapters.journal.reader import NewestRows
-from redis_ttl.adapters.policy_files.policy_file import load_policy
-from redis_ttl.adapters.server.deployment import RedisDeployment
-from redis_ttl.adapters.store.store import Store
+from redis_ttl.adapters.journal_reader import NewestRows
+from redis_ttl.adapters.key_comparison import KeyComparison
+from redis_ttl.adapters.key_restorer import KeyRestorer
+from redis_ttl.adapters.pattern_merger import names_in_report, read_patterns
+from redis_ttl.adapters.policy_file import load_policy
+from redis_ttl.adapters.redis_deployment import RedisDeployment
+from redis_ttl.adapters.redis_endpoint import endpoint_from_url
+from redis_ttl.adapters.redis_link import RedisLink
+from redis_ttl.adapters.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.adapters.writing.key_restorer import KeyRestorer
-from redis_ttl.adapters.writing.verify_ledger import VerifyLedger
-from redis_ttl.adapters.writing.writable_deployment import WritableDeployment
-from redis_ttl.domain.audit.audit import AuditOptions
+from redis_ttl.adapters.verify_ledger import VerifyLedger
+from redis_ttl.adapters.writable_deployment import WritableDeployment
+from redis_ttl.domain.approval import GATES, ApprovalRequest
+from redis_ttl.domain.audit import AuditOptions
+from redis_ttl.domain.control import Wish
+from redis_ttl.domain.delivery import Receipt
 from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.errors import ChannelRefused, ChannelUnavailable, NotApproved
-from redis_ttl.domain.messages.delivery import Receipt
-from redis_ttl.domain.messages.kind import MessageKind
-from redis_ttl.domain.policy.load import parse_load
-from redis_ttl.domain.policy.rate import parse_rate
-from redis_ttl.domain.remediation.approval import GATES, ApprovalRequest
-from redis_ttl.domain.remediation.control import OperatorCommand
-from redis_ttl.domain.remediation.verification import Verification
-from redis_ttl.messages.formats.as_markdown import as_markdown
-from redis_ttl.messages.pages.drift_page import drift_page
-from redis_ttl.messages.pages.remediation_page import remediation_page
+from redis_ttl.domain.load import parse_load
+from redis_ttl.domain.message import MessageKind
+from redis_ttl.domain.rate import parse_rate
+from redis_ttl.domain.verification import Verification
+from redis_ttl.messages.as_markdown import as_markdown
+from redis_ttl.messages.drift_page import drift_page
+from redis_ttl.messages.remediation_page import remediation_page
 from redis_ttl.messages.rendering import documents_of
-from redis_ttl.usecases.audit.read_audit import read_audit
-from redis_ttl.usecases.drift.check_drift import check_drift
-from redis_ttl.usecases.drift.drift_request import Acceptance, DriftRequest, DriftTools
-from redis_ttl.usecases.messages.deliver_messages import deliver_due
-from redis_ttl.usecases.messages.message_sources import MessageSources
-from redis_ttl.usecases.messages.message_tools import MessageTools
-from redis_ttl.usecases.messages.post_message import post_message
-from redis_ttl.usecases.plan.build_plan import build_plan
-from redis_ttl.usecases.plan.confirm_approval import (
+from redis_ttl.usecases.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
+from redis_ttl.usecases.build_plan import build_plan
+from redis_ttl.usecases.check_drift import Acceptance, DriftRequest, DriftTools, check_drift
+from redis_ttl.usecases.confirm_approval import (
     FormAnswer,
     GateTrace,
     Mark,
@@ -70,14 +63,22 @@ from redis_ttl.usecases.plan.confirm_approval import (
     decide_answer,
     require_approval,
 )
-from redis_ttl.usecases.remediation.apply_plan import ApplyTools, apply_canary, apply_shard, check_canary
-from redis_ttl.usecases.remediation.verify_plan import VerifyTools, verify_plan
-from redis_ttl.usecases.rollback.journal_parts import load_journal, whole_journal
-from redis_ttl.usecases.rollback.restore_journal import restore_part
-from redis_ttl.usecases.rollback.restore_tools import RestoreOptions, RestoreTools, chosen_rules
-from redis_ttl.usecases.store.audits import AuditFolder
-from redis_ttl.usecases.store.message_ports import Composed, Envelope
-from redis_ttl.usecases.store.plans import PlanDocuments
+from redis_ttl.usecases.documents import AuditFolder
+from redis_ttl.usecases.message_ports import Composed, Envelope
+from redis_ttl.usecases.message_sources import MessageSources
+from redis_ttl.usecases.plan_documents import PlanDocuments
+from redis_ttl.usecases.read_audit import read_audit
+from redis_ttl.usecases.restore_journal import (
+    RestoreOptions,
+    RestoreTools,
+    chosen_rules,
+    load_journal,
+    restore_part,
+    whole_journal,
+)
+from redis_ttl.usecases.send_messages import MessageTools, deliver_due, post_message
+from redis_ttl.usecases.verify_plan import VerifyTools, verify_plan
+from tests.servers import REDIS_7, run_server
 from tests.usecases.auditing import Auditing
 from tests.usecases.watching import Watching
 
@@ -85,9 +86,9 @@ YEAR_S = 365 * 86_400
 CLUSTER = "shop"
 
 
-class NoCommand:
-    def read(self) -> OperatorCommand:
-        return OperatorCommand()
+class NoWish:
+    def read(self) -> Wish:
+        return Wish()
 
 
 class History:
@@ -180,7 +181,7 @@ class Maker:
             documents=documents,
             policy=self.policy,
             approve=lambda: require_approval(documents, self.policy, plan, plan.run, dt.datetime.now(dt.UTC)),
-            control=NoCommand(),
+            control=NoWish(),
             clock=SystemClock(),
             log=print,
             token=secrets.token_hex(3),
@@ -230,7 +231,7 @@ class Maker:
             documents=documents,
             open_restorer=lambda: KeyRestorer(self.endpoint, parse_load("fast"), parse_rate("unlimited")),
             new_rows=NewestRows,
-            control=NoCommand(),
+            control=NoWish(),
             rate=parse_rate("unlimited"),
             sharers=1,
             progress=lambda _d, _o: None,

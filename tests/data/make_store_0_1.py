@@ -4,7 +4,7 @@
     cd /tmp/redis_ttl_0_1
     PYTHONPATH=plugins:. python .../tests/data/make_store_0_1.py .../tests/data/store_0_1
 
-It runs on that code only, so its imports are of then, and never again needs to: what it wrote is kept as it was written. ``keyspace.json`` says of
+It runs on that code only, with the imports of then, and never again needs to: what it wrote is kept. ``keyspace.json`` says of
 every key of the two databases when it expired before the plan in force was written, and afterwards (ms since 1970, null
 without a TTL; the names' bytes as Latin-1).
 """

@@ -109,7 +109,7 @@ def test_a_life_is_never_lengthened(any_server: Server) -> None:
     assert left_ms(any_server, b"a") <= 30 * DAY_S * 1000 + 1
 
 
-@pytest.mark.parametrize("wanted_ms", [SET_MS - 1, SET_MS])
+@pytest.mark.parametrize("wanted_ms", [SET_MS - 1, SET_MS], ids=["a millisecond earlier", "the same"])
 def test_no_ttl_is_shortened_by_extending(any_server: Server, wanted_ms: int) -> None:
     """Extending to an instant that isn't later than the key's own is refused by the server, and so is a key without a TTL."""
     send(any_server, [("SET", b"a", "x"), ("PEXPIREAT", b"a", SET_MS), ("SET", b"b", "x")])

@@ -28,7 +28,7 @@ from redis_ttl.adapters.counting.pattern_merger import PatternMerger
 from redis_ttl.adapters.server.deployment import RedisDeployment
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.cli.scan_process import ScanJob, scan_all
+from redis_ttl.cli.audit.scan_process import ScanJob, scan_all
 from redis_ttl.domain.audit.audit import AuditOptions
 from redis_ttl.domain.errors import InvalidOption
 from redis_ttl.domain.incident.families import FAMILIES

@@ -107,7 +107,7 @@ def test_a_narrow_terminal_loses_nothing(
     filled: Server, policy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where the table is wider than the terminal its texts wrap, and no figure is cut."""
-    monkeypatch.setattr("redis_ttl.cli.auditing._PAGE_WIDTH", 80)
+    monkeypatch.setattr("redis_ttl.cli.audit.run._PAGE_WIDTH", 80)
     assert run(monkeypatch, "plan", filled.url, "--policy", policy) == 0
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80

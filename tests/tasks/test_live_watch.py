@@ -80,7 +80,7 @@ watch:
     second = airflow.trigger(dag_id)
     assert airflow.wait_run(dag_id, second) == "failed"
     log = airflow.log(dag_id, second, "sample")
-    assert "burst: 5,000 keys more" in log
+    assert "burst: 5,000 new keys" in log
     assert "pattern {n}: 100.0% of all keys" in log
     assert "ran at the time: campaign" in log
     # The project's own DAGs are left out; looking at them all the same shows what Airflow tells of others.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 import redis_ttl
-from redis_ttl.cli import audit, demo, drift, journal, message, plan, policy
+from redis_ttl.cli import demo, drift, journal, message, plan, policy
+from redis_ttl.cli.audit import command as audit
 from redis_ttl.domain.errors import BadInput, RedisTtlError
 
 if TYPE_CHECKING:

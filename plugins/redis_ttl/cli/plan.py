@@ -12,8 +12,8 @@ import typer
 from redis_ttl.adapters.policy_files.policy_file import load_policy
 from redis_ttl.adapters.server.deployment import RedisDeployment
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.cli.audit_options import options_of
-from redis_ttl.cli.auditing import (
+from redis_ttl.cli.audit.options import options_of
+from redis_ttl.cli.audit.run import (
     DbOption,
     LoadOption,
     SampleOption,

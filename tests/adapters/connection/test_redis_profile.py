@@ -202,7 +202,7 @@ def test_a_proxy_without_scan(*, hang_up: bool) -> None:
     ):
         read_profile(link)
     assert ("CLIENT" if hang_up else "INFO") in caught.value.what
-    assert "the server itself" in str(caught.value)
+    assert "connect to the server directly" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from redis_ttl.cli.audit_options import options_of
+from redis_ttl.cli.audit.options import options_of
 from redis_ttl.domain.audit.databases import DATABASES_PATTERN, MAX_DATABASE, MAX_DATABASES_TEXT, parse_databases
 from redis_ttl.domain.document_ids import check_document_id
 from redis_ttl.domain.errors import InvalidOption

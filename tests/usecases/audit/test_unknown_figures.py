@@ -17,7 +17,7 @@ from lab.servers.kinds import VALKEY
 from lab.servers.server import Server, run_server
 from redis_ttl.adapters.connection.endpoint import endpoint_from_url
 from redis_ttl.adapters.server.watched_deployment import WatchedDeployment
-from redis_ttl.cli.audit_table import audit_tables
+from redis_ttl.cli.audit.table import audit_tables
 from redis_ttl.cli.plan_table import plan_tables
 from redis_ttl.domain.audit.audit import Audit, AuditOptions
 from redis_ttl.domain.codec import from_plain, to_plain

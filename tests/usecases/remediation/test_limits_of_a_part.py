@@ -90,7 +90,7 @@ def names(first: int, last: int, family: str = "a") -> list[str]:
 
 def rows(keys: list[str], rule: int = 0) -> pl.DataFrame:
     """Changes of these keys."""
-    data = {"key": [key.encode() for key in keys], "db": 0, "rule": rule, "was_ms": None, "set_ms": 1}
+    data = {"key": [key.encode() for key in keys], "db": 0, "rule": rule, "was_ms": None, "set_ms": 1, "action": "set"}
     return pl.DataFrame(data, schema=CHANGE_TYPES)
 
 

@@ -19,8 +19,8 @@ from redis_ttl.adapters.counting.pattern_merger import PatternMerger
 from redis_ttl.adapters.server.deployment import RedisDeployment
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.adapters.system_clock import SystemClock
-from redis_ttl.cli.scan_process import ScanJob, scan_all
-from redis_ttl.cli.scan_progress import ScanProgress
+from redis_ttl.cli.audit.scan_process import ScanJob, scan_all
+from redis_ttl.cli.audit.scan_progress import ScanProgress
 from redis_ttl.domain.document_ids import document_id
 from redis_ttl.domain.policy.load import parse_load
 from redis_ttl.messages.pages.audit_report import audit_page

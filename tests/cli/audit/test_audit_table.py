@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from redis_ttl.cli.audit_table import audit_tables
+from redis_ttl.cli.audit.table import audit_tables
 from redis_ttl.domain.audit.pattern_statistics import Governance, PatternStatistics
 from tests.messages.pages.test_audit_report import AUDIT
 

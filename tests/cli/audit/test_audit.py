@@ -19,8 +19,8 @@ from lab.servers.server import Server, run_server
 from lab.waiting import wait_for
 from redis_ttl.cli.main import main
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
-POLICY = Path(__file__).parents[2] / "include/policies/luckyus-isales-market.yaml"
+PLUGINS = Path(__file__).parents[3] / "plugins"
+POLICY = Path(__file__).parents[3] / "include/policies/luckyus-isales-market.yaml"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

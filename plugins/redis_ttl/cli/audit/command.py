@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from redis_ttl.adapters.policy_files.policy_file import load_policy
-from redis_ttl.cli.audit_options import options_of
-from redis_ttl.cli.audit_table import audit_tables
-from redis_ttl.cli.auditing import (
+from redis_ttl.cli.audit.options import options_of
+from redis_ttl.cli.audit.run import (
     DbOption,
     LoadOption,
     SampleOption,
@@ -27,6 +26,7 @@ from redis_ttl.cli.auditing import (
     endpoint_of,
     page_console,
 )
+from redis_ttl.cli.audit.table import audit_tables
 from redis_ttl.cli.store_folder import store_folder
 
 

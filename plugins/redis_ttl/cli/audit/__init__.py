@@ -1,0 +1,1 @@
+"""`redis-ttl audit`, and the scanning that `redis-ttl plan` does first."""

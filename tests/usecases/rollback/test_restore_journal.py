@@ -180,7 +180,7 @@ def test_an_earlier_expiry_is_never_put_back(redis7: Server, tmp_path: Path) -> 
     """A row that says that a key was to expire sooner than we set can't be ours, and must not shorten its life."""
     run = Applying(redis7.url, tmp_path, POLICY)
     now_ms = time.time_ns() // 1_000_000
-    write_journal(run, [(b"seen:1", now_ms + 1, now_ms + 10_000_000)])
+    write_journal(run, [(b"seen:1", now_ms + 5_000_000, now_ms + 10_000_000)])
     with redis7.client() as client:
         client.set("seen:1", "x", pxat=now_ms + 10_000_000)
         assert roll_back(run).changed == 1

@@ -99,9 +99,6 @@ _NEARLY: Final = """if left == -1 then return 0 end
   local off = present + left - tonumber(set)
   if off > {late} + 2 or off < -{early} - 2 then return 0 end"""
 
-# Only a TTL that was lengthened can outlive the expiry that it replaced.
-_LENGTHENING: Final = [action.value for action in Action if action.spec.condition is Condition.IF_LATER]
-
 _STATES: Final = {1: "removed", 2: "put_back", 3: "outlived", 0: "changed", -2: "gone"}
 
 
@@ -438,7 +435,7 @@ def _state(now_ms: int, early_ms: int, late_ms: int) -> pl.Expr:
         .then(pl.lit("expired"))
         .when(pl.col("gone"))
         .then(pl.lit("gone"))
-        .when(ours & pl.col("action").is_in(_LENGTHENING) & (pl.col("was_ms") <= now_ms).fill_null(value=False))
+        .when(ours & (pl.col("was_ms") <= now_ms).fill_null(value=False))
         .then(pl.lit("outlived"))
         .when(ours)
         .then(pl.lit("ours"))

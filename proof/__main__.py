@@ -34,6 +34,7 @@ from redis_ttl.adapters.policy_files.policy_file import load_policy
 from redis_ttl.adapters.store.store import Store
 from redis_ttl.domain.incident.families import FAMILIES
 from redis_ttl.domain.incident.incident import FULL_KEYS, scaled
+from redis_ttl.domain.plan.expiry import anchor_ms
 from redis_ttl.domain.policy.actions import Action
 from redis_ttl.usecases.store.plans import PlanDocuments
 
@@ -194,10 +195,12 @@ def _check_remediated(before: Snapshot, after: Snapshot, touched: Path, approved
     for rule in policy.rules:
         governed = left.filter(key_texts(left["key"]).str.contains(rule.pattern.regex))
         left = left.join(governed, on="key", how="anti")
-        bound_ms = approved_ms + rule.longest_ttl_s * 1000
+        # TTLs count from an anchor that follows the writing in steps (ADR 17): the first that there is, or that of now.
+        first_ms = anchor_ms(approved_ms, approved_ms) + rule.ttl_s * 1000
+        last_ms = anchor_ms(approved_ms, _now_ms()) + rule.longest_ttl_s * 1000
         meant = pl.any_horizontal(_is_meant(action, rule, approved_ms) for action in rule.mode.actions)
         now = governed.filter(meant).join(after.frame.rename({"expires_ms": "now_ms"}), on="key", how="left")
-        right = now["now_ms"].is_between(approved_ms + rule.ttl_s * 1000, bound_ms).fill_null(value=False).sum()
+        right = now["now_ms"].is_between(first_ms, last_ms).fill_null(value=False).sum()
         proof.say(f"{rule.pattern.text}: set as agreed", f"{right:,} of {now.height:,}", holds=right == now.height)
         spared = differences(governed.filter(~meant), after).height
         proof.say(f"{rule.pattern.text}: others of the pattern, changed", f"{spared:,}", holds=not spared)
